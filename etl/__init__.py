@@ -1,0 +1,1 @@
+"""neuron-etl: a trained neural network as a graph of single neurons in Neo4j."""
