@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -131,6 +131,49 @@ class Model:
     sha256: str
     format: str
     version: str | None = None
+
+
+def flow(network: Network, inputs: Sequence[Any], visit: Callable[[Call, Mapping[Tensor, Any]], Sequence[Any] | None]) -> list[Any] | None:
+    """Let values flow through a model: `visit` turns what reaches a call into its outputs, an input's own value included.
+
+    inputs  one value a model input, in the model's order. Where `visit` returns None, what depends on that call is left out.
+    Returns the values of the outputs; None where one of them was left out.
+    """
+    given = {tensor.call: {tensor: value} for tensor, value in zip(network.inputs, inputs, strict=True)}
+    made: list[Sequence[Any] | None] = []
+    for number, call in enumerate(network.calls):
+        leaves = list(tensors((call.args, call.kwargs)))
+        if any(made[t.call] is None for t in leaves):
+            made.append(None)
+        else:
+            reach = given.get(number) or {t: made[t.call][t.output] for t in leaves}  # type: ignore[index]
+            made.append(visit(call, reach))
+    if any(made[t.call] is None for t in network.outputs):
+        return None
+    return [made[t.call][t.output] for t in network.outputs]  # type: ignore[index]
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """The Tensors in a structure of arguments, in order."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from tensors(part)
+    elif isinstance(value, list | tuple):
+        for part in value:
+            yield from tensors(part)
+
+
+def substitute(value: Any, given: Mapping[Tensor, Any]) -> Any:
+    """The same structure with the given values in the places of its Tensors."""
+    if isinstance(value, Tensor):
+        return given[value]
+    if isinstance(value, Mapping):
+        return {key: substitute(part, given) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(substitute(part, given) for part in value)
+    return value
 
 
 def placeholder(array: Array) -> NDArray[Any]:

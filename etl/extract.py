@@ -1,0 +1,223 @@
+"""Where batches are cut: steps become Arrow record batches of bounded size, in the order of their ids, never a layer's edges at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from etl import schema
+from etl.graph import Graph, Row
+from etl.network import Array
+from etl.scope import OPS, ZERO, Edges, Ids, Step, Weights
+
+ROWS = 1 << 18  # of a batch: with its columns about the size of a core's cache, where cutting is fastest
+Box = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A box cut from the edges of one row of the layer table: columns that still broadcast against each other.
+
+    parameter  places in the layer's stored arrays, or None where the weights are computed
+    gaps       some sources are no neurons: those places are no edges
+    """
+
+    row: Row
+    source: Ids
+    target: Ids
+    weight: Weights
+    parameter: Ids | None
+    gaps: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.broadcast_shapes(self.source.shape, self.target.shape, self.weight.shape)
+
+    def columns(self) -> tuple[Ids, Ids, Weights, Ids | None]:
+        """source, target, weight and parameter, flat, an entry an edge."""
+        shape = self.shape
+        real = np.broadcast_to(self.source >= 0, shape).reshape(-1) if self.gaps else None
+
+        def flat(column: Any) -> Any:
+            wide = np.broadcast_to(np.ascontiguousarray(column), shape).reshape(-1)
+            return wide if real is None else wide[real]
+
+        return flat(self.source), flat(self.target), flat(self.weight), None if self.parameter is None else flat(self.parameter)
+
+
+def blocks(graph: Graph, rows: int = ROWS) -> Iterator[Block]:
+    """All edges of a graph in blocks of at most `rows`, ids as positions, layer by layer."""
+    for (step, stored), row in zip(graph.steps(), (row for row in graph.rows if row.activation is not None), strict=True):
+        for edges in step.edges:
+            yield from cut(row, step, edges, stored, graph.dtype, rows)
+
+
+def cut(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], rows: int) -> Iterator[Block]:
+    """One term of a step in blocks."""
+    weight = np.asarray(edges.weight)
+    shape = np.broadcast_shapes(edges.shape, (*step.ids.shape, *(1,) * edges.over))
+    place = Place.of(weight, stored, len(shape))
+    source, weight, target = lift(edges.source, len(shape)), lift(weight, len(shape)), step.ids[(..., *(None,) * edges.over)]
+    for box in boxes(shape, rows):
+        seen = take(source, box)
+        gaps = bool(seen.size) and int(seen.min()) < 0
+        yield Block(row, seen, take(target, box), take(weight, box).astype(dtype, copy=False), place and place.take(box), gaps)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a view of a stored array lies in it: `parameter` = start + sum of index * stride, one stride an axis."""
+
+    start: int
+    strides: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    @staticmethod
+    def of(view: Weights, stored: Sequence[tuple[Array, Weights]], rank: int) -> Place | None:
+        """The place of a view; None where the weights are no view of a stored array but computed from it."""
+        address = view.__array_interface__["data"][0]
+        for array, base in stored:
+            ahead = address - base.__array_interface__["data"][0]
+            if 0 <= ahead < base.nbytes and view.size:
+                lead = rank - view.ndim
+                strides = (*(0,) * lead, *(s // view.itemsize if n > 1 else 0 for s, n in zip(view.strides, view.shape, strict=True)))
+                return Place(array.begin + ahead // view.itemsize, strides, (*(1,) * lead, *view.shape))
+        return None
+
+    def take(self, box: Box) -> Ids:
+        """Parameters of one box, as an array that broadcasts."""
+        found = np.asarray(self.start, dtype=np.int64)
+        for axis, (cut, stride, size) in enumerate(zip(box, self.strides, self.shape, strict=True)):
+            if stride:
+                steps = np.arange(*cut.indices(size), dtype=np.int64) * stride
+                found = found + steps.reshape(-1, *(1,) * (len(box) - axis - 1))
+        return found.reshape((1,) * (len(box) - found.ndim) + found.shape)
+
+
+def lift(array: Any, rank: int) -> Any:
+    """The same array with axes of length one in front."""
+    return array[(*(None,) * (rank - array.ndim), ...)]
+
+
+def take(array: Any, box: Box) -> Any:
+    """A box of an array that broadcasts: axes that repeat stay one long, whether by length or by stride."""
+    return array[tuple(slice(0, 1) if size == 1 or not stride else cut for cut, size, stride in zip(box, array.shape, array.strides, strict=True))]
+
+
+def boxes(shape: Sequence[int], rows: int) -> Iterator[Box]:
+    """Boxes of at most `rows` places that cut an array of that shape in C order."""
+    if not prod(shape):
+        return
+    axis = next((k for k in range(len(shape)) if prod(shape[k + 1 :]) <= rows), 0)
+    step = max(1, rows // prod(shape[axis + 1 :]))
+    inner = tuple(slice(0, n) for n in shape[axis + 1 :])
+    for outer in np.ndindex(*shape[:axis]):
+        lead = tuple(slice(i, i + 1) for i in outer)
+        if not shape:
+            yield ()
+        for start in range(0, shape[axis] if shape else 0, step):
+            yield (*lead, slice(start, min(start + step, shape[axis])), *inner)
+
+
+def weight_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+    """All edges as record batches of `schema.weights`, small ones joined up to `rows`."""
+    names = pa.array([row.name for row in graph.rows], pa.string())
+    fields = schema.weights(graph.dtype)
+    yield from joined((weight_batch(block, names, fields) for block in blocks(graph, rows)), rows, fields)
+
+
+def weight_batch(block: Block, names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
+    """One block as a record batch."""
+    source, target, weight, parameter = block.columns()
+    layer = np.full(len(source), block.row.position, dtype=np.int32)
+    known = pa.nulls(len(source), pa.int64()) if parameter is None else pa.array(parameter)
+    return pa.RecordBatch.from_arrays(
+        [pa.array(source), pa.array(target), pa.array(weight), known, pa.DictionaryArray.from_arrays(layer, names)], schema=fields
+    )
+
+
+def neuron_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+    """All neurons as record batches of `schema.neurons`."""
+    names = pa.array([row.name for row in graph.rows], pa.string())
+    activations = sorted({row.activation for row in graph.rows if row.activation is not None})
+    fields = schema.neurons(graph.dtype)
+    makers = (row for row in graph.rows if row.activation is not None)
+    cut = (
+        neuron_batch(step, row, box, names, activations, fields)
+        for (step, _), row in zip(graph.steps(), makers, strict=True)
+        for box in boxes(step.ids.shape, rows)
+    )
+    yield from joined(cut, rows, fields)
+
+
+def neuron_batch(step: Step, row: Row, box: Box, names: pa.StringArray, activations: Sequence[str], fields: pa.Schema) -> pa.RecordBatch:
+    """The neurons of one box of a step."""
+    ids = step.ids[box].reshape(-1)
+    index = np.stack(np.unravel_index(ids - row.begin, step.shape), -1).astype(np.int32) if step.shape else np.empty((len(ids), 0), np.int32)
+    offsets = np.arange(0, index.size + 1, len(step.shape), dtype=np.int32) if step.shape else np.zeros(len(ids) + 1, np.int32)
+    bias = biases(step, box).astype(fields.field("bias").type.to_pandas_dtype())
+
+    def same(value: str, of: Sequence[str]) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(np.full(len(ids), list(of).index(value), np.int32), pa.array(of, pa.string()))
+
+    layer = pa.DictionaryArray.from_arrays(np.full(len(ids), row.position, np.int32), names)
+    columns = [
+        pa.array(ids),
+        layer,
+        pa.ListArray.from_arrays(pa.array(offsets), pa.array(index.reshape(-1))),
+        same(step.op, OPS),
+        pa.array(bias, mask=np.isnan(bias)),
+        same(step.activation, activations),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=fields)
+
+
+def biases(step: Step, box: Box) -> Weights:
+    """The biases of one box of neurons, flat, NaN where there is none. A padded zero among the operands of a max, min or product is one."""
+    rank = len(step.ids.shape)
+    bias = np.full(step.ids[box].shape, np.nan)
+    if step.bias is not None:
+        bias[...] = take(lift(step.bias, rank), box)
+    if step.op in ("max", "min", "product"):
+        zero = np.zeros(bias.shape, dtype=bool)
+        for edges in step.edges:
+            full = (*box, *(slice(0, n) for n in edges.shape[len(edges.out) :]))
+            axes = tuple(range(rank, rank + edges.over))
+            zero |= (take(lift(edges.source, rank + edges.over), full) == ZERO).any(axis=axes)
+        merged = {"max": np.fmax, "min": np.fmin, "product": np.multiply}[step.op](bias, 0.0)
+        bias = np.where(zero, np.nan_to_num(merged), bias)
+    return bias.reshape(-1)
+
+
+def joined(batches: Iterable[pa.RecordBatch], rows: int, fields: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Small batches put together, up to `rows` each; empty ones left out."""
+    held: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        if held and count + batch.num_rows > rows:
+            yield pa.concat_batches(held)
+            held, count = [], 0
+        if batch.num_rows:
+            held.append(batch)
+            count += batch.num_rows
+    if held:
+        yield pa.concat_batches(held) if len(held) > 1 else held[0]
+
+
+def layer_table(graph: Graph) -> pa.Table:
+    """The layer table, as `schema.LAYERS`."""
+    return pa.Table.from_pylist([{name: getattr(row, name) for name in schema.LAYERS.names} for row in graph.rows], schema=schema.LAYERS)
+
+
+def output_table(graph: Graph) -> pa.Table:
+    """What each output of the model returns, as `schema.OUTPUTS`: null for a padded zero."""
+    ids = [o.reshape(-1) for o in graph.outputs]
+    flat = np.concatenate(ids) if ids else np.empty(0, np.int64)
+    number = np.concatenate([np.full(len(i), n, np.int32) for n, i in enumerate(ids)]) if ids else np.empty(0, np.int32)
+    position = np.concatenate([np.arange(len(i)) for i in ids]) if ids else np.empty(0, np.int64)
+    return pa.table([pa.array(number), pa.array(position), pa.array(flat, mask=flat < 0)], schema=schema.OUTPUTS)

@@ -1,0 +1,292 @@
+"""The walk: a model's layers in order, each rule run on the ids that reach it. What stands at the end counts, names and streams the graph.
+
+Nothing here knows a layer kind by name. The walk runs every rule once on placeholders, which gives ids, rows and counts; to stream, each
+layer's rule runs again on the same ids with its arrays read, so that no more than one layer's weights are in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from etl.errors import BadFile, BadRequest, Unsupported
+from etl.network import Array, Call, Layer, Model, Network, Tensor, flow, substitute
+from etl.rules.binding import run
+from etl.scope import Ids, Scope, Step, Tape, Weights
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the layer table: a layer of the file, or a sublayer (whose type is its op). See docs/graph.md.
+
+    begin, end  its neurons' ids (positions); equal for a view
+    label       the layer of the file that it belongs to: the neurons' second label
+    inputs      names of the rows that it reads
+    """
+
+    name: str
+    type: str
+    position: int
+    begin: int
+    end: int
+    shape: tuple[int, ...]
+    activation: str | None
+    parameters: int
+    edges: int
+    inputs: tuple[str, ...]
+    label: str
+
+    @property
+    def neurons(self) -> int:
+        return self.end - self.begin
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One layer's rule at one place of the network: all that is needed to run it again.
+
+    inputs, keywords  what reaches it, with ids in the places of tensors
+    feeds             the rows whose ids these are
+    """
+
+    layer: Layer
+    name: str
+    label: str
+    begin: int
+    inputs: tuple[Any, ...]
+    keywords: Mapping[str, Any]
+    feeds: tuple[str, ...]
+
+    def steps(self, read: Callable[[Array], Weights], onehot: dict[int, tuple[int, int]]) -> list[Step]:
+        """Run the rule on arrays got by `read`: the same ids every time."""
+        tape = Tape(self.begin, read=read, onehot=onehot)
+        run(self.layer, Scope(tape, self.name, self.layer.keras), self.inputs, self.keywords)
+        return tape.steps
+
+
+@dataclass
+class Graph:
+    """A model as a graph of neurons, counted but not created.
+
+    rows     layers and sublayers in order; their spans tile 0..neurons-1
+    outputs  the ids that each output of the model returns, in its own shape; ZERO where it returns a padded zero
+    dtype    of weights and biases: float32, or float64 where the file holds float64
+    """
+
+    model: Model
+    rows: list[Row] = field(default_factory=list)
+    leaves: list[Leaf] = field(default_factory=list)
+    outputs: list[Ids] = field(default_factory=list)
+    inputs: list[Step] = field(default_factory=list)
+    onehot: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def neurons(self) -> int:
+        return self.rows[-1].end if self.rows else 0
+
+    @property
+    def edges(self) -> int:
+        return sum(row.edges for row in self.rows)
+
+    @property
+    def parameters(self) -> int:
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def density(self) -> float:
+        """Edges of all that could be: m / (n (n - 1))."""
+        return self.edges / (self.neurons * (self.neurons - 1)) if self.neurons > 1 else 0.0
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return np.dtype("float64" if any(a.dtype == np.float64 for a in self.model.network.stored()) else "float32")
+
+    def steps(self) -> Iterator[tuple[Step, list[tuple[Array, Weights]]]]:
+        """Every step in the order of its ids, with the stored arrays (as read) that its weights may be views of."""
+        yield from ((step, []) for step in self.inputs)
+        for leaf in self.leaves:
+            stored: list[tuple[Array, Weights]] = []
+
+            def read(array: Array, stored: list[tuple[Array, Weights]] = stored) -> Weights:
+                stored.append((array, array.read()))
+                return stored[-1][1]
+
+            for step in leaf.steps(read, self.onehot):
+                yield step, stored
+
+
+def trace(model: Model, input_shapes: Sequence[Sequence[int]] = ()) -> Graph:
+    """The graph of a model: ids given out, everything counted, nothing created.
+
+    input_shapes  one a model input, in order, without the batch axis; needed where the file leaves an axis open
+    Raises Unsupported naming every layer and option without a rule, BadRequest where the shapes do not fit.
+    """
+    shapes = input_shape_list(model.network, input_shapes)
+    widths: dict[int, int] = {}
+    while True:  # an integer input is as wide as the largest table that looks it up, known once the walk has met them all
+        walk = Walk(model, shapes, widths)
+        graph = walk.run()
+        if walk.widths() == widths:
+            walk.check()
+            return graph
+        widths = walk.widths()
+
+
+class Walk:
+    """One walk through a model: gives out ids and collects rows, leaves and problems."""
+
+    def __init__(self, model: Model, shapes: list[tuple[int, ...]], widths: dict[int, int]) -> None:
+        self.model, self.shapes, self.given = model, shapes, widths
+        self.tape = Tape()
+        self.graph = Graph(model, onehot=self.tape.onehot)
+        self.problems: list[str] = []
+        self.counted: set[int] = set()
+        self.lookups: set[str] = set()
+
+    def run(self) -> Graph:
+        network = self.model.network
+        inputs = [self.input(number, tensor) for number, tensor in enumerate(network.inputs)]
+        outputs = self.network(network, inputs, ("", ""))
+        self.graph.outputs = [ids for ids, _ in outputs] if outputs else []
+        return self.graph
+
+    def input(self, number: int, tensor: Tensor) -> tuple[Ids, str]:
+        """The neurons of one model input; a position of an integer input is as many neurons as its table has rows."""
+        name = self.model.network.calls[tensor.call].layer.name
+        width, shape, begin = self.given.get(number, 1), self.shapes[number], self.tape.next
+        ids = self.tape.allot((*shape, width) if number in self.given else shape)
+        positions = ids[..., 0] if number in self.given else ids
+        self.tape.onehot[begin] = (self.tape.next, width)
+        self.graph.inputs.append(Step(name, ids, "input", ids.shape))
+        self.row(self.graph.inputs[-1], "InputLayer", 0, (), name)
+        return positions, name
+
+    def network(self, network: Network, inputs: Sequence[tuple[Ids, str]], prefix: tuple[str, str]) -> list[tuple[Ids, str]] | None:
+        """Walk a model or a nested one; values are ids with the row that they are known by.
+
+        prefix  of row names and of the file's layers. Returns the outputs, None where one depends on a layer that has no rule.
+        """
+        return flow(network, inputs, lambda call, reach: self.call(call, reach, prefix))
+
+    def call(self, call: Call, reach: Mapping[Tensor, tuple[Ids, str]], prefix: tuple[str, str]) -> list[tuple[Ids, str]] | None:
+        """One call of one layer: its outputs' ids, each with the row it is known by."""
+        layer, name, label = call.layer, prefix[0] + call.layer.name + (f":{call.number}" if call.number else ""), prefix[1] + call.layer.name
+        feeds = tuple(dict.fromkeys(source for _, source in reach.values()))
+        if not call.args:  # an input: of the model, which has its row, or of a nested one, which is a view of what it is given
+            ids, source = next(iter(reach.values()))
+            if prefix[0]:
+                self.view(name, layer.kind, ids.shape, feeds, label)
+            return [(ids, name if prefix[0] else source)]
+        if layer.network is not None:
+            inner = self.network(layer.network, list(reach.values()), (f"{name}/", f"{label}/"))
+            if inner is None:
+                return None
+            self.view(name, layer.kind, inner[0][0].shape, tuple(dict.fromkeys(source for _, source in inner)), label)
+            return [(ids, name) for ids, _ in inner]
+        args, keywords = substitute((call.args, dict(call.kwargs)), {t: ids for t, (ids, _) in reach.items()})
+        leaf = Leaf(layer, name, label, self.tape.next, args, keywords, feeds)
+        outputs = self.run_leaf(leaf)
+        return None if outputs is None else [(ids, name) for ids in outputs]
+
+    def run_leaf(self, leaf: Leaf) -> list[Ids] | None:
+        """Run a layer's rule for the first time, on placeholders; None where it has none."""
+        first, wanted = len(self.tape.steps), dict(self.tape.wanted)
+        try:
+            made = run(leaf.layer, Scope(self.tape, leaf.name, leaf.layer.keras), leaf.inputs, leaf.keywords)
+        except Unsupported as error:
+            self.problems.append(f"{leaf.name} ({leaf.layer.kind}): {error}")
+            return None
+        except (ValueError, IndexError, KeyError, TypeError, ZeroDivisionError, OverflowError) as error:
+            raise BadFile(f"layer {leaf.name} ({leaf.layer.kind}) does not fit its input, its weights or its own options: {error}") from error
+        if self.tape.wanted != wanted:
+            self.lookups.add(leaf.name)
+        outputs = list(made) if isinstance(made, tuple | list) else [made]
+        self.leaf(leaf, self.tape.steps[first:], outputs)
+        return outputs
+
+    def leaf(self, leaf: Leaf, steps: list[Step], outputs: list[Ids]) -> None:
+        """Rows for the steps of one layer; the layer itself is a view where none of them carries its name."""
+        self.graph.leaves.append(leaf)
+        parameters = 0 if id(leaf.layer) in self.counted else leaf.layer.parameters
+        self.counted.add(id(leaf.layer))
+        own = False
+        for step in steps:
+            mine = step.name == leaf.name
+            own |= mine
+            feeds = self.feeds(leaf, [e.source for e in step.edges])
+            kind, held = (leaf.layer.kind, parameters) if mine else (step.op, 0)
+            self.row(step, kind, held, feeds, leaf.label)
+        if not own:
+            self.view(leaf.name, leaf.layer.kind, outputs[0].shape, self.feeds(leaf, outputs), leaf.label, parameters)
+
+    def row(self, step: Step, kind: str, parameters: int, feeds: tuple[str, ...], label: str) -> None:
+        """A row of neurons."""
+        rows = self.graph.rows
+        begin = rows[-1].end if rows else 0
+        rows.append(Row(step.name, kind, len(rows), begin, begin + step.ids.size, step.shape, step.activation, parameters, count(step), feeds, label))
+
+    def feeds(self, leaf: Leaf, sources: Sequence[Ids]) -> tuple[str, ...]:
+        """The rows that a step reads: sublayers made before it in the same layer, and what feeds the layer."""
+        names: dict[str, None] = {}
+        for source in sources:
+            inner = source[source >= leaf.begin] if source.size and int(source.max()) >= leaf.begin else source[:0]
+            if inner.size < source.size:
+                names.update(dict.fromkeys(leaf.feeds))
+            if inner.size:
+                mine = [row for row in self.graph.rows if row.begin >= leaf.begin and row.end > row.begin]
+                begins = np.array([row.begin for row in mine])
+                names.update(dict.fromkeys(mine[i].name for i in np.unique(np.searchsorted(begins, inner, side="right") - 1)))
+        return tuple(names)
+
+    def view(self, name: str, kind: str, shape: tuple[int, ...], feeds: tuple[str, ...], label: str, parameters: int = 0) -> None:
+        """A row without neurons of its own."""
+        rows, here = self.graph.rows, self.tape.next
+        rows.append(Row(name, kind, len(rows), here, here, shape, None, parameters, 0, feeds, label))
+
+    def widths(self) -> dict[int, int]:
+        """Width of each one-hot input, by its number."""
+        begins = list(self.tape.onehot)
+        return {begins.index(begin): width for begin, width in self.tape.wanted.items()}
+
+    def check(self) -> None:
+        """Raise what the walk found wrong, all of it at once."""
+        taken = {begin: self.tape.onehot[begin][0] for begin in self.tape.wanted}
+        for step in self.tape.steps if taken else ():
+            if step.name in self.lookups:
+                continue
+            for begin, end in taken.items():
+                if any(((e.source >= begin) & (e.source < end)).any() for e in step.edges):
+                    self.problems.append(f"{step.name} reads an input that an Embedding reads as well; one-hot neurons have no other value")
+        if self.problems:
+            kinds = "layer" if len(self.problems) == 1 else "layers"
+            listed = "; ".join(self.problems)
+            raise Unsupported(f"{self.model.name} has {len(self.problems)} {kinds} without a graph: {listed}. What has one: python -m etl layers")
+
+
+def input_shape_list(network: Network, given: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+    """The shape of each model input without its batch axis: the file's, or the given one where it fits."""
+    declared = [(network.calls[t.call].layer.name, tuple(network.calls[t.call].layer.options["batch_shape"][1:])) for t in network.inputs]
+    if given and len(given) != len(declared):
+        raise BadRequest(f"the model has {len(declared)} inputs ({', '.join(n for n, _ in declared)}): give --input-shape once for each")
+    shapes = []
+    for number, (name, shape) in enumerate(declared):
+        wish = tuple(given[number]) if given else shape
+        if len(wish) != len(shape) or any(w is not None and w <= 0 for w in wish):
+            raise BadRequest(f"input {name} has {len(shape)} axes {list(shape)}: --input-shape {','.join(map(str, wish))} does not fit")
+        if None in wish:
+            raise BadRequest(f"the file leaves the shape of input {name} open {list(shape)}: say it with --input-shape, once for each input")
+        shapes.append(tuple(int(w) for w in wish))
+    return shapes
+
+
+def count(step: Step) -> int:
+    """Number of edges of a step: places whose source is a neuron, times the places that share it."""
+    total = 0
+    for edges in step.edges:
+        shape = np.broadcast_shapes(edges.shape, (*step.ids.shape, *(1,) * edges.over))
+        total += int(np.count_nonzero(edges.source >= 0)) * (prod(shape) // max(edges.source.size, 1))
+    return total

@@ -1,0 +1,164 @@
+"""What a rule writes with: a Scope gives out ids and keeps the steps, each saying who meets whom.
+
+A rule is a function of ids: it takes the ids of a layer's inputs and a Scope, in which it makes neurons, and returns the ids of
+its outputs. No step holds an edge: it keeps arrays that broadcast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.errors import BadRequest, Unsupported
+from etl.network import Array, Layer, placeholder
+
+Ids: TypeAlias = NDArray[np.int64]
+Weights: TypeAlias = NDArray[Any]
+
+ZERO = -1  # a padded zero: a value, but nobody computes it
+NOTHING = -2  # no value at all: a window's part outside the image
+OPS = ("sum", "max", "min", "product", "input")
+MOST_NEURONS = 2**30  # their ids alone are 8 GiB
+
+
+class Edges(NamedTuple):
+    """What new neurons read: `source` and `weight` broadcast to the neurons' shape and `over` further axes, one operand a place.
+
+    A weight that is a view of a stored array keeps its place in it (`parameter`); one that was computed has none.
+    """
+
+    source: Ids
+    weight: Weights | float = 1.0
+    over: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.broadcast_shapes(self.source.shape, np.shape(self.weight))
+
+    @property
+    def out(self) -> tuple[int, ...]:
+        """The part of the shape that belongs to the neurons."""
+        return self.shape[: len(self.shape) - self.over]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Neurons of one row: value = activation(op(bias, w1*x1, ...)).
+
+    ids    their ids, in the shape that edges and bias broadcast to
+    shape  the row's own shape: the same neurons in the same order
+    bias   NaN where there is none; None where there is none at all
+    """
+
+    name: str
+    ids: Ids
+    op: str
+    shape: tuple[int, ...]
+    edges: tuple[Edges, ...] = ()
+    bias: Weights | None = None
+    activation: str = "linear"
+
+
+@dataclass
+class Tape:
+    """What a run of rules has made so far: the next free id and the steps in order.
+
+    onehot  first id -> (end, width) of the integer inputs: each position flows as the id of its first neuron
+    read    gets a stored array: a placeholder where only counts are wanted
+    wanted  the width that each of them should have, found while running: that of the largest table that looks it up
+    """
+
+    next: int = 0
+    steps: list[Step] = field(default_factory=list)
+    read: Callable[[Array], Weights] = placeholder
+    onehot: dict[int, tuple[int, int]] = field(default_factory=dict)
+    wanted: dict[int, int] = field(default_factory=dict)
+
+    def allot(self, shape: Sequence[int]) -> Ids:
+        """The next ids, one for each place of `shape` in C order."""
+        count = prod(shape)
+        if self.next + count > MOST_NEURONS:
+            raise BadRequest(f"more than {MOST_NEURONS:,} neurons: give a smaller --input-shape, or --granularity channel")
+        ids = np.arange(self.next, self.next + count, dtype=np.int64).reshape(shape)
+        self.next += count
+        return ids
+
+
+class Scope:
+    """Where a rule makes neurons: it knows the layer's name, gives out ids and keeps the steps.
+
+    keras    2 or 3: whose meaning of names the file has
+    """
+
+    def __init__(self, tape: Tape, name: str, keras: int = 3) -> None:
+        self.tape, self.name, self.keras = tape, name, keras
+
+    def part(self, name: str) -> Scope:
+        """The scope of a sublayer: `lstm` -> `lstm/step_3`."""
+        return Scope(self.tape, f"{self.name}/{name}", self.keras)
+
+    def sum(self, *edges: Edges, **options: Any) -> Ids:
+        """Neurons that add up their operands and the bias."""
+        return self.neurons("sum", edges, **options)
+
+    def max(self, *edges: Edges, **options: Any) -> Ids:
+        """Neurons that take the largest operand."""
+        return self.neurons("max", edges, **options)
+
+    def min(self, *edges: Edges, **options: Any) -> Ids:
+        """Neurons that take the smallest operand."""
+        return self.neurons("min", edges, **options)
+
+    def product(self, *edges: Edges, **options: Any) -> Ids:
+        """Neurons that multiply their operands."""
+        return self.neurons("product", edges, **options)
+
+    def neurons(
+        self,
+        op: str,
+        edges: Sequence[Edges],
+        *,
+        part: str | None = None,
+        bias: Weights | float | None = None,
+        activation: str = "linear",
+        shape: Sequence[int] | None = None,
+    ) -> Ids:
+        """New neurons, one for each place of the shape that the edges' own parts and the bias broadcast to.
+
+        part   their sublayer; None where they are the layer's own output
+        shape  theirs, where it is another than the one in which they are written; their order stays
+        Returns their ids in that shape.
+        """
+        from etl.rules.activations import SPELLED  # rules stand above this module
+
+        if activation in SPELLED:  # no such function in keras.activations: written as steps of its own
+            plain = self.neurons(op, edges, part=f"{part}/linear" if part else "linear", bias=bias, shape=shape)
+            return SPELLED[activation](self, plain, part=part)
+        written = np.broadcast_shapes(np.shape(bias) if bias is not None else (), *(e.out for e in edges))
+        own = tuple(shape) if shape is not None else written
+        ids = self.tape.allot(written)
+        name = f"{self.name}/{part}" if part else self.name
+        self.tape.steps.append(Step(name, ids, op, own, tuple(edges), None if bias is None else np.asarray(bias), activation))
+        return ids.reshape(own)
+
+    def apply(self, layer: Layer, *inputs: Ids, part: str, **keywords: Any) -> Any:
+        """Run the rule of a layer inside this one, as its sublayer `part`."""
+        from etl.rules.binding import run
+
+        return run(layer, self.part(part), inputs, keywords)
+
+    def onehot(self, positions: Ids, width: int) -> Ids:
+        """The neurons behind integer inputs: positions (...) -> (..., width). Only whole inputs, moved but not computed, have any."""
+        begins = np.array(sorted(self.tape.onehot), dtype=np.int64)
+        at = np.searchsorted(begins, positions, side="right") - 1
+        ends = np.array([self.tape.onehot[b][0] for b in begins], dtype=np.int64)
+        if not len(begins) or (at < 0).any() or (positions >= ends[at]).any():
+            raise Unsupported("it looks up values that are computed or padded; only a model's integer inputs have one-hot neurons")
+        for begin in begins[np.unique(at)]:
+            self.tape.wanted[int(begin)] = max(width, self.tape.wanted.get(int(begin), 1))
+        return positions[..., None] + np.arange(width)

@@ -1,0 +1,85 @@
+"""An oracle that knows nothing of the program but its tables: it runs a graph forward, edge by edge, from Arrow tables alone.
+
+value = activation(op(bias, w1*x1, ...)), as docs/graph.md says, in float64, with the activations of Keras 3 (and the few beyond them).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+BEYOND = {
+    "sqrt": np.sqrt,
+    "rsqrt": lambda x: 1 / np.sqrt(x),
+    "reciprocal": lambda x: 1 / x,
+    "square": np.square,
+    "negative": np.negative,
+    "log": np.log,
+    "abs": np.abs,
+    "linear": lambda x: x,
+}
+
+
+def activate(written: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Apply an activation as it stands in the graph; softmax over neurons that share every index but the last."""
+    name, arguments = re.fullmatch(r"(\w+)(?:\((.*)\))?", written).groups()
+    if name in BEYOND:
+        return BEYOND[name](values)
+    import keras
+
+    keywords = {k.strip(): eval(v) for k, v in (part.split("=") for part in (arguments or "").split(",") if part)}
+    made = getattr(keras.activations, name)(keras.ops.convert_to_tensor(values.reshape(shape or (1,)), "float64"), **keywords)
+    return np.asarray(made).reshape(-1)
+
+
+def run(layers: pa.Table, neurons: pa.Table, weights: pa.Table, outputs: pa.Table, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The model's outputs, each flat, for one example: `inputs` one array a model input, in order. Integer inputs of tables are given one-hot."""
+    n = neurons.num_rows
+    assert neurons["id"].to_pylist() == list(range(n))
+    values = np.full(n, np.nan)
+    bias = neurons["bias"].to_numpy(zero_copy_only=False).astype(float)
+    ops = np.array(neurons["op"].to_pylist())
+    source, target = weights["source"].to_numpy(), weights["target"].to_numpy()
+    weight = weights["weight"].to_numpy().astype(float)
+    owner = np.array(weights["layer"].to_pylist()) if weights.num_rows else np.empty(0, str)
+    given = iter(inputs)
+    for row in layers.to_pylist():
+        begin, end = row["begin"], row["end"]
+        if begin == end:
+            continue
+        kind = ops[begin]
+        assert (ops[begin:end] == kind).all()
+        if kind == "input":
+            values[begin:end] = np.asarray(next(given), float).reshape(-1)
+            continue
+        mine = owner == row["name"]
+        s, t, w = source[mine], target[mine] - begin, weight[mine]
+        assert len(s) == row["edges"] and ((t >= 0) & (t < end - begin)).all() and (s < begin).all()
+        x, b = w * values[s], bias[begin:end]
+        if kind == "sum":
+            made = np.where(np.isnan(b), 0, b) + np.bincount(t, x, end - begin)
+        elif kind == "product":
+            made = np.where(np.isnan(b), 1, b)
+            np.multiply.at(made, t, x)
+        else:
+            far = -np.inf if kind == "max" else np.inf
+            made = np.where(np.isnan(b), far, b)
+            (np.maximum if kind == "max" else np.minimum).at(made, t, x)
+        values[begin:end] = activate(row["activation"], made, tuple(row["shape"]))
+    assert not np.isnan(values).any()
+    found: dict[int, list[Any]] = {}
+    for row in outputs.to_pylist():
+        found.setdefault(row["output"], []).append(0.0 if row["id"] is None else values[row["id"]])
+    return [np.array(found[k]) for k in sorted(found)]
+
+
+def run_graph(graph: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """The same from a graph of this program, through its tables."""
+    from etl import extract, schema
+
+    neurons = pa.Table.from_batches(extract.neuron_batches(graph), schema.neurons(graph.dtype))
+    weights = pa.Table.from_batches(extract.weight_batches(graph), schema.weights(graph.dtype))
+    return run(extract.layer_table(graph), neurons, weights, extract.output_table(graph), inputs)
