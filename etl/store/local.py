@@ -1,0 +1,312 @@
+"""The local Neo4j: one server per user, on loopback only, that goes on running when the command that started it has ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from etl.errors import FetchError, StoreError
+from etl.store import home as places
+from etl.store.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
+
+HOST = "127.0.0.1"
+USERNAME = "neo4j"
+BOLT, HTTP = 7687, 7474  # where they are free
+START_SECONDS = 180.0  # a first start takes 6 to 10; a busy machine gets its time
+STOP_SECONDS = 120.0  # a stop writes the last checkpoint
+LEAST_DISK = 300_000_000  # an empty store, its logs and some room to work
+
+
+@dataclass(frozen=True)
+class Server:
+    """The local Neo4j as it is now. Without a running server `pid` is None, without a first start `uri` and `browser` are too."""
+
+    running: bool
+    uri: str | None
+    browser: str | None
+    username: str
+    password_file: Path
+    pid: int | None
+    version: str
+
+
+class _PortTakenError(Exception):
+    """Another process took the port between our look and the server's."""
+
+
+def status(home: Path | None = None) -> Server:
+    """Is the local Neo4j running, and where? Quick: reads one file and looks at one process."""
+    home = home or places.neo4j()
+    state = _state(home)
+    pid = state.get("pid")
+    alive = pid is not None and _is_ours(pid, home)
+    return Server(
+        running=alive,
+        uri=f"bolt://{HOST}:{state['bolt']}" if state else None,
+        browser=f"http://{HOST}:{state['http']}/browser/" if state else None,
+        username=USERNAME,
+        password_file=home / "password",
+        pid=pid if alive else None,
+        version=state.get("version", DEFAULT),
+    )
+
+
+def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT, home: Path | None = None) -> Server:
+    """Start the local Neo4j, fetched first if need be, and wait until it lets us in. One that runs is left as it is.
+
+    Two commands may do this at once: the second waits for the first one's server.
+    Raises FetchError with the last line of Neo4j's log that says anything.
+    """
+    home = home or places.neo4j()
+    progress = progress or (lambda _: None)
+    with exclusive(home):
+        server = status(home)
+        if server.running:
+            return server
+        runtime = fetch(progress, version)
+        _require_disk(home)
+        _prepare(home, runtime, progress)
+        progress(f"starting Neo4j {version}")
+        for _ in range(3):
+            try:
+                return _launch(home, runtime)
+            except _PortTakenError:
+                continue
+    raise FetchError("Neo4j finds no free port: other programs take each one that it chooses; try again.")
+
+
+def stop(home: Path | None = None) -> Server:
+    """Stop the local Neo4j in good order and wait until it is gone. Raises StoreError if it won't go."""
+    import psutil
+
+    home = home or places.neo4j()
+    with exclusive(home):
+        server = status(home)
+        if server.pid is not None:
+            process = psutil.Process(server.pid)
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except psutil.TimeoutExpired:
+                raise StoreError(f"Neo4j (process {server.pid}) does not stop: wait for what it is doing, or end that process.") from None
+        return replace(server, running=False, pid=None)
+
+
+def password(server: Server) -> str:
+    """The local Neo4j's password. Raises FetchError where its file is gone."""
+    try:
+        return server.password_file.read_text("utf-8").strip()
+    except OSError as error:
+        raise FetchError(_password_gone(server.password_file.parent)) from error
+
+
+def admin(home: Path, *arguments: str, version: str = DEFAULT) -> subprocess.CompletedProcess[str]:
+    """Run Neo4j's admin tool on the server's folder `home`; the caller looks at the return code."""
+    runtime = fetch(version=version)
+    environment = os.environ | {"NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf")}
+    return subprocess.run(
+        runtime.command(ADMIN_CLASS, *arguments), env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
+
+
+def exclusive(home: Path) -> Any:
+    """A lock, as a context manager: whoever starts, stops or replaces the store in `home` holds it."""
+    from filelock import FileLock
+
+    return FileLock(home.with_name(home.name + ".lock"))
+
+
+def _prepare(home: Path, runtime: Runtime, progress: Callable[[str], None]) -> None:
+    """Before the first start: a random password, known to Neo4j and to a file of the user's alone."""
+    file = home / "password"
+    if _has_store(home):
+        if not file.is_file():
+            raise FetchError(_password_gone(home))
+        return
+    progress("setting up an empty store")
+    _write_private(file, secrets.token_hex(16))
+    _configure(home, BOLT, HTTP)
+    # @: the tool reads the argument from the file, so it never shows in the list of processes
+    done = admin(home, "dbms", "set-initial-password", f"@{file}", version=runtime.version)
+    if done.returncode:
+        raise FetchError(f"Neo4j can't set its first password: {_telling((done.stdout + done.stderr).splitlines())}")
+
+
+def _has_store(home: Path) -> bool:
+    return (home / "data" / "databases" / "system").is_dir()
+
+
+def _password_gone(home: Path) -> str:
+    return f"the password of the local Neo4j is gone ({home / 'password'}): put it back, or delete {home} to begin with an empty store."
+
+
+def _launch(home: Path, runtime: Runtime) -> Server:
+    state = _state(home)
+    bolt = _free_port(state.get("bolt", BOLT))
+    http = _free_port(state.get("http", HTTP))
+    _configure(home, bolt, http)
+    arguments = (f"--home-dir={home}", f"--config-dir={home / 'conf'}")
+    command = runtime.command(MAIN_CLASS[runtime.version], *arguments, flags=_heap())
+    log = home / "logs" / "console.log"
+    places.private(log.parent)
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    try:
+        _write_private(home / "server.json", json.dumps({"pid": process.pid, "bolt": bolt, "http": http, "version": runtime.version}))
+        server = replace(status(home), running=True, pid=process.pid)
+        _wait(process, server, log)
+    except BaseException:
+        _end(process)
+        raise
+    process.returncode = 0  # it outlives us: no warning about a child that still runs
+    return server
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], server: Server, log: Path) -> None:
+    """Return when a login works."""
+    deadline = time.monotonic() + START_SECONDS
+    while not _lets_in(server):
+        if process.poll() is not None:
+            lines = log.read_text("utf-8", errors="replace").splitlines()
+            if any("Address already in use" in line for line in lines):
+                raise _PortTakenError
+            raise FetchError(f"Neo4j did not start: {_telling(lines)} (the whole log: {log})")
+        if time.monotonic() > deadline:
+            raise FetchError(f"Neo4j did not answer within {START_SECONDS:.0f} s: look into {log}, then try again.")
+        time.sleep(0.1)
+
+
+def _lets_in(server: Server) -> bool:
+    from neo4j import GraphDatabase
+    from neo4j.exceptions import AuthError, DriverError, Neo4jError
+
+    if not _listens(server):
+        return False
+    assert server.uri is not None
+    try:
+        with GraphDatabase.driver(server.uri, auth=(server.username, password(server)), telemetry_disabled=True) as driver:
+            driver.execute_query("RETURN 1", database_="neo4j")
+    except AuthError as error:
+        raise FetchError(f"the local Neo4j refuses the password in {server.password_file}: put the one that you set there into the file.") from error
+    except (DriverError, Neo4jError):
+        return False
+    return True
+
+
+def _listens(server: Server) -> bool:
+    """True if it is this very process that has the port, not another Neo4j."""
+    import psutil
+
+    try:
+        ports = [each.laddr.port for each in psutil.Process(server.pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+    except psutil.Error:
+        return False
+    return server.uri is not None and int(server.uri.rpartition(":")[2]) in ports
+
+
+def _configure(home: Path, bolt: int, http: int) -> None:
+    settings = {
+        "server.default_listen_address": HOST,
+        "server.default_advertised_address": HOST,
+        "server.bolt.listen_address": f"{HOST}:{bolt}",
+        "server.bolt.advertised_address": f"{HOST}:{bolt}",
+        "server.http.enabled": "true",
+        "server.http.listen_address": f"{HOST}:{http}",
+        "server.http.advertised_address": f"{HOST}:{http}",
+        "server.https.enabled": "false",
+        "server.memory.pagecache.size": f"{_page_cache() >> 20}m",
+        "dbms.usage_report.enabled": "false",
+        "client.allow_telemetry": "false",
+        "db.tx_log.preallocate": "false",  # else a quarter of a gigabyte for each of the two databases
+    }
+    places.private(home / "conf")
+    lines = ["# Written at every start by etl: changes are lost."] + [f"{name}={value}" for name, value in settings.items()]
+    (home / "conf" / "neo4j.conf").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def _heap() -> tuple[str, ...]:
+    return ("-Xms512m", "-Xmx2g") if _memory() > 6 << 30 else ("-Xms256m", "-Xmx1g")
+
+
+def _page_cache() -> int:
+    """A quarter of the machine's memory, between 256 MB and 4 GB."""
+    return min(max(_memory() // 4, 256 << 20), 4 << 30)
+
+
+def _memory() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def _require_disk(home: Path) -> None:
+    free = shutil.disk_usage(home).free
+    if free < LEAST_DISK:
+        raise FetchError(
+            f"Neo4j needs {LEAST_DISK / 1e6:.0f} MB in {home}, {free / 1e6:.0f} MB are free: make room, or set ETL_HOME to another folder."
+        )
+
+
+def _free_port(wanted: int) -> int:
+    """`wanted` if nobody listens there, else any port that is free."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            if os.name != "nt":  # there it would share the port with whoever has it
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise FetchError(f"no free port on {HOST}: end a program that listens there.")
+
+
+def _is_ours(pid: int, home: Path) -> bool:
+    """True if `pid` is a server on `home`: the number alone may long belong to another program."""
+    import psutil
+
+    try:
+        return f"--home-dir={home}" in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
+
+
+def _state(home: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((home / "server.json").read_text("utf-8")))
+    except (OSError, ValueError):  # no start yet, or one that was cut off while writing
+        return {}
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else can read at any moment, all of it or nothing."""
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    beside.replace(path)
+
+
+def _telling(lines: list[str]) -> str:
+    """The last line that names a cause, else the last that says anything."""
+    said = [line.strip() for line in lines if line.strip()]
+    causes = [line for line in said if line.startswith("Caused by:") or " ERROR " in line]
+    return (causes or said or ["it said nothing"])[-1]

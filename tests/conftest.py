@@ -1,0 +1,52 @@
+"""What several test files share: a real Neo4j in a folder of its own, started once per run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+import pytest
+
+if TYPE_CHECKING:
+    from etl.store import Store
+
+
+@pytest.fixture(scope="session")
+def etl_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An ETL_HOME for this run; only the downloads outlive it (in ETL_TEST_CACHE, or a folder of the user's)."""
+    downloads = Path(os.environ.get("ETL_TEST_CACHE") or platformdirs.user_cache_path("neuron-etl-tests", appauthor=False))
+    downloads.mkdir(parents=True, exist_ok=True)
+    folder = tmp_path_factory.mktemp("etl_home")
+    (folder / "cache").symlink_to(downloads, target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ETL_HOME", str(folder))
+        for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_DATABASE"):
+            patch.delenv(name, raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def store(etl_home: Path) -> Iterator[Store]:
+    """The local Neo4j, connected. It is shared: use `empty_store` unless other tests' nodes don't matter."""
+    from etl.store import connect, stop
+
+    try:
+        with connect() as connected:
+            yield connected
+    finally:
+        stop()
+
+
+@pytest.fixture
+def empty_store(store: Store) -> Store:
+    """The local Neo4j without nodes, constraints and indexes."""
+    with store.driver.session(database=store.database) as session:
+        session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 20000 ROWS").consume()
+        for row in session.run("SHOW CONSTRAINTS YIELD name").data():
+            session.run("DROP CONSTRAINT $name", name=row["name"]).consume()
+        for row in session.run("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP'").data():
+            session.run("DROP INDEX $name", name=row["name"]).consume()
+    return store
