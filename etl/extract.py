@@ -66,7 +66,7 @@ def cut(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weight
     for box in boxes(shape, rows):
         seen = take(source, box)
         gaps = bool(seen.size) and int(seen.min()) < 0
-        yield Block(row, seen, take(target, box), take(weight, box).astype(dtype, copy=False), place and place.take(box), gaps)
+        yield Block(row, seen, take(target, box), take(weight, box).astype(dtype, copy=False), None if place is None else place.take(box), gaps)
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,16 @@ layer's rule runs again on the same ids with its arrays read, so that no more th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from bisect import bisect_right
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from etl.errors import BadFile, BadRequest, Unsupported
+from etl.folding import Folds, foldable, merged
 from etl.network import Array, Call, Layer, Model, Network, Tensor, flow, substitute
 from etl.rules.binding import run
 from etl.scope import Ids, Scope, Step, Tape, Weights
@@ -49,6 +51,7 @@ class Row:
 class Leaf:
     """One layer's rule at one place of the network: all that is needed to run it again.
 
+    begin, number     the first id and the number of its first step
     inputs, keywords  what reaches it, with ids in the places of tensors
     feeds             the rows whose ids these are
     """
@@ -57,15 +60,16 @@ class Leaf:
     name: str
     label: str
     begin: int
+    number: int
     inputs: tuple[Any, ...]
     keywords: Mapping[str, Any]
     feeds: tuple[str, ...]
 
-    def steps(self, read: Callable[[Array], Weights], onehot: dict[int, tuple[int, int]]) -> list[Step]:
-        """Run the rule on arrays got by `read`: the same ids every time."""
-        tape = Tape(self.begin, read=read, onehot=onehot)
+    def run(self, read: Callable[[Array], Weights], onehot: dict[int, tuple[int, int]], folding: Container[int] = ()) -> Tape:
+        """Run the rule on arrays got by `read`: the same steps with the same ids every time."""
+        tape = Tape(self.begin, self.number, read=read, onehot=onehot, folding=folding)
         run(self.layer, Scope(tape, self.name, self.layer.keras), self.inputs, self.keywords)
-        return tape.steps
+        return tape
 
 
 @dataclass
@@ -75,6 +79,7 @@ class Graph:
     rows     layers and sublayers in order; their spans tile 0..neurons-1
     outputs  the ids that each output of the model returns, in its own shape; ZERO where it returns a padded zero
     dtype    of weights and biases: float32, or float64 where the file holds float64
+    folds    number of a step -> the steps folded into it, in their order
     """
 
     model: Model
@@ -83,6 +88,7 @@ class Graph:
     outputs: list[Ids] = field(default_factory=list)
     inputs: list[Step] = field(default_factory=list)
     onehot: dict[int, tuple[int, int]] = field(default_factory=dict)
+    folds: Folds = field(default_factory=dict)
 
     @property
     def neurons(self) -> int:
@@ -115,14 +121,26 @@ class Graph:
                 stored.append((array, array.read()))
                 return stored[-1][1]
 
-            for step in leaf.steps(read, self.onehot):
+            for step in leaf.run(read, self.onehot, self.folding).steps:
+                for number, _ in self.folds.get(step.number, ()):
+                    step = merged(step, self.leaf_of(number).run(lambda array: array.read(), self.onehot, self.folding).folded[number])
                 yield step, stored
 
+    @property
+    def folding(self) -> frozenset[int]:
+        """Numbers of all steps that are folded into others."""
+        return frozenset(number for folded in self.folds.values() for number, _ in folded)
 
-def trace(model: Model, input_shapes: Sequence[Sequence[int]] = ()) -> Graph:
+    def leaf_of(self, number: int) -> Leaf:
+        """The leaf that makes the step of that number."""
+        return self.leaves[bisect_right(self.leaves, number, key=lambda leaf: leaf.number) - 1]
+
+
+def trace(model: Model, input_shapes: Sequence[Sequence[int]] = (), *, fold: bool = False) -> Graph:
     """The graph of a model: ids given out, everything counted, nothing created.
 
     input_shapes  one a model input, in order, without the batch axis; needed where the file leaves an axis open
+    fold          merge what scales, shifts or activates a layer's neurons into them, where nobody else reads those: see etl/folding.py
     Raises Unsupported naming every layer and option without a rule, BadRequest where the shapes do not fit.
     """
     shapes = input_shape_list(model.network, input_shapes)
@@ -132,17 +150,20 @@ def trace(model: Model, input_shapes: Sequence[Sequence[int]] = ()) -> Graph:
         graph = walk.run()
         if walk.widths() == widths:
             walk.check()
-            return graph
+            break
         widths = walk.widths()
+    if fold:
+        return Walk(model, shapes, widths, foldable(walk.tape.steps, walk.alone(), graph.outputs)).run()
+    return graph
 
 
 class Walk:
     """One walk through a model: gives out ids and collects rows, leaves and problems."""
 
-    def __init__(self, model: Model, shapes: list[tuple[int, ...]], widths: dict[int, int]) -> None:
+    def __init__(self, model: Model, shapes: list[tuple[int, ...]], widths: dict[int, int], folds: Folds | None = None) -> None:
         self.model, self.shapes, self.given = model, shapes, widths
-        self.tape = Tape()
-        self.graph = Graph(model, onehot=self.tape.onehot)
+        self.graph = Graph(model, folds=folds or {})
+        self.tape = Tape(onehot=self.graph.onehot, folding=self.graph.folding)
         self.problems: list[str] = []
         self.counted: set[int] = set()
         self.lookups: set[str] = set()
@@ -161,7 +182,7 @@ class Walk:
         ids = self.tape.allot((*shape, width) if number in self.given else shape)
         positions = ids[..., 0] if number in self.given else ids
         self.tape.onehot[begin] = (self.tape.next, width)
-        self.graph.inputs.append(Step(name, ids, "input", ids.shape))
+        self.graph.inputs.append(Step(name, -1, ids, "input", ids.shape))
         self.row(self.graph.inputs[-1], "InputLayer", 0, (), name)
         return positions, name
 
@@ -188,7 +209,7 @@ class Walk:
             self.view(name, layer.kind, inner[0][0].shape, tuple(dict.fromkeys(source for _, source in inner)), label)
             return [(ids, name) for ids, _ in inner]
         args, keywords = substitute((call.args, dict(call.kwargs)), {t: ids for t, (ids, _) in reach.items()})
-        leaf = Leaf(layer, name, label, self.tape.next, args, keywords, feeds)
+        leaf = Leaf(layer, name, label, self.tape.next, self.tape.number, args, keywords, feeds)
         outputs = self.run_leaf(leaf)
         return None if outputs is None else [(ids, name) for ids in outputs]
 
@@ -215,6 +236,8 @@ class Walk:
         self.counted.add(id(leaf.layer))
         own = False
         for step in steps:
+            for _, activation in self.graph.folds.get(step.number, ()):
+                step = replace(step, activation=activation)
             mine = step.name == leaf.name
             own |= mine
             feeds = self.feeds(leaf, [e.source for e in step.edges])
@@ -251,6 +274,11 @@ class Walk:
         """Width of each one-hot input, by its number."""
         begins = list(self.tape.onehot)
         return {begins.index(begin): width for begin, width in self.tape.wanted.items()}
+
+    def alone(self) -> set[int]:
+        """Numbers of the steps that are all that their layer does."""
+        ends = [*(leaf.number for leaf in self.graph.leaves[1:]), self.tape.number]
+        return {leaf.number for leaf, end in zip(self.graph.leaves, ends, strict=True) if end == leaf.number + 1}
 
     def check(self) -> None:
         """Raise what the walk found wrong, all of it at once."""

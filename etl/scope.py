@@ -6,7 +6,7 @@ its outputs. No step holds an edge: it keeps arrays that broadcast.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple, TypeAlias
@@ -19,6 +19,7 @@ from etl.network import Array, Layer, placeholder
 
 Ids: TypeAlias = NDArray[np.int64]
 Weights: TypeAlias = NDArray[Any]
+Weight: TypeAlias = Weights | float | np.floating[Any]  # one for all, or an array
 
 ZERO = -1  # a padded zero: a value, but nobody computes it
 NOTHING = -2  # no value at all: a window's part outside the image
@@ -33,7 +34,7 @@ class Edges(NamedTuple):
     """
 
     source: Ids
-    weight: Weights | float = 1.0
+    weight: Weight = 1.0
     over: int = 1
 
     @property
@@ -50,12 +51,14 @@ class Edges(NamedTuple):
 class Step:
     """Neurons of one row: value = activation(op(bias, w1*x1, ...)).
 
-    ids    their ids, in the shape that edges and bias broadcast to
-    shape  the row's own shape: the same neurons in the same order
-    bias   NaN where there is none; None where there is none at all
+    number  its place among all steps of the model
+    ids     their ids, in the shape that edges and bias broadcast to
+    shape   the row's own shape: the same neurons in the same order
+    bias    NaN where there is none; None where there is none at all
     """
 
     name: str
+    number: int
     ids: Ids
     op: str
     shape: tuple[int, ...]
@@ -71,13 +74,17 @@ class Tape:
     onehot  first id -> (end, width) of the integer inputs: each position flows as the id of its first neuron
     read    gets a stored array: a placeholder where only counts are wanted
     wanted  the width that each of them should have, found while running: that of the largest table that looks it up
+    folding numbers of steps that are folded into the step before: they make no neurons, and are kept in `folded`
     """
 
     next: int = 0
+    number: int = 0
     steps: list[Step] = field(default_factory=list)
     read: Callable[[Array], Weights] = placeholder
     onehot: dict[int, tuple[int, int]] = field(default_factory=dict)
     wanted: dict[int, int] = field(default_factory=dict)
+    folding: Container[int] = ()
+    folded: dict[int, Step] = field(default_factory=dict)
 
     def allot(self, shape: Sequence[int]) -> Ids:
         """The next ids, one for each place of `shape` in C order."""
@@ -87,6 +94,20 @@ class Tape:
         ids = np.arange(self.next, self.next + count, dtype=np.int64).reshape(shape)
         self.next += count
         return ids
+
+    def add(
+        self, name: str, op: str, written: Sequence[int], own: Sequence[int], edges: Sequence[Edges], bias: Weight | None, activation: str
+    ) -> Ids:
+        """Keep one step; its neurons' ids come back in the row's own shape."""
+        number, folding = self.number, self.number in self.folding
+        self.number += 1
+        ids = edges[0].source if folding else self.allot(written)
+        step = Step(name, number, ids, op, tuple(own), tuple(edges), None if bias is None else np.asarray(bias), activation)
+        if folding:
+            self.folded[number] = step
+        else:
+            self.steps.append(step)
+        return ids.reshape(own)
 
 
 class Scope:
@@ -124,7 +145,7 @@ class Scope:
         edges: Sequence[Edges],
         *,
         part: str | None = None,
-        bias: Weights | float | None = None,
+        bias: Weight | None = None,
         activation: str = "linear",
         shape: Sequence[int] | None = None,
     ) -> Ids:
@@ -141,10 +162,7 @@ class Scope:
             return SPELLED[activation](self, plain, part=part)
         written = np.broadcast_shapes(np.shape(bias) if bias is not None else (), *(e.out for e in edges))
         own = tuple(shape) if shape is not None else written
-        ids = self.tape.allot(written)
-        name = f"{self.name}/{part}" if part else self.name
-        self.tape.steps.append(Step(name, ids, op, own, tuple(edges), None if bias is None else np.asarray(bias), activation))
-        return ids.reshape(own)
+        return self.tape.add(f"{self.name}/{part}" if part else self.name, op, written, own, edges, bias, activation)
 
     def apply(self, layer: Layer, *inputs: Ids, part: str, **keywords: Any) -> Any:
         """Run the rule of a layer inside this one, as its sublayer `part`."""
