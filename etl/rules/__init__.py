@@ -16,15 +16,33 @@ from etl.rules.normalization import batch_normalization
 from etl.rules.pooling import average_pooling_2d, max_pooling_2d
 from etl.rules.shape import flatten, permute, reshape, unchanged
 
-RULES: dict[str, Callable[..., Any]] = {
-    "Dense": dense,
-    "Conv2D": convolution,
-    "MaxPooling2D": max_pooling_2d,
-    "AveragePooling2D": average_pooling_2d,
-    "Flatten": flatten,
-    "Reshape": reshape,
-    "Permute": permute,
-    "Dropout": unchanged,
-    "Activation": activation_layer,
-    "BatchNormalization": batch_normalization,
+FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
+    "Dense": {
+        "Dense": dense,
+    },
+    "Convolution": {
+        "Conv2D": convolution,
+    },
+    "Pooling": {
+        "MaxPooling2D": max_pooling_2d,
+        "AveragePooling2D": average_pooling_2d,
+    },
+    "Shape": {
+        "Flatten": flatten,
+        "Reshape": reshape,
+        "Permute": permute,
+        "Dropout": unchanged,
+    },
+    "Images": {},
+    "Recurrent": {},
+    "Attention": {},
+    "Activation": {
+        "Activation": activation_layer,
+    },
+    "Normalization": {
+        "BatchNormalization": batch_normalization,
+    },
+    "Merging": {},
+    "Operations": {},
 }
+RULES = {kind: rule for family in FAMILIES.values() for kind, rule in family.items()}
