@@ -1,0 +1,95 @@
+"""Model files as networks: `read(path)` finds the format by looking inside, `read_keras_model` takes a live model.
+
+Formats: whole-model HDF5 (Keras 2.0 to 3), `.keras` archives (2.12 on), and weights of either layout with an architecture JSON.
+No framework is imported and nothing that a file names is run; sizes are checked before anything is allocated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from etl.errors import BadFile
+from etl.network import Layer, Model, Network
+from etl.readers import files
+from etl.readers.architecture import keras_major, model_part, parsed
+from etl.readers.memory import read_keras_model
+from etl.readers.part import network
+
+__all__ = ["check_finite", "read", "read_keras_model"]
+
+
+def read(path: str | Path, architecture: str | Path | None = None) -> Model:
+    """Read a model file; weight arrays are read when they are needed.
+
+    architecture  for files that hold weights only: the JSON that `model.to_json()` returns, a model file to take it from,
+                  or `keras.applications:NAME` (`keras.applications:VGG16?include_top=false&input_shape=64,64,3`)
+    Raises BadFile, or Unsupported where arrays have no meaning here.
+    """
+    path = Path(path)
+    with stage(path, "opening it"):
+        found = files.look(path)
+    with stage(path, "reading its architecture"):
+        found = files.with_architecture(found, path, architecture)
+        text = found.architecture or ""
+        part = model_part(parsed(text, str(path)), keras_major(found.version, text), found.names)
+        assert part.graph is not None
+    with stage(path, "reading its weights"):
+        found.assign(part)
+        return Model(path.stem, network(part.graph), sha256(found.sources), found.format, found.version)
+
+
+# What h5py, zipfile, json and numpy raise over broken files, and what a configuration of the wrong make leads to.
+BROKEN = (
+    OSError, EOFError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError,
+    zipfile.BadZipFile, zlib.error, struct.error,
+)  # fmt: skip
+
+
+@contextmanager
+def stage(path: Path, doing: str) -> Iterator[None]:
+    """One line about the file instead of what a library says about its insides."""
+    try:
+        yield
+    except BadFile as error:
+        raise error if str(path) in str(error) else BadFile(f"{path}: {error}") from error
+    except BROKEN as error:
+        said = " ".join(str(error).split())
+        raise BadFile(f"{path}: {doing} failed ({type(error).__name__}: {said}); the file is broken, or no Keras model") from error
+
+
+def sha256(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while piece := file.read(2**20):
+                digest.update(piece)
+    return digest.hexdigest()
+
+
+def check_finite(model: Model) -> None:
+    """Raises BadFile for the first array that holds NaN or infinity."""
+    for layer in every_layer(model.network):
+        for array in layer.arrays:
+            values = array.read()
+            # both ends tell of every NaN and infinity without another array of the same size
+            if values.size and not (np.isfinite(values.min()) and np.isfinite(values.max())):
+                raise BadFile(f"{model.name}: {array.role} of layer {layer.name!r} ({layer.kind}) holds NaN or infinity; save an earlier state")
+
+
+def every_layer(network: Network) -> Iterator[Layer]:
+    waiting = list(network.layers())
+    while waiting:
+        layer = waiting.pop(0)
+        yield layer
+        for inside in layer.inner.values():
+            waiting.extend(inside if isinstance(inside, tuple) else (inside,))
+        if layer.network is not None:
+            waiting.extend(layer.network.layers())

@@ -1,0 +1,46 @@
+"""Architectures by name: `keras.applications:VGG16`. The one place where a reader runs Keras, its own code and nothing of the file's."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+from urllib.parse import parse_qsl
+
+from etl.errors import BadRequest
+
+PREFIX = "keras.applications:"
+
+
+def application(wanted: str, names: tuple[str, ...]) -> str:
+    """JSON of `keras.applications:NAME?option=value&...`.
+
+    names  of the layers in the weights file: they tell whether the classifier is in it where `include_top` is not given
+    """
+    import keras
+
+    name, _, query = wanted.removeprefix(PREFIX).partition("?")
+    known = {one: getattr(keras.applications, one) for one in dir(keras.applications) if inspect.isfunction(getattr(keras.applications, one))}
+    if name not in known:
+        raise BadRequest(f"{wanted}: no such model; keras.applications has {', '.join(sorted(known))}")
+    options = {key: option(value) for key, value in parse_qsl(query)}
+    try:
+        model = known[name](weights=None, **options)
+        if "include_top" not in options and names and model.layers[-1].name not in names:
+            model = known[name](weights=None, include_top=False, **options)
+    except (TypeError, ValueError) as error:
+        raise BadRequest(f"{wanted}: {' '.join(str(error).split())}") from error
+    return str(model.to_json())
+
+
+def option(text: str) -> Any:
+    """`true`, `64`, `0.5`, `64,64,3`, `none`, or text."""
+    if text.lower() in ("true", "false", "none"):
+        return {"true": True, "false": False, "none": None}[text.lower()]
+    if "," in text:
+        return tuple(option(one) for one in text.split(","))
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,106 @@
+"""What the readers build before it is frozen: a model's parts, first without arrays, then with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.network import Array, Call, Layer, Network, Tensor
+
+# Keras lists these after all trainable variables of a layer, wherever inside it they are.
+NOT_TRAINABLE = {"moving_mean", "moving_variance", "mean", "variance", "count", "vector_u"}
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """One array where it lies: its name there, its shape, the type it is read as (float32 or float64), and how to read it."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[], NDArray[Any]]
+
+
+@dataclass(eq=False)
+class Part:
+    """A layer, an operation or a model of the file.
+
+    written  class name as the file has it: it names the part's group in a v3 store
+    arrays   role -> array, filled in by the reader of the weights
+    order    the order in which the file lists the arrays of this part and all within it; empty where the file has none
+    """
+
+    name: str
+    kind: str
+    written: str
+    options: Mapping[str, Any]
+    keras: int
+    inner: dict[str, Part | tuple[Part, ...]] = field(default_factory=dict)
+    graph: Graph | None = None
+    arrays: dict[str, Stored] = field(default_factory=dict)
+    order: list[Stored] = field(default_factory=list)
+
+    def within(self) -> Iterator[Part]:
+        """The layers inside a wrapper, in the order of their variables; not those of a nested model."""
+        for part in self.inner.values():
+            yield from part if isinstance(part, tuple) else (part,)
+
+    def pieces(self) -> Iterator[Part]:
+        """This part and all layers inside it that belong to the same layer of the file."""
+        yield self
+        for part in self.within():
+            yield from part.pieces()
+
+
+@dataclass(frozen=True, eq=False)
+class PartCall:
+    part: Part
+    number: int
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+
+
+@dataclass(eq=False)
+class Graph:
+    """A model's layers in the file's order and its calls in topological order."""
+
+    parts: list[Part]
+    calls: list[PartCall]
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+
+
+def network(graph: Graph) -> Network:
+    """The finished description. A layer called several times stays one object."""
+    layers = {id(part): frozen(part) for part in graph.parts}
+    calls = tuple(Call(layers[id(call.part)], call.args, call.kwargs, call.number) for call in graph.calls)
+    return Network(calls, graph.inputs, graph.outputs)
+
+
+def frozen(part: Part) -> Layer:
+    """One layer of the file with all that is inside it."""
+    begin, begins = 0, {}
+    for stored in part.order or canonical(part):
+        begins[id(stored)] = begin
+        begin += prod(stored.shape)
+    return layer(part, begins)
+
+
+def canonical(part: Part) -> list[Stored]:
+    """Arrays in the order of Keras' `layer.weights`: trainable ones first, then the others."""
+    found = [(role in NOT_TRAINABLE, stored) for piece in part.pieces() for role, stored in piece.arrays.items()]
+    return [stored for _, stored in sorted(found, key=lambda pair: pair[0])]
+
+
+def layer(part: Part, begins: dict[int, int]) -> Layer:
+    inner = {
+        role: tuple(layer(one, begins) for one in inside) if isinstance(inside, tuple) else layer(inside, begins)
+        for role, inside in part.inner.items()
+    }
+    arrays = tuple(Array(role, stored.shape, stored.dtype, begins[id(stored)], stored.read) for role, stored in part.arrays.items())
+    return Layer(part.name, part.kind, part.options, arrays, inner, network(part.graph) if part.graph else None, part.keras)

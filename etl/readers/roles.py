@@ -1,0 +1,233 @@
+"""Which arrays a layer has, by its kind and options: their roles in Keras' order and their shapes.
+
+A shape names what the configuration settles and has None for the rest; no shape at all where even the rank is open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from etl.errors import BadFile
+
+Pattern = tuple[int | None, ...] | None
+Slots = list[tuple[str, Pattern]]
+Options = Mapping[str, Any]
+
+# Kinds whose arrays belong to layers of their own inside them, which Keras does not show as layers.
+CELLS = {"LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D"}
+PROJECTIONS = {"MultiHeadAttention", "GroupQueryAttention"}
+
+
+def expected(kind: str, options: Options) -> Slots | None:
+    """(role, shape) of a layer's own arrays; None for a kind that is not in the table, whose arrays are taken as the file has them."""
+    rule = ROLES.get(kind)
+    return None if rule is None else rule(options)
+
+
+def fits(shape: tuple[int, ...], pattern: Pattern) -> bool:
+    return pattern is None or (len(shape) == len(pattern) and all(want is None or n == want for n, want in zip(shape, pattern, strict=True)))
+
+
+def number(options: Options, name: str, default: int | None = None) -> int:
+    value = options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+        raise BadFile(f"layer {options.get('name')!r}: option {name} is {value!r}, not a number of things; the file is broken")
+    return int(value)
+
+
+def sizes(options: Options, rank: int, name: str = "kernel_size") -> tuple[int, ...]:
+    value = options.get(name)
+    values = value if isinstance(value, list | tuple) else [value] * rank
+    if len(values) != rank:
+        raise BadFile(f"layer {options.get('name')!r}: option {name} is {value!r}, not {rank} numbers; the file is broken")
+    return tuple(number({name: one, "name": options.get("name")}, name) for one in values)
+
+
+def with_bias(options: Options, slots: Slots, bias: Pattern) -> Slots:
+    return [*slots, ("bias", bias)] if options.get("use_bias", True) else slots
+
+
+def dense(options: Options) -> Slots:
+    units = number(options, "units")
+    return with_bias(options, [("kernel", (None, units))], (units,))
+
+
+def conv(rank: int) -> Callable[[Options], Slots]:
+    def roles(options: Options) -> Slots:
+        filters = number(options, "filters")
+        return with_bias(options, [("kernel", (*sizes(options, rank), None, filters))], (filters,))
+
+    return roles
+
+
+def conv_transpose(rank: int) -> Callable[[Options], Slots]:
+    def roles(options: Options) -> Slots:
+        filters = number(options, "filters")
+        return with_bias(options, [("kernel", (*sizes(options, rank), filters, None))], (filters,))
+
+    return roles
+
+
+def depthwise(rank: int) -> Callable[[Options], Slots]:
+    def roles(options: Options) -> Slots:
+        return with_bias(options, [("kernel", (*sizes(options, rank), None, number(options, "depth_multiplier", 1)))], (None,))
+
+    return roles
+
+
+def separable(rank: int) -> Callable[[Options], Slots]:
+    def roles(options: Options) -> Slots:
+        filters, multiplier = number(options, "filters"), number(options, "depth_multiplier", 1)
+        kernels: Slots = [("depthwise_kernel", (*sizes(options, rank), None, multiplier)), ("pointwise_kernel", (*(1,) * rank, None, filters))]
+        return with_bias(options, kernels, (filters,))
+
+    return roles
+
+
+def recurrent(gates: int) -> Callable[[Options], Slots]:
+    def roles(options: Options) -> Slots:
+        units = number(options, "units")
+        wide = gates * units
+        return with_bias(options, [("kernel", (None, wide)), ("recurrent_kernel", (units, wide))], (wide,))
+
+    return roles
+
+
+def gru(options: Options) -> Slots:
+    slots = recurrent(3)(options)
+    if options.get("reset_after", False) and slots[-1][0] == "bias":  # one row for the input, one for the state
+        slots[-1] = ("bias", (2, 3 * number(options, "units")))
+    return slots
+
+
+def cudnn(gates: int) -> Callable[[Options], Slots]:
+    def roles(options: Options) -> Slots:
+        units = number(options, "units")
+        return [("kernel", (None, gates * units)), ("recurrent_kernel", (units, gates * units)), ("bias", (2 * gates * units,))]
+
+    return roles
+
+
+def conv_lstm(rank: int) -> Callable[[Options], Slots]:
+    def roles(options: Options) -> Slots:
+        filters, size = number(options, "filters"), sizes(options, rank)
+        recurrent_size = (None,) * rank  # cells of old files leave it out of the configuration
+        wide = 4 * filters
+        return with_bias(options, [("kernel", (*size, None, wide)), ("recurrent_kernel", (*recurrent_size, filters, wide))], (wide,))
+
+    return roles
+
+
+def embedding(options: Options) -> Slots:
+    return [("embeddings", (number(options, "input_dim"), number(options, "output_dim")))]
+
+
+def batch_normalization(options: Options) -> Slots:
+    axes = options.get("axis")
+    shape = (None,) * (len(axes) if isinstance(axes, list) else 1)
+    return [*scale_and_center(options, shape), ("moving_mean", shape), ("moving_variance", shape)]
+
+
+def layer_normalization(options: Options) -> Slots:
+    axes = options.get("axis")
+    if options.get("rms_scaling"):
+        return [("gamma", None)]
+    return scale_and_center(options, (None,) * (len(axes) if isinstance(axes, list) else 1))
+
+
+def scale_and_center(options: Options, shape: Pattern) -> Slots:
+    return [(role, shape) for role, switch in (("gamma", "scale"), ("beta", "center")) if options.get(switch, True)]
+
+
+def group_normalization(options: Options) -> Slots:
+    return scale_and_center(options, (None,))
+
+
+def rms_normalization(options: Options) -> Slots:
+    return [("scale", None)]
+
+
+def normalization(options: Options) -> Slots:
+    given = options.get("mean") is not None and options.get("variance") is not None
+    return [] if given else [("mean", None), ("variance", None), ("count", ())]
+
+
+def prelu(options: Options) -> Slots:
+    return [("alpha", None)]
+
+
+def attention(options: Options) -> Slots:
+    slots: Slots = [("scale", ())] if options.get("use_scale", False) else []
+    return [*slots, ("concat_score_weight", ())] if options.get("score_mode") == "concat" else slots
+
+
+def additive_attention(options: Options) -> Slots:
+    return [("scale", (None,))] if options.get("use_scale", True) else []
+
+
+def projections(options: Options, query: tuple[int, int], key: tuple[int, int], value: tuple[int, int]) -> Slots:
+    parts: list[tuple[str, Pattern, Pattern]] = [(name, (None, *shape), shape) for name, shape in (("query", query), ("key", key), ("value", value))]
+    parts.append(("output", (query[0], value[1], None), None))
+    bias = options.get("use_bias", True)
+    return [slot for name, kernel, row in parts for slot in [(f"{name}_kernel", kernel), (f"{name}_bias", row)][: 2 if bias else 1]]
+
+
+def multi_head_attention(options: Options) -> Slots:
+    heads, depth = number(options, "num_heads"), number(options, "key_dim")
+    wide = depth if options.get("value_dim") is None else number(options, "value_dim")
+    return projections(options, (heads, depth), (heads, depth), (heads, wide))
+
+
+def group_query_attention(options: Options) -> Slots:
+    depth, few = number(options, "head_dim"), number(options, "num_key_value_heads")
+    return projections(options, (number(options, "num_query_heads"), depth), (few, depth), (few, depth))
+
+
+def einsum_dense(options: Options) -> Slots:
+    equation = str(options.get("equation", ""))
+    operand = equation.partition("->")[0].partition(",")[2].strip()
+    kernel: Pattern = (None,) * len(operand) if operand.isalpha() else None
+    return [("kernel", kernel), ("bias", None)] if options.get("bias_axes") else [("kernel", kernel)]
+
+
+def spectral_normalization(options: Options) -> Slots:
+    return [("vector_u", (1, None))]  # kernel and bias are the inner layer's
+
+
+def layer_scale(options: Options) -> Slots:
+    return [("gamma", (number(options, "projection_dim"),))]
+
+
+def nothing(options: Options) -> Slots:
+    return []
+
+
+ROLES: dict[str, Callable[[Options], Slots]] = {
+    "Dense": dense,
+    "EinsumDense": einsum_dense,
+    "Embedding": embedding,
+    **{f"Conv{n}D": conv(n) for n in (1, 2, 3)},
+    **{f"Conv{n}DTranspose": conv_transpose(n) for n in (1, 2, 3)},
+    **{f"DepthwiseConv{n}D": depthwise(n) for n in (1, 2)},
+    **{f"SeparableConv{n}D": separable(n) for n in (1, 2)},
+    **{f"ConvLSTM{n}D": conv_lstm(n) for n in (1, 2, 3)},
+    **{name: recurrent(4) for name in ("LSTM", "LSTMCell")},
+    **dict.fromkeys(("GRU", "GRUCell"), gru),
+    **{name: recurrent(1) for name in ("SimpleRNN", "SimpleRNNCell")},
+    "CuDNNLSTM": cudnn(4),
+    "CuDNNGRU": cudnn(3),
+    "BatchNormalization": batch_normalization,
+    "LayerNormalization": layer_normalization,
+    "GroupNormalization": group_normalization,
+    "RMSNormalization": rms_normalization,
+    "Normalization": normalization,
+    "SpectralNormalization": spectral_normalization,
+    "LayerScale": layer_scale,
+    "PReLU": prelu,
+    "Attention": attention,
+    "AdditiveAttention": additive_attention,
+    "MultiHeadAttention": multi_head_attention,
+    "GroupQueryAttention": group_query_attention,
+    **dict.fromkeys(("InputLayer", "TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "Functional", "Sequential"), nothing),
+}
