@@ -10,7 +10,12 @@ from etl.errors import FetchError
 
 def home() -> Path:
     """`ETL_HOME`, or the platform's folder for a user's own files."""
-    return private(Path(os.environ.get("ETL_HOME") or _default()).expanduser().absolute())
+    return private(place())
+
+
+def place() -> Path:
+    """Where that folder is, or would be: creates nothing."""
+    return Path(os.environ.get("ETL_HOME") or _default()).expanduser().absolute()
 
 
 def cache() -> Path:

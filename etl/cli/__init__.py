@@ -1,0 +1,45 @@
+"""The command line: arguments, one library call per command, printing. Only here is anything printed.
+
+One module a group of commands; what is slow to import is imported inside the commands.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from etl import __version__
+from etl.cli import graph, output, progress
+from etl.errors import EtlError
+
+app = typer.Typer(name="etl", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+for group in (graph,):
+    group.add_to(app)
+
+
+def show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"neuron-etl {__version__}")
+        raise typer.Exit
+
+
+@app.callback(epilog="A first try:  `etl load model.h5`  then  `etl query summary model=model`")
+def etl(version: Annotated[bool, typer.Option("--version", help="Say the version.", callback=show_version, is_eager=True)] = False) -> None:
+    """A trained neural network as a graph of single neurons in Neo4j, exact to the last weight."""
+
+
+def main() -> int:
+    """Run the command line; the exit code: 0 done, 1 an error of one line, 2 usage, 130 interrupted."""
+    progress.log_to_stderr()
+    try:
+        app(prog_name="etl")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except KeyboardInterrupt:
+        return 130
+    except EtlError as error:  # anything else is a fault of ours and keeps its traceback
+        print(f"error: {output.plain(str(error))}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,110 @@
+"""Options that several commands share, each described once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from inspect import Parameter, signature
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from etl.selection import Selection
+
+CHOICE = "What becomes the graph"
+
+
+class Format(StrEnum):
+    table = "table"
+    csv = "csv"
+    json = "json"
+
+
+class Granularity(StrEnum):
+    neuron = "neuron"
+    channel = "channel"
+    layer = "layer"
+
+
+class Mode(StrEnum):
+    auto = "auto"
+    live = "live"
+    bulk = "bulk"
+
+
+ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="The model file: .h5, .hdf5, .keras ...", show_default=False)]
+ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The model's name in the store, as `etl status` lists it.", show_default=False)]
+Rows = Annotated[Format, typer.Option("--format", help="How rows are printed.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only results and errors.")]
+Uri = Annotated[str | None, typer.Option("--uri", help="Neo4j's address. [default: NEO4J_URI, else the local Neo4j]", show_default=False)]
+
+
+def shape(text: str) -> tuple[int, ...]:
+    """`64,64,3` -> (64, 64, 3)."""
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no shape: write it like 64,64,3, without the batch axis", param_hint="--input-shape") from None
+
+
+def span(text: str) -> tuple[str | None, str | None]:
+    """`conv_1..dense_0` -> ("conv_1", "dense_0"); either end may be left out."""
+    first, dots, last = text.partition("..")
+    if not dots or not (first or last):
+        raise typer.BadParameter(f"{text!r} is no range of layers: write it like conv_1..dense_0, conv_1.. or ..dense_0", param_hint="--layers")
+    return first or None, last or None
+
+
+def selection(
+    *,
+    input_shape: Annotated[
+        list[str] | None,
+        typer.Option(help="Shape of an input, like 64,64,3; once for each input.", metavar="SHAPE", show_default=False, rich_help_panel=CHOICE),
+    ] = None,
+    layers: Annotated[
+        str | None, typer.Option(help="Only the layers from one to another.", metavar="FROM..TO", show_default=False, rich_help_panel=CHOICE)
+    ] = None,
+    granularity: Annotated[Granularity, typer.Option(help="What a node stands for.", rich_help_panel=CHOICE)] = Granularity.neuron,
+    min_weight: Annotated[
+        float | None, typer.Option(help="Leave out edges with a smaller |weight|.", metavar="X", min=0, show_default=False, rich_help_panel=CHOICE)
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(help="Only the K largest |weight| into each neuron.", metavar="K", min=1, show_default=False, rich_help_panel=CHOICE),
+    ] = None,
+    fold: Annotated[
+        bool, typer.Option("--fold", help="Merge BatchNormalization and lone Activation layers where that is exact.", rich_help_panel=CHOICE)
+    ] = False,
+    architecture: Annotated[
+        str | None,
+        typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False, rich_help_panel=CHOICE),
+    ] = None,
+) -> Selection:
+    """The shared options as one value."""
+    return Selection(
+        input_shapes=tuple(shape(text) for text in input_shape or ()),
+        layers=span(layers) if layers is not None else None,
+        granularity=granularity.value,
+        min_weight=min_weight,
+        top_k=top_k,
+        fold=fold,
+        architecture=architecture,
+    )
+
+
+def selects(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options of `selection`; it gets what they say as its argument of that name."""
+    chosen = signature(selection, eval_str=True).parameters
+    own = [p for p in signature(command, eval_str=True).parameters.values() if p.name != "selection"]
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        picked = {name: given.pop(name) for name in chosen}
+        command(**given, selection=selection(**picked))
+
+    parameters = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*own, *chosen.values())]
+    run.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads the options from here
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run

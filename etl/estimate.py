@@ -1,0 +1,146 @@
+"""What a graph would cost in Neo4j, and what would fit where it is too much. The constants were measured on two cores."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from etl.errors import EtlError
+from etl.graph import Graph, Row, input_shape_list
+from etl.selection import Selection, graph_of
+
+BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two blocks
+BYTES_PER_NEURON = 15 + 4 * 41 + 64  # the node, its properties, its place in the index of ids
+LIVE_RATE, LIVE_START = 100_000, 2.0  # weights a second on a server that was just started; seconds before the first
+BULK_RATE, BULK_START = 400_000, 20.0
+BULK_FROM = 10_000_000  # weights: from here on the import tool's start is worth it
+MOST_EDGES = 200_000_000  # beyond, a load takes hours and no query over the whole graph answers in minutes
+SMALLEST_SIDE = 16  # of a suggested input
+BIG = 0.25  # share of all edges from which on a layer is called big
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the store would take on disk, in bytes, and how long a load would take, in seconds."""
+
+    store_bytes: int
+    live_seconds: float
+    bulk_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        return min(self.live_seconds, self.bulk_seconds)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A smaller graph of the same model: the option that makes it, and its size. `most`: it may be less."""
+
+    option: str
+    neurons: int
+    edges: int
+    most: bool = False
+
+
+def cost(neurons: int, edges: int) -> Cost:
+    """What a graph of that size would cost."""
+    return Cost(
+        store_bytes=neurons * BYTES_PER_NEURON + edges * BYTES_PER_EDGE,
+        live_seconds=LIVE_START + (neurons + edges) / LIVE_RATE,
+        bulk_seconds=BULK_START + (neurons + edges) / BULK_RATE,
+    )
+
+
+def room() -> int:
+    """Free bytes where the local Neo4j has its store, or would have it. Creates nothing."""
+    from etl.store.home import place
+
+    folder = place()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def most_edges(free: int) -> int:
+    """How many edges can be loaded at all: a store needs its own size again while it is written."""
+    return min(MOST_EDGES, free // (2 * BYTES_PER_EDGE))
+
+
+def is_big(row: Row, graph: Graph) -> bool:
+    """A layer with much of the graph: where to cut first."""
+    return row.edges > BIG * graph.edges and row.edges > 1_000_000
+
+
+def density(graph: Graph) -> dict[str, float | None]:
+    """Per row: its edges of all that could be between it and the rows that it reads, looked up through views; None for inputs and views."""
+    rows = {row.name: row for row in graph.rows}
+
+    def makers(name: str) -> frozenset[str]:
+        row = rows[name]
+        if row.neurons or name in waiting:
+            return frozenset([name])
+        waiting.add(name)
+        return frozenset().union(*(makers(source) for source in row.inputs))
+
+    found: dict[str, float | None] = {}
+    for row in graph.rows:
+        waiting: set[str] = set()
+        sources = frozenset().union(*(makers(name) for name in row.inputs)) if row.edges else frozenset()
+        possible = row.neurons * sum(rows[name].neurons for name in sources)
+        found[row.name] = row.edges / possible if possible else None
+    return found
+
+
+def offers(path: Path, selection: Selection, graph: Graph, most: int) -> Iterator[Offer]:
+    """Smaller graphs of the model with at most that many edges, one by each option that makes one."""
+    yield from islice(smaller_inputs(path, selection, graph, most), 1)
+    yield from counted(path, "--granularity channel", replace(selection, granularity="channel"), most)
+    yield from fewer_layers(graph, most)
+    yield from strongest(graph, most)
+
+
+def counted(path: Path, option: str, selection: Selection, most: int) -> Iterator[Offer]:
+    """The graph of a selection, if it can be made and is small enough."""
+    try:
+        graph = graph_of(path, selection)
+    except EtlError:  # a top that is made for one input size, say
+        return
+    if graph.edges <= most:
+        yield Offer(option, graph.neurons, graph.edges)
+
+
+def smaller_inputs(path: Path, selection: Selection, graph: Graph, most: int) -> Iterator[Offer]:
+    """The same model on inputs of half the size, a quarter ..., channels as they are."""
+    shapes = input_shape_list(graph.model.network, selection.input_shapes)
+    part = 2
+    while all(min(shape[:-1] or shape) // part >= SMALLEST_SIDE for shape in shapes):
+        cut = tuple((*(n // part for n in shape[:-1]), shape[-1]) if len(shape) > 1 else (shape[0] // part,) for shape in shapes)
+        option = " ".join(f"--input-shape {','.join(map(str, shape))}" for shape in cut)
+        yield from counted(path, option, replace(selection, input_shapes=cut), most)
+        part *= 2
+
+
+def fewer_layers(graph: Graph, most: int) -> Iterator[Offer]:
+    """The longest run of layers from the input on that is small enough."""
+    neurons = edges = 0
+    last: Row | None = None
+    for row in graph.rows:
+        if edges + row.edges > most:
+            break
+        neurons, edges, last = neurons + row.neurons, edges + row.edges, row
+    if last and edges:
+        yield Offer(f"--layers ..{last.label}", neurons, edges)
+
+
+def strongest(graph: Graph, most: int) -> Iterator[Offer]:
+    """The most edges into each neuron with which all of them fit."""
+
+    def edges(k: int) -> int:
+        return sum(min(row.edges, row.neurons * k) for row in graph.rows)
+
+    fits = [k for k in range(1, 101) if edges(k) <= most]
+    if fits:
+        yield Offer(f"--top-k {fits[-1]}", graph.neurons, edges(fits[-1]), most=True)
