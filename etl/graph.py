@@ -67,7 +67,7 @@ class Leaf:
 
     def run(self, read: Callable[[Array], Weights], onehot: dict[int, tuple[int, int]], folding: Container[int] = ()) -> Tape:
         """Run the rule on arrays got by `read`: the same steps with the same ids every time."""
-        tape = Tape(self.begin, self.number, read=read, onehot=onehot, folding=folding)
+        tape = Tape(self.begin, self.number, read=read, onehot=onehot, folding=folding, ignore_masks=True)  # refused on the first walk
         run(self.layer, Scope(tape, self.name, self.layer.keras), self.inputs, self.keywords)
         return tape
 
@@ -80,6 +80,7 @@ class Graph:
     outputs  the ids that each output of the model returns, in its own shape; ZERO where it returns a padded zero
     dtype    of weights and biases: float32, or float64 where the file holds float64
     folds    number of a step -> the steps folded into it, in their order
+    sieve    cuts a step's edges into blocks, where only some of them are wanted: see etl/sieve.py
     """
 
     model: Model
@@ -89,6 +90,7 @@ class Graph:
     inputs: list[Step] = field(default_factory=list)
     onehot: dict[int, tuple[int, int]] = field(default_factory=dict)
     folds: Folds = field(default_factory=dict)
+    sieve: Callable[..., Iterator[Any]] | None = None
 
     @property
     def neurons(self) -> int:
@@ -118,8 +120,11 @@ class Graph:
             stored: list[tuple[Array, Weights]] = []
 
             def read(array: Array, stored: list[tuple[Array, Weights]] = stored) -> Weights:
-                stored.append((array, array.read()))
-                return stored[-1][1]
+                known = next((values for one, values in stored if one is array), None)
+                if known is None:  # TimeDistributed asks for the same array at each step
+                    known = array.read()
+                    stored.append((array, known))
+                return known
 
             for step in leaf.run(read, self.onehot, self.folding).steps:
                 for number, _ in self.folds.get(step.number, ()):
@@ -136,34 +141,38 @@ class Graph:
         return self.leaves[bisect_right(self.leaves, number, key=lambda leaf: leaf.number) - 1]
 
 
-def trace(model: Model, input_shapes: Sequence[Sequence[int]] = (), *, fold: bool = False) -> Graph:
+def trace(model: Model, input_shapes: Sequence[Sequence[int]] = (), *, fold: bool = False, ignore_masks: bool = False) -> Graph:
     """The graph of a model: ids given out, everything counted, nothing created.
 
     input_shapes  one a model input, in order, without the batch axis; needed where the file leaves an axis open
     fold          merge what scales, shifts or activates a layer's neurons into them, where nobody else reads those: see etl/folding.py
+    ignore_masks  take masks (Masking, mask_zero) as absent, which is an approximation; they are refused otherwise
     Raises Unsupported naming every layer and option without a rule, BadRequest where the shapes do not fit.
     """
     shapes = input_shape_list(model.network, input_shapes)
     widths: dict[int, int] = {}
     while True:  # an integer input is as wide as the largest table that looks it up, known once the walk has met them all
-        walk = Walk(model, shapes, widths)
+        walk = Walk(model, shapes, widths, ignore_masks=ignore_masks)
         graph = walk.run()
         if walk.widths() == widths:
             walk.check()
             break
         widths = walk.widths()
     if fold:
-        return Walk(model, shapes, widths, foldable(walk.tape.steps, walk.alone(), graph.outputs)).run()
+        folds = foldable(walk.tape.steps, walk.alone(), graph.outputs)
+        return Walk(model, shapes, widths, folds, ignore_masks).run()
     return graph
 
 
 class Walk:
     """One walk through a model: gives out ids and collects rows, leaves and problems."""
 
-    def __init__(self, model: Model, shapes: list[tuple[int, ...]], widths: dict[int, int], folds: Folds | None = None) -> None:
+    def __init__(
+        self, model: Model, shapes: list[tuple[int, ...]], widths: dict[int, int], folds: Folds | None = None, ignore_masks: bool = False
+    ) -> None:
         self.model, self.shapes, self.given = model, shapes, widths
         self.graph = Graph(model, folds=folds or {})
-        self.tape = Tape(onehot=self.graph.onehot, folding=self.graph.folding)
+        self.tape = Tape(onehot=self.graph.onehot, folding=self.graph.folding, ignore_masks=ignore_masks)
         self.problems: list[str] = []
         self.counted: set[int] = set()
         self.lookups: set[str] = set()

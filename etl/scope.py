@@ -75,6 +75,7 @@ class Tape:
     read    gets a stored array: a placeholder where only counts are wanted
     wanted  the width that each of them should have, found while running: that of the largest table that looks it up
     folding numbers of steps that are folded into the step before: they make no neurons, and are kept in `folded`
+    ignore_masks  take masks as absent instead of refusing them
     """
 
     next: int = 0
@@ -85,6 +86,7 @@ class Tape:
     wanted: dict[int, int] = field(default_factory=dict)
     folding: Container[int] = ()
     folded: dict[int, Step] = field(default_factory=dict)
+    ignore_masks: bool = False
 
     def allot(self, shape: Sequence[int]) -> Ids:
         """The next ids, one for each place of `shape` in C order."""
@@ -169,6 +171,11 @@ class Scope:
         from etl.rules.binding import run
 
         return run(layer, self.part(part), inputs, keywords)
+
+    def mask(self, what: str) -> None:
+        """Called where a layer masks, which has no fixed graph: refused, unless the caller takes masks as absent."""
+        if not self.tape.ignore_masks:
+            raise Unsupported(f"has {what}, so what counts depends on the example; --ignore-masks makes the graph as if nothing were masked")
 
     def onehot(self, positions: Ids, width: int) -> Ids:
         """The neurons behind integer inputs: positions (...) -> (..., width). Only whole inputs, moved but not computed, have any."""

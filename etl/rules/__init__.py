@@ -12,13 +12,18 @@ from typing import Any
 from etl.rules.activation import activation_layer
 from etl.rules.convolution import convolution
 from etl.rules.dense import dense
+from etl.rules.embedding import embedding, masking
 from etl.rules.normalization import batch_normalization
 from etl.rules.pooling import average_pooling_2d, max_pooling_2d
+from etl.rules.recurrent import gru, lstm, rnn, simple_rnn
 from etl.rules.shape import flatten, permute, reshape, unchanged
+from etl.rules.wrappers import bidirectional, time_distributed
 
 FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
     "Dense": {
         "Dense": dense,
+        "Embedding": embedding,
+        "Masking": masking,
     },
     "Convolution": {
         "Conv2D": convolution,
@@ -34,7 +39,14 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "Dropout": unchanged,
     },
     "Images": {},
-    "Recurrent": {},
+    "Recurrent": {
+        "SimpleRNN": simple_rnn,
+        "LSTM": lstm,
+        "GRU": gru,
+        "RNN": rnn,
+        "Bidirectional": bidirectional,
+        "TimeDistributed": time_distributed,
+    },
     "Attention": {},
     "Activation": {
         "Activation": activation_layer,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from etl.errors import Unsupported
 from etl.network import Array, Call, Layer, Network, Tensor, flow, substitute
 from etl.rules.activations import canonical
@@ -21,8 +23,11 @@ IGNORED = frozenset(
     "recurrent_initializer recurrent_regularizer recurrent_constraint embeddings_initializer embeddings_regularizer embeddings_constraint "
     "beta_initializer gamma_initializer moving_mean_initializer moving_variance_initializer beta_regularizer gamma_regularizer "
     "beta_constraint gamma_constraint alpha_initializer alpha_regularizer alpha_constraint unit_forget_bias use_bias unroll "
-    "dropout recurrent_dropout sparse ragged optional layers lora_rank lora_alpha quantization_config shared_object_id".split()
+    "dropout recurrent_dropout sparse ragged optional layers lora_rank lora_alpha quantization_config shared_object_id zero_output_for_mask".split()
 )
+
+# Arguments of a call that say which places count; a tensor there depends on the example.
+MASKS = ("mask", "query_mask", "value_mask", "key_mask", "attention_mask")
 
 
 @cache
@@ -32,6 +37,11 @@ def accepted(rule: Callable[..., Any]) -> Mapping[str, inspect.Parameter]:
     return {n: p for n, p in list(inspect.signature(rule).parameters.items())[1:] if p.kind in named}
 
 
+def holds_tensor(value: Any) -> bool:
+    """Whether ids, or a constant array, are in a keyword argument."""
+    return isinstance(value, np.ndarray) or (isinstance(value, list | tuple) and any(map(holds_tensor, value)))
+
+
 def bind(layer: Layer, rule: Callable[..., Any], keywords: Mapping[str, Any], read: Callable[[Array], Weights]) -> dict[str, Any]:
     """The keyword arguments of `rule` for one call of `layer`. Raises Unsupported naming every option that the rule does not take."""
     known, bound, refused = accepted(rule), dict[str, Any](), list[str]()
@@ -39,6 +49,8 @@ def bind(layer: Layer, rule: Callable[..., Any], keywords: Mapping[str, Any], re
     for name, value in {**layer.options, **{k: v for k, v in keywords.items() if v is not None}}.items():
         if name in known:
             bound[name] = canonical(value, layer.keras) if name.endswith("activation") else value
+        elif not anything and holds_tensor(value):
+            refused.append(f"a tensor as {name}")
         elif not anything and name not in IGNORED and value not in (None, False, [], {}, ""):
             refused.append(f"{name}={value!r}")
     for array in layer.arrays:
@@ -64,6 +76,10 @@ def run(layer: Layer, scope: Scope, inputs: Sequence[Any], keywords: Mapping[str
     rule = RULES.get(layer.kind)
     if rule is None:
         raise Unsupported("no rule for this kind")
+    masks = [name for name in MASKS if holds_tensor(keywords.get(name))]
+    if masks:
+        scope.mask(f"a tensor as {', '.join(masks)}")
+        keywords = {name: value for name, value in keywords.items() if name not in masks}
     return rule(scope, *inputs, **bind(layer, rule, keywords, scope.tape.read))
 
 

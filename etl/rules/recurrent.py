@@ -1,0 +1,297 @@
+"""Recurrent layers, unrolled over the input's length: each step's gates, states and products are sublayers `lstm/step_3/input_gate`.
+
+Formulas: https://keras.io/api/layers/recurrent_layers/. Initial states that nobody gives are padded zeros, so step 0 has the same neurons
+as any other, only without the edges from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from etl.errors import Unsupported
+from etl.network import Layer
+from etl.rules.binding import bind
+from etl.scope import ZERO, Edges, Ids, Scope, Weights
+
+States: TypeAlias = tuple[Ids, ...]
+
+
+class Cell(NamedTuple):
+    """One step of a recurrent layer.
+
+    step    (scope, inputs, *states, own=scope of the output) -> (output, *states)
+    states  the shapes of its states
+    """
+
+    step: Callable[..., States]
+    states: tuple[tuple[int, ...], ...]
+
+
+def unroll(
+    here: Scope, inputs: Ids, cell: Cell, *, initial_state: Any = None, return_sequences: bool, return_state: bool, go_backwards: bool
+) -> Ids | States:
+    """Run a cell over the first axis: (steps, *in) -> (*out) or (steps, *out), then the last states.
+
+    The last step makes the layer's own neurons where they are all of its output.
+    """
+    states = tuple(flat(initial_state)) or tuple(np.full(shape, ZERO, dtype=np.int64) for shape in cell.states)
+    if [s.shape for s in states] != list(cell.states):
+        raise Unsupported(f"is given states of shapes {[s.shape for s in states]} instead of {list(cell.states)}")
+    outputs = []
+    for number, seen in enumerate(inputs[::-1] if go_backwards else inputs):
+        step = here.part(f"step_{number}")
+        whole = number == len(inputs) - 1 and not (return_sequences or return_state)
+        output, *after = cell.step(step, seen, *states, own=here if whole else step.part("output"))
+        outputs.append(output)
+        states = tuple(after)
+    made = np.stack(outputs) if return_sequences else outputs[-1]
+    return (made, *states) if return_state else made
+
+
+def flat(states: Any) -> Iterator[Ids]:
+    """States in the order of the cells, however they are nested."""
+    if isinstance(states, list | tuple):
+        for one in states:
+            yield from flat(one)
+    elif states is not None:
+        yield states
+
+
+def gates(kernel: Weights, recurrent_kernel: Weights, bias: Weights | None, count: int) -> Iterator[tuple[Weights, Weights, Weights | None]]:
+    """The arrays of each gate: (n, count * units) -> (units, n), as views."""
+    units = recurrent_kernel.shape[-1] // count
+    for cut in (slice(n * units, (n + 1) * units) for n in range(count)):
+        yield kernel[:, cut].T, recurrent_kernel[:, cut].T, None if bias is None else bias[..., cut]
+
+
+def product(here: Scope, *factors: Ids, part: str | None = None) -> Ids:
+    """Neurons that multiply others of the same shape, place by place."""
+    return here.product(*(Edges(one, over=0) for one in factors), part=part)
+
+
+def total(here: Scope, *terms: Ids, part: str | None = None, activation: str = "linear") -> Ids:
+    """Neurons that add up others of the same shape, place by place."""
+    return here.sum(*(Edges(one, over=0) for one in terms), part=part, activation=activation)
+
+
+def simple_step(
+    here: Scope, inputs: Ids, state: Ids, *, own: Scope, kernel: Weights, recurrent_kernel: Weights, bias: Weights | None, activation: str
+) -> States:
+    """h' = activation(W x + U h + b)"""
+    output = own.sum(Edges(inputs, kernel.T), Edges(state, recurrent_kernel.T), bias=bias, activation=activation)
+    return output, output
+
+
+def lstm_step(
+    here: Scope,
+    inputs: Ids,
+    output: Ids,
+    cell: Ids,
+    *,
+    own: Scope,
+    kernel: Weights,
+    recurrent_kernel: Weights,
+    bias: Weights | None,
+    activation: str,
+    recurrent_activation: str,
+) -> States:
+    """c' = f c + i g, h' = o activation(c'), with the gates in the order i, f, g, o (Hochreiter and Schmidhuber 1997)."""
+    names = ("input_gate", "forget_gate", "candidate", "output_gate")
+    made = []
+    for name, (w, u, b) in zip(names, gates(kernel, recurrent_kernel, bias, 4), strict=True):
+        chosen = activation if name == "candidate" else recurrent_activation
+        made.append(here.sum(Edges(inputs, w), Edges(output, u), bias=b, part=name, activation=chosen))
+    return lstm_output(here, made, cell, own, activation)
+
+
+def lstm_output(here: Scope, made: list[Ids], cell: Ids, own: Scope, activation: str) -> States:
+    """From the four gates to the new output and cell state."""
+    write, keep, candidate, read = made
+    kept, written = product(here, keep, cell, part="kept"), product(here, write, candidate, part="written")
+    cell = total(here, kept, written, part="cell")
+    output = product(own, read, total(here, cell, part="activated", activation=activation))
+    return output, output, cell
+
+
+def gru_step(
+    here: Scope,
+    inputs: Ids,
+    state: Ids,
+    *,
+    own: Scope,
+    kernel: Weights,
+    recurrent_kernel: Weights,
+    bias: Weights | None,
+    activation: str,
+    recurrent_activation: str,
+    reset_after: bool,
+) -> States:
+    """h' = z h + (1 - z) g, g = activation(W x + U (r h)), or W x + r (U h) where it resets after (Cho et al. 2014)."""
+    both = bias if bias is None or bias.ndim == 1 else bias.sum(axis=0)
+    update, reset, candidate = gates(kernel, recurrent_kernel, both, 3)
+    z, r = (
+        here.sum(Edges(inputs, w), Edges(state, u), bias=b, part=name, activation=recurrent_activation)
+        for name, (w, u, b) in (("update_gate", update), ("reset_gate", reset))
+    )
+    w, u, b = candidate
+    if reset_after:
+        b, again = (None, None) if bias is None else bias[:, -len(u) :]
+        reset_state = product(here, r, here.sum(Edges(state, u), bias=again, part="recurrent"), part="reset")
+        remembered = Edges(reset_state, over=0)
+    else:
+        remembered = Edges(product(here, r, state, part="reset"), u)
+    new = here.sum(Edges(inputs, w), remembered, bias=b, part="candidate", activation=activation)
+    kept = product(here, z, state, part="kept")
+    turned = here.sum(Edges(z, -1.0, over=0), bias=1.0, part="complement")
+    output = total(own, kept, product(here, turned, new, part="written"))
+    return output, output
+
+
+def simple_cell(here: Scope, *, kernel: Weights, recurrent_kernel: Weights, bias: Weights | None = None, activation: str = "tanh") -> Cell:
+    """kernel (n, units), recurrent_kernel (units, units), bias (units)"""
+    step = partial(simple_step, kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias, activation=activation)
+    return Cell(step, (recurrent_kernel.shape[:1],))
+
+
+def lstm_cell(
+    here: Scope,
+    *,
+    kernel: Weights,
+    recurrent_kernel: Weights,
+    bias: Weights | None = None,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+) -> Cell:
+    """kernel (n, 4 units), recurrent_kernel (units, 4 units), bias (4 units); states: output, cell"""
+    arrays: dict[str, Any] = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
+    step = partial(lstm_step, **arrays, activation=activation, recurrent_activation=recurrent_activation)
+    return Cell(step, (recurrent_kernel.shape[:1],) * 2)
+
+
+def gru_cell(
+    here: Scope,
+    *,
+    kernel: Weights,
+    recurrent_kernel: Weights,
+    bias: Weights | None = None,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+    reset_after: bool = False,
+) -> Cell:
+    """kernel (n, 3 units), recurrent_kernel (units, 3 units), bias (3 units), or (2, 3 units) of inputs and of states where it resets after"""
+    arrays: dict[str, Any] = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
+    step = partial(gru_step, **arrays, activation=activation, recurrent_activation=recurrent_activation, reset_after=reset_after)
+    return Cell(step, (recurrent_kernel.shape[:1],))
+
+
+def stacked_cells(here: Scope, *, cells: tuple[Layer, ...]) -> Cell:
+    """Cells that feed each other within one step: `rnn/step_3/cell_0/input_gate`."""
+    inner = [cell_of(here, layer) for layer in cells]
+
+    def step(here: Scope, inputs: Ids, *states: Ids, own: Scope) -> States:
+        after: list[Ids] = []
+        for number, cell in enumerate(inner):
+            part = here.part(f"cell_{number}")
+            mine = states[len(after) : len(after) + len(cell.states)]
+            inputs, *left = cell.step(part, inputs, *mine, own=own if number == len(inner) - 1 else part.part("output"))
+            after += left
+        return inputs, *after
+
+    return Cell(step, tuple(shape for cell in inner for shape in cell.states))
+
+
+CELLS: dict[str, Callable[..., Cell]] = {
+    "SimpleRNNCell": simple_cell,
+    "LSTMCell": lstm_cell,
+    "GRUCell": gru_cell,
+    "StackedRNNCells": stacked_cells,
+}
+
+
+def cell_of(here: Scope, layer: Layer) -> Cell:
+    """The cell that a layer of the file describes."""
+    make = CELLS.get(layer.kind)
+    if make is None:
+        raise Unsupported(f"runs a cell {layer.name} ({layer.kind}), for which there is no rule")
+    return make(here, **bind(layer, make, {}, here.tape.read))
+
+
+def rnn(
+    here: Scope,
+    inputs: Ids,
+    *,
+    cell: Layer,
+    initial_state: Any = None,
+    return_sequences: bool = False,
+    return_state: bool = False,
+    go_backwards: bool = False,
+) -> Ids | States:
+    """Any cell over the first axis: (steps, n) -> (units) or (steps, units)."""
+    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
+    return unroll(here, inputs, cell_of(here, cell), initial_state=initial_state, **loop)
+
+
+def simple_rnn(
+    here: Scope,
+    inputs: Ids,
+    *,
+    kernel: Weights,
+    recurrent_kernel: Weights,
+    bias: Weights | None = None,
+    activation: str = "tanh",
+    initial_state: Any = None,
+    return_sequences: bool = False,
+    return_state: bool = False,
+    go_backwards: bool = False,
+) -> Ids | States:
+    """(steps, n) -> (units) or (steps, units); a row of neurons a step"""
+    cell = simple_cell(here, kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias, activation=activation)
+    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
+    return unroll(here, inputs, cell, initial_state=initial_state, **loop)
+
+
+def lstm(
+    here: Scope,
+    inputs: Ids,
+    *,
+    kernel: Weights,
+    recurrent_kernel: Weights,
+    bias: Weights | None = None,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+    initial_state: Any = None,
+    return_sequences: bool = False,
+    return_state: bool = False,
+    go_backwards: bool = False,
+) -> Ids | States:
+    """(steps, n) -> (units) or (steps, units); nine rows a step: four gates, kept, written, cell, activated, output"""
+    arrays: dict[str, Any] = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
+    cell = lstm_cell(here, **arrays, activation=activation, recurrent_activation=recurrent_activation)
+    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
+    return unroll(here, inputs, cell, initial_state=initial_state, **loop)
+
+
+def gru(
+    here: Scope,
+    inputs: Ids,
+    *,
+    kernel: Weights,
+    recurrent_kernel: Weights,
+    bias: Weights | None = None,
+    activation: str = "tanh",
+    recurrent_activation: str = "sigmoid",
+    reset_after: bool = False,
+    initial_state: Any = None,
+    return_sequences: bool = False,
+    return_state: bool = False,
+    go_backwards: bool = False,
+) -> Ids | States:
+    """(steps, n) -> (units) or (steps, units); eight rows a step, nine where it resets after"""
+    arrays: dict[str, Any] = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
+    cell = gru_cell(here, **arrays, activation=activation, recurrent_activation=recurrent_activation, reset_after=reset_after)
+    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
+    return unroll(here, inputs, cell, initial_state=initial_state, **loop)
