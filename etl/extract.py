@@ -52,21 +52,37 @@ class Block:
 
 def blocks(graph: Graph, rows: int = ROWS) -> Iterator[Block]:
     """All edges of a graph in blocks of at most `rows`, ids as positions, layer by layer."""
-    for (step, stored), row in zip(graph.steps(), (row for row in graph.rows if row.activation is not None), strict=True):
+    for step, stored, row in made(graph):
+        if graph.sieve is not None:
+            yield from graph.sieve(row, step, stored, graph.dtype, rows)
+            continue
         for edges in step.edges:
             yield from cut(row, step, edges, stored, graph.dtype, rows)
 
 
+def made(graph: Graph) -> Iterator[tuple[Step, Sequence[tuple[Array, Weights]], Row]]:
+    """The steps that make neurons, each with the arrays it reads and its row of the layer table."""
+    steps = ((step, stored) for step, stored in graph.steps() if step.ids.size)
+    for (step, stored), row in zip(steps, (row for row in graph.rows if row.neurons), strict=True):
+        yield step, stored, row
+
+
 def cut(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], rows: int) -> Iterator[Block]:
     """One term of a step in blocks."""
-    weight = np.asarray(edges.weight)
-    shape = np.broadcast_shapes(edges.shape, (*step.ids.shape, *(1,) * edges.over))
-    place = Place.of(weight, stored, len(shape))
-    source, weight, target = lift(edges.source, len(shape)), lift(weight, len(shape)), step.ids[(..., *(None,) * edges.over)]
-    for box in boxes(shape, rows):
-        seen = take(source, box)
-        gaps = bool(seen.size) and int(seen.min()) < 0
-        yield Block(row, seen, take(target, box), take(weight, box).astype(dtype, copy=False), None if place is None else place.take(box), gaps)
+    for box in boxes(np.broadcast_shapes(edges.shape, (*step.ids.shape, *(1,) * edges.over)), rows):
+        yield term_block(row, step, edges, stored, dtype, box)
+
+
+def term_block(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], box: Box) -> Block:
+    """One box of one term; a box without axes of operands takes all of them."""
+    rank, weight = len(step.ids.shape) + edges.over, np.asarray(edges.weight)
+    box = (*box, *(slice(0, n) for n in edges.shape[len(edges.shape) - rank + len(box) :])) if len(box) < rank else box
+    place = Place.of(weight, stored, rank)
+    source = take(lift(edges.source, rank), box)
+    target = take(step.ids[(..., *(None,) * edges.over)], box)
+    parameter = None if place is None else place.take(box)
+    gaps = bool(source.size) and int(source.min()) < 0
+    return Block(row, source, target, take(lift(weight, rank), box).astype(dtype, copy=False), parameter, gaps)
 
 
 @dataclass(frozen=True)
@@ -146,12 +162,7 @@ def neuron_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
     names = pa.array([row.name for row in graph.rows], pa.string())
     activations = sorted({row.activation for row in graph.rows if row.activation is not None})
     fields = schema.neurons(graph.dtype)
-    makers = (row for row in graph.rows if row.activation is not None)
-    cut = (
-        neuron_batch(step, row, box, names, activations, fields)
-        for (step, _), row in zip(graph.steps(), makers, strict=True)
-        for box in boxes(step.ids.shape, rows)
-    )
+    cut = (neuron_batch(step, row, box, names, activations, fields) for step, _, row in made(graph) for box in boxes(step.ids.shape, rows))
     yield from joined(cut, rows, fields)
 
 

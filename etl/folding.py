@@ -50,22 +50,21 @@ def foldable(steps: Sequence[Step], alone: Container[int], outputs: Sequence[Ids
 def fits(top: Step, root: Step, step: Step) -> bool:
     """Whether `step` does one thing to each neuron of `top` (whose neurons are those of `root`), in their order, and `root` can take it in."""
     edges = step.edges[0]
+    if step.op != "sum" or len(step.edges) != 1 or edges.over or top.activation != "linear":
+        return False
     whole = np.broadcast_shapes(edges.shape, step.ids.shape)
+    only_activates = np.ndim(edges.weight) == 0 and edges.weight == 1 and step.bias is None
     return (
-        step.op == "sum"
-        and len(step.edges) == 1
-        and edges.over == 0
-        and top.activation == "linear"
-        and edges.source.shape == whole == top.shape == root.shape
+        edges.source.shape == whole == top.shape == root.shape
         and np.array_equal(edges.source.reshape(-1), top.ids.reshape(-1))
-        and (root.op == "sum" or (np.ndim(edges.weight) == 0 and edges.weight == 1 and step.bias is None))
-        and (root.ids.shape == whole or last_axis_only(edges.weight, whole))
+        and (root.op == "sum" or only_activates)
+        and (root.ids.shape == whole or (last_axis_only(edges.weight, whole) and last_axis_only(step.bias, whole)))
     )
 
 
-def last_axis_only(weight: Weight, shape: tuple[int, ...]) -> bool:
-    """Whether a weight is one number for each place of the last axis."""
-    return np.size(weight) in (1, shape[-1] if shape else 1)
+def last_axis_only(array: Weight | None, shape: tuple[int, ...]) -> bool:
+    """Whether there is one number, or one for each place of the last axis."""
+    return array is None or np.size(array) in (1, shape[-1] if shape else 1)
 
 
 def merged(step: Step, above: Step) -> Step:
