@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -17,7 +18,7 @@ BYTES_PER_NEURON = 15 + 4 * 41 + 64  # the node, its properties, its place in th
 LIVE_RATE, LIVE_START = 100_000, 2.0  # weights a second on a server that was just started; seconds before the first
 BULK_RATE, BULK_START = 400_000, 20.0
 BULK_FROM = 10_000_000  # weights: from here on the import tool's start is worth it
-MOST_EDGES = 200_000_000  # beyond, a load takes hours and no query over the whole graph answers in minutes
+MOST_EDGES = 250_000_000  # beyond, a load takes hours and no query over the whole graph answers in minutes
 SMALLEST_SIDE = 16  # of a suggested input
 BIG = 0.25  # share of all edges from which on a layer is called big
 
@@ -113,14 +114,21 @@ def counted(path: Path, option: str, selection: Selection, most: int) -> Iterato
 
 
 def smaller_inputs(path: Path, selection: Selection, graph: Graph, most: int) -> Iterator[Offer]:
-    """The same model on inputs of half the size, a quarter ..., channels as they are."""
+    """The same model on smaller inputs, largest first, channels as they are."""
     shapes = input_shape_list(graph.model.network, selection.input_shapes)
-    part = 2
-    while all(min(shape[:-1] or shape) // part >= SMALLEST_SIDE for shape in shapes):
-        cut = tuple((*(n // part for n in shape[:-1]), shape[-1]) if len(shape) > 1 else (shape[0] // part,) for shape in shapes)
+    side = max(max(shape[:-1] or shape) for shape in shapes)
+    halves = {side >> k for k in range(1, side.bit_length())}
+    sides = [s for s in halves | set(range(32, side, 32)) if s >= SMALLEST_SIDE and graph.edges * (s / side) ** 2 < 1.5 * most]
+    for smaller in sorted(sides, reverse=True)[:6]:
+        cut = tuple(scaled(shape, smaller / side) for shape in shapes)
         option = " ".join(f"--input-shape {','.join(map(str, shape))}" for shape in cut)
         yield from counted(path, option, replace(selection, input_shapes=cut), most)
-        part *= 2
+
+
+def scaled(shape: tuple[int, ...], by: float) -> tuple[int, ...]:
+    """A smaller input shape: every axis but the channels, a single axis itself."""
+    sides, channels = (shape[:-1], shape[-1:]) if len(shape) > 1 else (shape, ())
+    return (*(max(1, round(n * by)) for n in sides), *channels)
 
 
 def fewer_layers(graph: Graph, most: int) -> Iterator[Offer]:
@@ -141,6 +149,7 @@ def strongest(graph: Graph, most: int) -> Iterator[Offer]:
     def edges(k: int) -> int:
         return sum(min(row.edges, row.neurons * k) for row in graph.rows)
 
-    fits = [k for k in range(1, 101) if edges(k) <= most]
-    if fits:
-        yield Offer(f"--top-k {fits[-1]}", graph.neurons, edges(fits[-1]), most=True)
+    most_into_one = max((row.edges // row.neurons for row in graph.rows if row.edges), default=0)
+    k = bisect_right(range(1, most_into_one + 1), most, key=edges)
+    if k:
+        yield Offer(f"--top-k {k}", graph.neurons, edges(k), most=True)
