@@ -53,11 +53,16 @@ class Block:
 def blocks(graph: Graph, rows: int = ROWS) -> Iterator[Block]:
     """All edges of a graph in blocks of at most `rows`, ids as positions, layer by layer."""
     for step, stored, row in made(graph):
-        if graph.sieve is not None:
-            yield from graph.sieve(row, step, stored, graph.dtype, rows)
-            continue
-        for edges in step.edges:
-            yield from cut(row, step, edges, stored, graph.dtype, rows)
+        yield from step_blocks(graph, step, stored, row, rows)
+
+
+def step_blocks(graph: Graph, step: Step, stored: Sequence[tuple[Array, Weights]], row: Row, rows: int = ROWS) -> Iterator[Block]:
+    """The edges of one step in blocks of at most `rows`."""
+    if graph.sieve is not None:
+        yield from graph.sieve(row, step, stored, graph.dtype, rows)
+        return
+    for edges in step.edges:
+        yield from cut(row, step, edges, stored, graph.dtype, rows)
 
 
 def made(graph: Graph) -> Iterator[tuple[Step, Sequence[tuple[Array, Weights]], Row]]:

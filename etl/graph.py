@@ -80,6 +80,7 @@ class Graph:
     outputs  the ids that each output of the model returns, in its own shape; ZERO where it returns a padded zero
     dtype    of weights and biases: float32, or float64 where the file holds float64
     folds    number of a step -> the steps folded into it, in their order
+    values   the ids that each layer of the file returns, by row name: its first output
     sieve    cuts a step's edges into blocks, where only some of them are wanted: see etl/sieve.py
     """
 
@@ -90,6 +91,7 @@ class Graph:
     inputs: list[Step] = field(default_factory=list)
     onehot: dict[int, tuple[int, int]] = field(default_factory=dict)
     folds: Folds = field(default_factory=dict)
+    values: dict[str, Ids] = field(default_factory=dict)
     sieve: Callable[..., Iterator[Any]] | None = None
 
     @property
@@ -236,6 +238,7 @@ class Walk:
             self.lookups.add(leaf.name)
         outputs = list(made) if isinstance(made, tuple | list) else [made]
         self.leaf(leaf, self.tape.steps[first:], outputs)
+        self.graph.values[leaf.name] = outputs[0]
         return outputs
 
     def leaf(self, leaf: Leaf, steps: list[Step], outputs: list[Ids]) -> None:

@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from etl.errors import BadRequest
-
 if TYPE_CHECKING:
     from etl.graph import Graph
+    from etl.network import Model
 
 
 @dataclass(frozen=True)
@@ -22,6 +21,7 @@ class Selection:
     min_weight    edges with a smaller |weight| are left out
     top_k         only the k edges with the largest |weight| into each neuron
     fold          merge BatchNormalization and lone Activation layers into the layer before
+    ignore_masks  take masks as absent: an approximation, where there are padded steps
     architecture  what describes the layers of a file with weights only: see `etl.readers.read`
     """
 
@@ -31,22 +31,35 @@ class Selection:
     min_weight: float | None = None
     top_k: int | None = None
     fold: bool = False
+    ignore_masks: bool = False
     architecture: str | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the graph, run forward, still returns the model's own outputs."""
+        return self.granularity == "neuron" and not (self.min_weight or self.top_k or self.ignore_masks)
 
 
 def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
     """Read a file and trace its graph: counted, not created. Raises BadFile, Unsupported, BadRequest."""
-    from etl.graph import trace
     from etl.readers import read
 
-    waiting = {
-        "--layers": selection.layers,
-        "--granularity": selection.granularity != "neuron",
-        "--min-weight": selection.min_weight,
-        "--top-k": selection.top_k,
-        "--fold": selection.fold,
-    }
-    asked = [option for option, value in waiting.items() if value]
-    if asked:
-        raise BadRequest(f"{', '.join(asked)} can't be done yet: leave it out")
-    return trace(read(path, selection.architecture), selection.input_shapes)
+    return graph_in(read(path, selection.architecture), selection)
+
+
+def graph_in(model: Model, selection: Selection = Selection()) -> Graph:
+    """Trace the selected graph of a model. Raises Unsupported, BadRequest."""
+    from etl.channels import channel_graph, layer_graph
+    from etl.cutout import between
+    from etl.graph import trace
+    from etl.sieve import sieved
+
+    shapes = selection.input_shapes
+    if selection.layers:
+        model, shapes = between(model, *selection.layers, shapes), ()
+    graph = trace(model, shapes, fold=selection.fold, ignore_masks=selection.ignore_masks)
+    if selection.granularity != "neuron":
+        graph = (channel_graph if selection.granularity == "channel" else layer_graph)(graph)
+    if selection.min_weight or selection.top_k:
+        graph = sieved(graph, min_weight=selection.min_weight or 0.0, top_k=selection.top_k or 0)
+    return graph

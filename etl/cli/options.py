@@ -77,6 +77,9 @@ def selection(
     fold: Annotated[
         bool, typer.Option("--fold", help="Merge BatchNormalization and lone Activation layers where that is exact.", rich_help_panel=CHOICE)
     ] = False,
+    ignore_masks: Annotated[
+        bool, typer.Option("--ignore-masks", help="Take masks (mask_zero, Masking) as absent: an approximation.", rich_help_panel=CHOICE)
+    ] = False,
     architecture: Annotated[
         str | None,
         typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False, rich_help_panel=CHOICE),
@@ -90,6 +93,7 @@ def selection(
         min_weight=min_weight,
         top_k=top_k,
         fold=fold,
+        ignore_masks=ignore_masks,
         architecture=architecture,
     )
 
