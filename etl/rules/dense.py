@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from etl.rules.einsum import contract, spelled, without_batch
 from etl.scope import Edges, Ids, Scope, Weights
 
 
@@ -11,3 +14,20 @@ def dense(here: Scope, inputs: Ids, *, kernel: Weights, bias: Weights | None = N
     inputs (..., n), kernel (n, units) -> (..., units); edges (..., units, n)
     """
     return here.sum(Edges(inputs[..., None, :], kernel.T), bias=bias, activation=activation)
+
+
+def einsum_dense(
+    here: Scope,
+    inputs: Ids,
+    *,
+    equation: str,
+    kernel: Weights,
+    bias: Weights | None = None,
+    activation: str = "linear",
+    output_shape: Any = None,
+    bias_axes: str | None = None,
+) -> Ids:
+    """A Dense layer along any axes: `abc,cd->abd`, `...x,xy->...y`; the arrays' shapes say what output_shape and bias_axes do."""
+    (seen, through), out = spelled(equation, (inputs.ndim + 1, kernel.ndim))
+    operands, out = without_batch([(inputs, seen), (kernel, through)], out)
+    return contract(here, operands, out, bias=bias, activation=activation)
