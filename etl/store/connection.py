@@ -86,17 +86,25 @@ def connect(
 
 
 def _connect_local(progress: Callable[[str], None] | None, database: str | None) -> Store:
+    from neo4j.exceptions import AuthError
+
     from etl.store import local
 
     server = local.start(progress)
     assert server.uri is not None
-    return _open(server.uri, (server.username, local.password(server)), database, server.browser, is_local=True)
+    try:
+        return _open(server.uri, (server.username, local.password(server)), database, server.browser, is_local=True)
+    except errors.StoreError as error:
+        if isinstance(error.__cause__, AuthError):
+            raise errors.StoreError(local.refused(server)) from error
+        raise
 
 
 def _open(uri: str, auth: tuple[str, str] | None, database: str | None, browser: str | None, *, is_local: bool) -> Store:
     """Log in, look at the version, then ask for the database's name."""
     import neo4j
 
+    logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else Python prints the driver's own warnings of each new try
     with explained(uri):
         driver = neo4j.GraphDatabase.driver(
             uri, auth=auth, notifications_min_severity="OFF", telemetry_disabled=True, user_agent="neuron-etl", connection_timeout=15

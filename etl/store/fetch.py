@@ -74,7 +74,7 @@ def fetch(progress: Progress | None = None, version: str = DEFAULT) -> Runtime:
     runtime = Runtime(java=Path(JAVA), jars=folder, version=version)
     if _verified(folder, version):
         return runtime
-    with FileLock(folder.with_suffix(".lock")):
+    with FileLock(folder.with_name(folder.name + ".lock")):
         if not _verified(folder, version):
             _complete(folder, version, progress or (lambda _: None))
     return runtime
@@ -132,7 +132,8 @@ def _download(jars: list[Jar], folder: Path, version: str, progress: Progress) -
             for number, task in enumerate(as_completed(tasks), start=1):
                 task.result()
                 done += tasks[task].size
-                progress(f"fetching Neo4j {version}: {number} of {len(jars)} files, {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+                if number * 10 // len(jars) > (number - 1) * 10 // len(jars):  # ten times in all
+                    progress(f"fetching Neo4j {version}: {number} of {len(jars)} files, {done / 1e6:.0f} of {total / 1e6:.0f} MB")
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     shutil.rmtree(incoming, ignore_errors=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from etl.errors import FetchError, StoreError
 from etl.store import home as places
@@ -71,6 +72,8 @@ def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT,
     with exclusive(home):
         server = status(home)
         if server.running:
+            if not _listens(server):  # whoever started it was killed before it was up
+                _wait(server, home)
             return server
         runtime = fetch(progress, version)
         _require_disk(home)
@@ -109,6 +112,11 @@ def password(server: Server) -> str:
         raise FetchError(_password_gone(server.password_file.parent)) from error
 
 
+def refused(server: Server) -> str:
+    """What to say when the local Neo4j doesn't take its password: somebody changed it."""
+    return f"the local Neo4j refuses the password in {server.password_file}: put the one that was set there instead into the file."
+
+
 def admin(home: Path, *arguments: str, version: str = DEFAULT) -> subprocess.CompletedProcess[str]:
     """Run Neo4j's admin tool on the server's folder `home`; the caller looks at the return code."""
     runtime = fetch(version=version)
@@ -134,7 +142,7 @@ def _prepare(home: Path, runtime: Runtime, progress: Callable[[str], None]) -> N
         return
     progress("setting up an empty store")
     _write_private(file, secrets.token_hex(16))
-    _configure(home, BOLT, HTTP)
+    _configure(home, runtime.version, BOLT, HTTP)
     # @: the tool reads the argument from the file, so it never shows in the list of processes
     done = admin(home, "dbms", "set-initial-password", f"@{file}", version=runtime.version)
     if done.returncode:
@@ -151,19 +159,19 @@ def _password_gone(home: Path) -> str:
 
 def _launch(home: Path, runtime: Runtime) -> Server:
     state = _state(home)
-    bolt = _free_port(state.get("bolt", BOLT))
-    http = _free_port(state.get("http", HTTP))
-    _configure(home, bolt, http)
+    bolt = _free_port(state.get("bolt", BOLT), BOLT)  # the same as last time, so that bookmarks go on working
+    http = _free_port(state.get("http", HTTP), HTTP)
+    _configure(home, runtime.version, bolt, http)
     arguments = (f"--home-dir={home}", f"--config-dir={home / 'conf'}")
     command = runtime.command(MAIN_CLASS[runtime.version], *arguments, flags=_heap())
-    log = home / "logs" / "console.log"
-    places.private(log.parent)
-    with log.open("wb") as output:
+    places.private(home / "logs")
+    (home / "logs" / "neo4j.log").unlink(missing_ok=True)  # what it says from here on is about this start; debug.log keeps the past
+    with (home / "logs" / "console.log").open("wb") as output:
         process = subprocess.Popen(command, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
     try:
         _write_private(home / "server.json", json.dumps({"pid": process.pid, "bolt": bolt, "http": http, "version": runtime.version}))
         server = replace(status(home), running=True, pid=process.pid)
-        _wait(process, server, log)
+        _wait(server, home)
     except BaseException:
         _end(process)
         raise
@@ -180,49 +188,56 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], server: Server, log: Path) -> None:
-    """Return when a login works."""
+def _wait(server: Server, home: Path) -> None:
+    """Return when a login works and the database is there."""
     deadline = time.monotonic() + START_SECONDS
-    while not _lets_in(server):
-        if process.poll() is not None:
-            lines = log.read_text("utf-8", errors="replace").splitlines()
-            if any("Address already in use" in line for line in lines):
+    while not (_listens(server) and _lets_in(server)):
+        if server.pid is None or not _is_ours(server.pid, home):
+            lines = _said(home)
+            if any("PortBindException" in line or "Address already in use" in line for line in lines):
                 raise _PortTakenError
-            raise FetchError(f"Neo4j did not start: {_telling(lines)} (the whole log: {log})")
+            raise FetchError(f"Neo4j did not start: {_telling(lines)} (the whole log: {home / 'logs'})")
         if time.monotonic() > deadline:
-            raise FetchError(f"Neo4j did not answer within {START_SECONDS:.0f} s: look into {log}, then try again.")
+            raise FetchError(f"Neo4j did not answer within {START_SECONDS:.0f} s: look into {home / 'logs'}, then try again.")
         time.sleep(0.1)
 
 
 def _lets_in(server: Server) -> bool:
+    """False while it is starting. Raises FetchError where waiting is no use: a wrong password, a database that can't be opened."""
     from neo4j import GraphDatabase
     from neo4j.exceptions import AuthError, DriverError, Neo4jError
 
-    if not _listens(server):
-        return False
     assert server.uri is not None
     try:
-        with GraphDatabase.driver(server.uri, auth=(server.username, password(server)), telemetry_disabled=True) as driver:
-            driver.execute_query("RETURN 1", database_="neo4j")
+        with (
+            GraphDatabase.driver(server.uri, auth=(server.username, password(server)), telemetry_disabled=True) as driver,
+            driver.session(database="system") as session,
+        ):
+            row = session.run("SHOW DATABASE neo4j YIELD currentStatus, statusMessage").single(strict=True)
     except AuthError as error:
-        raise FetchError(f"the local Neo4j refuses the password in {server.password_file}: put the one that you set there into the file.") from error
+        raise FetchError(refused(server)) from error
     except (DriverError, Neo4jError):
         return False
-    return True
+    if row["statusMessage"]:
+        raise FetchError(
+            f"the local Neo4j can't open its database ({_telling(row['statusMessage'].splitlines())}): "
+            f"delete {server.password_file.parent} to begin with an empty store."
+        )
+    return bool(row["currentStatus"] == "online")
 
 
 def _listens(server: Server) -> bool:
-    """True if it is this very process that has the port, not another Neo4j."""
+    """True if it is this very process that has both ports, not another Neo4j."""
     import psutil
 
     try:
-        ports = [each.laddr.port for each in psutil.Process(server.pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN]
+        ports = {each.laddr.port for each in psutil.Process(server.pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN}
     except psutil.Error:
         return False
-    return server.uri is not None and int(server.uri.rpartition(":")[2]) in ports
+    return {urlsplit(server.uri).port, urlsplit(server.browser).port} <= ports
 
 
-def _configure(home: Path, bolt: int, http: int) -> None:
+def _configure(home: Path, version: str, bolt: int, http: int) -> None:
     settings = {
         "server.default_listen_address": HOST,
         "server.default_advertised_address": HOST,
@@ -235,8 +250,11 @@ def _configure(home: Path, bolt: int, http: int) -> None:
         "server.memory.pagecache.size": f"{_page_cache() >> 20}m",
         "dbms.usage_report.enabled": "false",
         "client.allow_telemetry": "false",
+        "internal.dbms.bolt.netty_server_shutdown_quiet_period": "0",  # else a stop takes 10 s
         "db.tx_log.preallocate": "false",  # else a quarter of a gigabyte for each of the two databases
     }
+    if version == DEFAULT:
+        settings["server.fleet_discovery.enabled"] = "false"  # else it calls out into the network; unknown to the older one
     places.private(home / "conf")
     lines = ["# Written at every start by etl: changes are lost."] + [f"{name}={value}" for name, value in settings.items()]
     (home / "conf" / "neo4j.conf").write_text("\n".join(lines) + "\n", "utf-8")
@@ -265,9 +283,9 @@ def _require_disk(home: Path) -> None:
         )
 
 
-def _free_port(wanted: int) -> int:
-    """`wanted` if nobody listens there, else any port that is free."""
-    for port in (wanted, 0):
+def _free_port(*wanted: int) -> int:
+    """The first of `wanted` where nobody listens, else any port that is free."""
+    for port in (*wanted, 0):
         with socket.socket() as probe:
             if os.name != "nt":  # there it would share the port with whoever has it
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -305,8 +323,14 @@ def _write_private(path: Path, text: str) -> None:
     beside.replace(path)
 
 
+def _said(home: Path) -> list[str]:
+    """What the server said since it was started: Java itself on its console, Neo4j in its log."""
+    logs = [home / "logs" / name for name in ("console.log", "neo4j.log")]
+    return [line for log in logs if log.exists() for line in log.read_text("utf-8", errors="replace").splitlines()]
+
+
 def _telling(lines: list[str]) -> str:
-    """The last line that names a cause, else the last that says anything."""
-    said = [line.strip() for line in lines if line.strip()]
-    causes = [line for line in said if line.startswith("Caused by:") or " ERROR " in line]
-    return (causes or said or ["it said nothing"])[-1]
+    """The innermost cause of the last error, else the first thing that was said: Java's own complaints begin with the reason."""
+    said = [line.strip() for line in lines if line.strip() and not line.startswith(("NOTE:", "Picked up"))]
+    causes = [line for line in said if line.startswith(("Caused by:", "Exception in thread")) or " ERROR " in line]
+    return (causes[-1:] or said or ["it said nothing"])[0]
