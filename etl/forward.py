@@ -152,7 +152,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "soft_shrink": lambda x, threshold=0.5: shrink(x, threshold, threshold),
     "hard_shrink": lambda x, threshold=0.5: shrink(x, threshold, 0.0),
     "tanh_shrink": lambda x: x - np.tanh(x),
-    "threshold": lambda x, threshold=0.0, default_value=0.0: np.where(x > threshold, x, default_value),
+    "threshold": lambda x, threshold=0.0, default_value=0.0: np.where(x > threshold, x, np.asarray(default_value)),
     "squareplus": lambda x, b=4.0: (x + np.sqrt(x**2 + b)) / 2,
     "sparse_plus": lambda x: np.where(x <= -1, 0, np.where(x < 1, (x + 1) ** 2 / 4, x)),
     "silu": lambda x: x * sigmoid(x),

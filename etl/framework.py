@@ -1,0 +1,102 @@
+"""The one place where a framework runs a model: its own predictions, layer by layer, for `verify` and feature maps.
+
+Whoever calls this trusts the file: Keras builds the layers that it names. Lambdas stay off (safe mode), nothing is compiled.
+Files of Keras 2 are run by tf_keras, those of Keras 3 by keras.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.errors import BadFile
+from etl.network import Model
+
+
+def keras_model(path: Path, model: Model, architecture: str | None = None) -> Any:
+    """Load a file in its own framework. Raises BadFile where the framework can't."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    old = any(layer.keras == 2 for layer in model.network.layers())
+    try:
+        if old:
+            import tf_keras as keras
+        else:
+            import keras
+        if architecture is None:
+            return keras.models.load_model(path, compile=False, safe_mode=True)
+        return with_architecture(keras, path, architecture)
+    except (ValueError, TypeError, KeyError, OSError, NotImplementedError, AttributeError, ImportError) as error:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BadFile(f"{path}: {'tf_keras' if old else 'keras'} itself can't load it ({first}); the graph can still be loaded") from error
+
+
+def with_architecture(keras: Any, path: Path, architecture: str) -> Any:
+    """A model from its JSON and a file of weights."""
+    made = keras.models.model_from_json(Path(architecture).read_text(encoding="utf-8"))
+    made.load_weights(path)
+    return made
+
+
+def predictions(made: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[NDArray[Any]]]:
+    """What a model computes for some examples: each layer's first output by row name (`name:1` is a second call), and the model's outputs.
+
+    inputs  one array a model input, in order, each (examples, *shape)
+    """
+    layers: dict[str, NDArray[Any]] = {}
+    return layers, collect(made, list(inputs), "", layers)
+
+
+def collect(made: Any, inputs: list[Any], prefix: str, layers: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Run one model, and the models inside it on what reaches them; the outputs come back."""
+    calls = list(model_calls(made))
+    own = [flat(node.output_tensors if hasattr(node, "output_tensors") else node.outputs)[0] for _, _, node in calls]
+    inner = [flat(node.input_tensors) if is_model(layer) else [] for _, layer, node in calls]
+    probe = type_of_functional(made)(made.inputs, [*own, *made.outputs, *(tensor for reads in inner for tensor in reads)])
+    found = [np.asarray(value) for value in flat(probe(inputs, training=False))]
+    reached = iter(found[len(own) + len(made.outputs) :])
+    for (name, layer, _), value, reads in zip(calls, found, inner, strict=False):
+        layers[prefix + name] = value
+        if is_model(layer):
+            collect(layer, [next(reached) for _ in reads], f"{prefix}{name}/", layers)
+    return found[len(own) : len(own) + len(made.outputs)]
+
+
+def model_calls(made: Any) -> Iterator[tuple[str, Any, Any]]:
+    """Every call of every layer of one model: its row name, the layer and the framework's node."""
+    functional = getattr(made, "_functional", None) or made
+    new = hasattr(functional, "operations")
+    known = functional._nodes if new else functional._network_nodes
+    for layer in functional.operations if new else functional.layers:
+        number = 0
+        for place, node in enumerate(layer._inbound_nodes):
+            if f"{id(layer) if new else layer.name}_ib-{place}" in known:
+                yield layer.name + (f":{number}" if number else ""), layer, node
+                number += 1
+
+
+def is_model(layer: Any) -> bool:
+    """Whether a layer is a model itself, with layers that were called one by one."""
+    return hasattr(layer, "layers") and hasattr(layer, "inputs") and hasattr(layer, "get_config")
+
+
+def type_of_functional(made: Any) -> Any:
+    """`Model` of the framework that made a model."""
+    if type(made).__module__.startswith("tf_keras"):
+        import tf_keras as keras
+    else:
+        import keras
+    return keras.Model
+
+
+def flat(value: Any) -> list[Any]:
+    """The leaves of a structure of tensors, in order."""
+    if isinstance(value, dict):
+        return [leaf for part in value.values() for leaf in flat(part)]
+    if isinstance(value, list | tuple):
+        return [leaf for part in value for leaf in flat(part)]
+    return [value]

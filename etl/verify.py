@@ -1,0 +1,113 @@
+"""The proof: the graph's own forward pass beside the framework's prediction, a layer after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.errors import BadRequest
+from etl.forward import forward, outputs
+from etl.framework import keras_model, predictions
+from etl.graph import Graph
+from etl.readers import read
+from etl.scope import OPS, Ids
+from etl.selection import Selection, graph_in
+
+TOLERANCE = 2e-4  # of a layer's largest value: float32 sums of a deep network differ by about 1e-5
+EXAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far one layer of the graph is from the framework.
+
+    error  largest |graph - framework| over all examples, absolute; relative: by the framework's largest |value|
+    values how many were compared
+    """
+
+    layer: str
+    type: str
+    values: int
+    error: float
+    relative: float
+
+
+def verify(path: Path, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0) -> list[Comparison]:
+    """Compare every layer of the file, then each output of the model, on given or seeded random examples.
+
+    given  one array a model input, (examples, *shape) or one example without the first axis; none: random ones
+    The file is trusted: its framework runs it. Raises BadRequest for a selection whose graph isn't exact.
+    """
+    if not selection.exact:
+        raise BadRequest("only an exact graph can be verified: leave out --granularity, --min-weight, --top-k and --ignore-masks")
+    if selection.layers:
+        raise BadRequest("verify takes the whole model: leave out --layers")
+    model = read(path, selection.architecture)
+    graph = graph_in(model, selection)
+    made = keras_model(path, model, selection.architecture)
+    examples = arranged(graph, given) if given else drawn(graph, seed)
+    found = forward(graph, examples)
+    theirs, returned = predictions(made, examples)
+    compared = [c for name, kind, ids in layers(graph) if name in theirs for c in compare(name, kind, pick(found, ids), theirs[name])]
+    ends = zip(outputs(graph, found), returned, strict=True)
+    return [*compared, *(c for n, (ours, framework) in enumerate(ends) for c in compare(f"output {n}", "output", ours, framework))]
+
+
+def layers(graph: Graph) -> Iterator[tuple[str, str, Ids]]:
+    """The layers of the file whose outputs the graph holds: name, kind and ids. A layer with others folded into it has lost its own values."""
+    numbers = {leaf.name: leaf.number for leaf in graph.leaves}
+    lost = {number for root, folded in graph.folds.items() for number in (root, *(n for n, _ in folded[:-1]))}
+    for row in graph.rows:
+        if row.type not in OPS and row.name in graph.values and numbers.get(row.name) not in lost:
+            yield row.name, row.type, graph.values[row.name]
+
+
+def pick(values: NDArray[Any], ids: Ids) -> NDArray[Any]:
+    """The values behind ids, (examples, *shape); 0 where no neuron stands."""
+    return np.where(ids < 0, 0.0, values[:, np.maximum(ids, 0)])
+
+
+def compare(name: str, kind: str, ours: NDArray[Any], theirs: NDArray[Any]) -> Iterator[Comparison]:
+    """One comparison; none where there is nothing to compare."""
+    if theirs.size:
+        if ours.shape != theirs.shape:
+            yield Comparison(name, kind, theirs.size, float("inf"), float("inf"))
+            return
+        error = float(np.abs(ours - theirs).max())
+        yield Comparison(name, kind, theirs.size, error, error / max(float(np.abs(theirs).max()), 1e-12))
+
+
+def drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
+    """Random examples: normal numbers, or row numbers of a table."""
+    generator = np.random.default_rng(seed)
+    made: list[NDArray[Any]] = []
+    for step, declared in zip(graph.inputs, declared_ranks(graph), strict=True):
+        if len(step.shape) > declared:
+            made.append(generator.integers(0, step.shape[-1], (EXAMPLES, *step.shape[:-1]), dtype=np.int32))
+        else:
+            made.append(generator.normal(size=(EXAMPLES, *step.shape)).astype(np.float32))
+    return made
+
+
+def arranged(graph: Graph, given: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Given examples with their first axis, checked against the model's inputs."""
+    if len(given) != len(graph.inputs):
+        raise BadRequest(f"the model has {len(graph.inputs)} inputs, {len(given)} are given: one --input a model input, in order")
+    made = []
+    for array, step, rank in zip(given, graph.inputs, declared_ranks(graph), strict=True):
+        shape = step.shape[:rank]
+        if array.shape not in (shape, (len(array), *shape)):
+            raise BadRequest(f"--input for {step.name} has shape {list(array.shape)}, the model takes {list(shape)} (or several of them)")
+        made.append(array if array.ndim > rank else array[None])
+    return made
+
+
+def declared_ranks(graph: Graph) -> list[int]:
+    """How many axes each input has in the file, without the batch's: one less than its neurons' where positions became one-hot."""
+    network = graph.model.network
+    return [len(network.calls[t.call].layer.options["batch_shape"]) - 1 for t in network.inputs]
