@@ -16,7 +16,7 @@ import pyarrow as pa
 from etl import extract, schema
 from etl.extract import layer_table, output_table
 from etl.graph import Graph, trace
-from etl.network import Model
+from etl.readers import read_keras_model
 from tests.forward import run
 
 MOVED = 0.01  # of the largest output: what shuffling any one kernel must change
@@ -32,7 +32,7 @@ def check(keras_model: Any, *, rtol: float = 1e-5, inputs: Sequence[Any] | None 
     Returns the graph.
     """
     randomize(keras_model, np.random.default_rng(7))
-    graph = trace(read(keras_model), [np.shape(x) for x in inputs] if inputs is not None else ())
+    graph = trace(read_keras_model(keras_model), [np.shape(x) for x in inputs] if inputs is not None else ())
     given = [np.asarray(x) for x in inputs] if inputs is not None else drawn(graph)
     wanted, tables = predict(keras_model, given), Tables(graph)
     assert [w.shape for w in wanted] == [o.shape for o in graph.outputs]
@@ -49,7 +49,7 @@ def check_moves(keras_model: Any, given: list[np.ndarray], wanted: list[np.ndarr
     rng = np.random.default_rng(8)
     for variable in keras_model.weights:
         before = np.asarray(variable)
-        if before.ndim < 2 or before.size < 2 or role(variable) == "vector_u":
+        if before.ndim < 2 or before.size < 2 or role(variable) in ("bias", "vector_u"):
             continue
         variable.assign(rng.permutation(before.reshape(-1)).reshape(before.shape))
         moved = max(difference(now, want) for now, want in zip(predict(keras_model, given), wanted, strict=True))
@@ -142,49 +142,3 @@ def predict(keras_model: Any, given: list[np.ndarray]) -> list[np.ndarray]:
 def difference(found: np.ndarray, want: np.ndarray) -> float:
     """The largest difference, relative to the largest wanted value."""
     return float(np.abs(found - want).max() / max(np.abs(want).max(), 1e-9)) if want.size else 0.0
-
-
-def read(keras_model: Any) -> Model:
-    """The model as a reader would give it, straight from memory: its own JSON and its own weights."""
-    from etl.readers import architecture, part
-
-    keras = 2 if type(keras_model).__module__.startswith("tf_keras") else 3
-    whole = architecture.model_part(architecture.parsed(keras_model.to_json(), keras_model.name), keras)
-    fill(whole, keras_model)
-    return Model(keras_model.name, part.network(whole.graph), "", "memory")
-
-
-def fill(whole: Any, live: Any) -> None:
-    """Put the weights of a living layer, and of all within it, into its description."""
-    if whole.graph is not None:
-        names = {layer.name: layer for layer in live.layers}
-        for one in whole.graph.parts:
-            if one.kind != "InputLayer":
-                fill(one, names[one.name])
-        return
-    for name, inner in whole.inner.items():
-        for one, inside in zip(inner, getattr(live, name), strict=True) if isinstance(inner, tuple) else ((inner, getattr(live, name)),):
-            fill(one, inside)
-    within = {id(w) for inner in whole.inner for sub in as_list(getattr(live, inner)) for w in sub.weights}
-    for variable in live.weights:
-        if id(variable) not in within and "seed" not in str(variable.name):
-            whole.arrays[own_role(whole.kind, variable)] = as_stored(variable)
-
-
-def as_list(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]
-
-
-def own_role(kind: str, variable: Any) -> str:
-    """`mha/query/kernel` -> `query_kernel`, otherwise the last part of the name."""
-    parts = str(getattr(variable, "path", variable.name)).split("/")
-    prefix = {"query": "query_", "key": "key_", "value": "value_", "attention_output": "output_"}.get(parts[-2] if len(parts) > 1 else "", "")
-    return (prefix if "Attention" in kind else "") + role(variable)
-
-
-def as_stored(variable: Any) -> Any:
-    from etl.readers.part import Stored
-
-    values = np.asarray(variable)
-    values = values if values.dtype == np.float64 else values.astype(np.float32)
-    return Stored(str(variable.name), values.shape, values.dtype, lambda: np.array(values))

@@ -10,44 +10,90 @@ from collections.abc import Callable
 from typing import Any
 
 from etl.rules.activation import activation_layer
-from etl.rules.convolution import convolution
-from etl.rules.dense import dense
+from etl.rules.attention import additive_attention, attention, group_query_attention, multi_head_attention
+from etl.rules.convolution import convolution, depthwise_convolution, separable_convolution, transposed_convolution
+from etl.rules.convolutional_lstm import convolutional_lstm
+from etl.rules.dense import dense, einsum_dense
 from etl.rules.embedding import embedding, masking
 from etl.rules.normalization import batch_normalization
-from etl.rules.pooling import average_pooling_2d, max_pooling_2d
+from etl.rules.pooling import (
+    adaptive_average_pooling,
+    adaptive_max_pooling,
+    average_pooling,
+    global_average_pooling,
+    global_max_pooling,
+    max_pooling,
+)
 from etl.rules.recurrent import gru, lstm, rnn, simple_rnn
-from etl.rules.shape import flatten, permute, reshape, unchanged
+from etl.rules.resize import center_crop, random_crop, resizing, up_sampling
+from etl.rules.shape import cropping, flatten, permute, repeat_vector, reshape, unchanged, zero_padding
 from etl.rules.wrappers import bidirectional, time_distributed
+
+# Image layers that return what they get at inference, whatever their options.
+AT_TRAINING_ONLY = (
+    "RandomBrightness RandomColorDegeneration RandomColorJitter RandomContrast RandomElasticTransform RandomErasing RandomFlip RandomGaussianBlur "
+    "RandomGrayscale RandomHeight RandomHue RandomInvert RandomPerspective RandomPosterization RandomRotation RandomSaturation RandomSharpness "
+    "RandomShear RandomTranslation RandomWidth RandomZoom RandAugment AugMix CutMix MixUp Solarization"
+).split()
 
 FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
     "Dense": {
         "Dense": dense,
+        "EinsumDense": einsum_dense,
         "Embedding": embedding,
         "Masking": masking,
     },
     "Convolution": {
-        "Conv2D": convolution,
+        **{f"Conv{n}D": convolution for n in (1, 2, 3)},
+        **{f"Conv{n}DTranspose": transposed_convolution for n in (1, 2, 3)},
+        **{f"DepthwiseConv{n}D": depthwise_convolution for n in (1, 2)},
+        **{f"SeparableConv{n}D": separable_convolution for n in (1, 2)},
     },
     "Pooling": {
-        "MaxPooling2D": max_pooling_2d,
-        "AveragePooling2D": average_pooling_2d,
+        **{f"MaxPooling{n}D": max_pooling for n in (1, 2, 3)},
+        **{f"AveragePooling{n}D": average_pooling for n in (1, 2, 3)},
+        **{f"GlobalMaxPooling{n}D": global_max_pooling for n in (1, 2, 3)},
+        **{f"GlobalAveragePooling{n}D": global_average_pooling for n in (1, 2, 3)},
+        **{f"AdaptiveMaxPooling{n}D": adaptive_max_pooling for n in (1, 2, 3)},
+        **{f"AdaptiveAveragePooling{n}D": adaptive_average_pooling for n in (1, 2, 3)},
     },
     "Shape": {
         "Flatten": flatten,
         "Reshape": reshape,
         "Permute": permute,
+        "RepeatVector": repeat_vector,
+        **{f"ZeroPadding{n}D": zero_padding for n in (1, 2, 3)},
+        **{f"Cropping{n}D": cropping for n in (1, 2, 3)},
+        **{f"UpSampling{n}D": up_sampling for n in (1, 2, 3)},
+        "Identity": unchanged,
+        "ActivityRegularization": unchanged,
         "Dropout": unchanged,
+        **{f"SpatialDropout{n}D": unchanged for n in (1, 2, 3)},
+        "AlphaDropout": unchanged,
+        "GaussianDropout": unchanged,
+        "GaussianNoise": unchanged,
     },
-    "Images": {},
+    "Images": {
+        "Resizing": resizing,
+        "CenterCrop": center_crop,
+        "RandomCrop": random_crop,
+        **dict.fromkeys(AT_TRAINING_ONLY, unchanged),
+    },
     "Recurrent": {
         "SimpleRNN": simple_rnn,
         "LSTM": lstm,
         "GRU": gru,
         "RNN": rnn,
+        **{f"ConvLSTM{n}D": convolutional_lstm for n in (1, 2, 3)},
         "Bidirectional": bidirectional,
         "TimeDistributed": time_distributed,
     },
-    "Attention": {},
+    "Attention": {
+        "Attention": attention,
+        "AdditiveAttention": additive_attention,
+        "MultiHeadAttention": multi_head_attention,
+        "GroupQueryAttention": group_query_attention,
+    },
     "Activation": {
         "Activation": activation_layer,
     },

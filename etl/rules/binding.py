@@ -17,6 +17,7 @@ from etl.scope import Scope, Weights
 # Options that change nothing at inference, or only repeat what arrays and shapes say.
 IGNORED = frozenset(
     "name trainable dtype batch_shape batch_input_shape build_config build_input_shape seed units filters rank input_shape input_dtype "
+    "kernel_size depth_multiplier "
     "input_length implementation momentum renorm renorm_clipping renorm_momentum synchronized virtual_batch_size autocast "
     "kernel_initializer bias_initializer kernel_regularizer bias_regularizer activity_regularizer kernel_constraint bias_constraint "
     "depthwise_initializer depthwise_regularizer depthwise_constraint pointwise_initializer pointwise_regularizer pointwise_constraint "
