@@ -269,10 +269,11 @@ class Walk:
         names: dict[str, None] = {}
         for source in sources:
             inner = source[source >= leaf.begin] if source.size and int(source.max()) >= leaf.begin else source[:0]
-            if inner.size < source.size:
+            if inner.size < np.count_nonzero(source >= 0):
                 names.update(dict.fromkeys(leaf.feeds))
             if inner.size:
-                mine = [row for row in self.graph.rows if row.begin >= leaf.begin and row.end > row.begin]
+                first, last = (bisect_right(self.graph.rows, int(n), key=lambda row: row.begin) for n in (inner.min(), inner.max()))
+                mine = [row for row in self.graph.rows[first - 1 : last] if row.neurons]
                 begins = np.array([row.begin for row in mine])
                 names.update(dict.fromkeys(mine[i].name for i in np.unique(np.searchsorted(begins, inner, side="right") - 1)))
         return tuple(names)

@@ -186,4 +186,5 @@ class Scope:
             raise Unsupported("it looks up values that are computed or padded; only a model's integer inputs have one-hot neurons")
         for begin in begins[np.unique(at)]:
             self.tape.wanted[int(begin)] = max(width, self.tape.wanted.get(int(begin), 1))
-        return positions[..., None] + np.arange(width)
+        last = ends[at][..., None] - 1  # while the walk is still finding out how wide they are
+        return np.minimum(positions[..., None] + np.arange(width), last)

@@ -15,7 +15,7 @@ from etl.readers.architecture import keras_major, model_part, parsed
 from etl.readers.hdf5 import widened
 from etl.readers.legacy import check_shape
 from etl.readers.part import Part, Stored, network
-from etl.readers.roles import CELLS, PROJECTIONS, expected
+from etl.readers.roles import CELLS, PROJECTIONS, expected, projected
 
 
 def read_keras_model(keras_model: Any) -> Model:
@@ -71,7 +71,7 @@ def assign(live: Any, part: Part) -> None:
 def variables(live: Any, part: Part) -> list[Any]:
     """A live layer's own variables in the order of its kind's roles."""
     if part.kind in PROJECTIONS:
-        return [one for name in ("query", "key", "value", "output") for one in getattr(live, f"_{name}_dense").weights]
+        return [one for name in projected(part.options) for one in getattr(live, f"_{name}_dense").weights]
     if part.kind == "SpectralNormalization":
         return [live.vector_u]
     if part.inner:

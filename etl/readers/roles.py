@@ -166,11 +166,20 @@ def additive_attention(options: Options) -> Slots:
     return [("scale", (None,))] if options.get("use_scale", True) else []
 
 
+def projected(options: Options) -> tuple[str, ...]:
+    """The projections of an attention layer, in the order of their variables."""
+    return ("query", "key", "gate", "value", "output") if options.get("use_gate") else ("query", "key", "value", "output")
+
+
 def projections(options: Options, query: tuple[int, int], key: tuple[int, int], value: tuple[int, int]) -> Slots:
-    parts: list[tuple[str, Pattern, Pattern]] = [(name, (None, *shape), shape) for name, shape in (("query", query), ("key", key), ("value", value))]
-    parts.append(("output", (query[0], value[1], None), None))
-    bias = options.get("use_bias", True)
-    return [slot for name, kernel, row in parts for slot in [(f"{name}_kernel", kernel), (f"{name}_bias", row)][: 2 if bias else 1]]
+    out = options.get("output_shape")
+    back: Pattern = (query[0], value[1], *(None,) * (len(out) if isinstance(out, list) else 1))
+    inner = {"query": query, "key": key, "gate": (query[0], value[1]), "value": value}
+    slots: Slots = []
+    for name in projected(options):
+        kernel, row = (back, None) if name == "output" else ((None, *inner[name]), inner[name])
+        slots += [(f"{name}_kernel", kernel), (f"{name}_bias", row)][: 2 if options.get("use_bias", True) else 1]
+    return slots
 
 
 def multi_head_attention(options: Options) -> Slots:

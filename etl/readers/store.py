@@ -15,7 +15,7 @@ from etl.errors import BadFile, Unsupported
 from etl.readers.hdf5 import Container
 from etl.readers.legacy import check_shape
 from etl.readers.part import Part, Stored
-from etl.readers.roles import CELLS, PROJECTIONS, Slots, expected
+from etl.readers.roles import CELLS, PROJECTIONS, Slots, expected, projected
 
 OLD = "_layer_checkpoint_dependencies"  # what Keras 2.12 to 2.14 call the list of layers
 LAMBDAS = {"TFOpLambda", "SlicingOpLambda"}  # operations that are layers to the store
@@ -114,7 +114,7 @@ class Walk:
             part.arrays = self.everything(path)
             return bool(part.arrays)
         if part.kind in PROJECTIONS:
-            places = [(below(path, f"{name}_dense"), below(path, f"_{name}_dense")) for name in ("query", "key", "value", "output")]
+            places = [(below(path, f"{name}_dense"), below(path, f"_{name}_dense")) for name in projected(part.options)]
             found = [array for one, other in places for array in self.variables(one) or self.variables(other)]
         else:
             found = self.variables(below(path, "cell") if part.kind in CELLS else path)
