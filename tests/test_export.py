@@ -112,8 +112,8 @@ def test_files_are_bounded_and_in_order(digits: Graph, tmp_path: Path, monkeypat
     monkeypatch.setattr(parquet, "FILE_ROWS", 5000)
     monkeypatch.setattr(parquet.extract.weight_batches, "__defaults__", (300,))
     whole = memory.collect(digits)
-    added: list[int] = []
-    parquet.export(digits, tmp_path / "x.parquet", added.append)
+    told: list[tuple[str, int, int]] = []
+    parquet.export(digits, tmp_path / "x.parquet", lambda *said: told.append(said))
     files = sorted((tmp_path / "x.parquet" / "weights").iterdir())
     assert [path.name for path in files] == [f"{n:06d}.parquet" for n in range(len(files))] and len(files) >= 10
     for path in files:
@@ -121,7 +121,8 @@ def test_files_are_bounded_and_in_order(digits: Graph, tmp_path: Path, monkeypat
         assert about.num_rows <= 5000
         assert all(about.row_group(g).num_rows <= 1000 for g in range(about.num_row_groups))
     assert read_folder(tmp_path / "x.parquet").weights.to_pylist() == whole.weights.to_pylist()
-    assert sum(added) == digits.edges
+    assert told[-1] == ("weights", digits.edges, digits.edges) and ("neurons", 1306, 1306) in told
+    assert [done for what, done, _ in told if what == "weights"] == sorted({done for what, done, _ in told if what == "weights"})
 
 
 def test_other_programs_read_the_folder(digits: Graph, tmp_path: Path) -> None:
@@ -179,7 +180,7 @@ def test_half_an_export_leaves_nothing(digits: Graph, tmp_path: Path, cause: Bas
     parquet.export(digits, tmp_path / "x.parquet")
     before = (tmp_path / "x.parquet" / "weights" / "000000.parquet").stat()
 
-    def interrupt(_: int) -> None:
+    def interrupt(*_: object) -> None:
         raise cause
 
     with pytest.raises((KeyboardInterrupt, BadRequest)):

@@ -1,27 +1,36 @@
-"""Commands that turn a model file into a graph: plan, load, export."""
+"""Commands that turn a model file into a graph: plan, load, export, verify; and layers."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from etl.cli.options import Format, ModelFile, Quiet, Rows, selects
-from etl.cli.output import plain, say, show, to_json
-from etl.cli.progress import weights
-from etl.errors import BadRequest
+from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, selects
+from etl.cli.output import plain, remark, say, show, to_json
+from etl.cli.progress import bar
+from etl.cli.server import say_login
+from etl.cli.stored import connected
+from etl.errors import BadRequest, EtlError
 from etl.selection import Selection, graph_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from etl.graph import Graph
+    from etl.store import Store
 
 PLAN = ("name", "type", "shape", "neurons", "edges", "parameters", "density")
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(selects(plan))
-    app.command()(selects(export))
+    for command in (plan, load, export, verify):
+        app.command()(selects(command))
+    app.command()(layers)
 
 
 def plan(*, model: ModelFile, selection: Selection, format: Rows = Format.table) -> None:
@@ -73,6 +82,74 @@ def show_cost(model: Path, selection: Selection, graph: Graph) -> None:
     say("Without Neo4j, `etl export MODEL OUT.parquet/` streams it to any disk with room, in flat memory.")
 
 
+def load(
+    *,
+    model: ModelFile,
+    name: Annotated[str | None, typer.Option(help="The model's name in the store. [default: the file's stem]", show_default=False)] = None,
+    mode: Annotated[Mode, typer.Option(help="live: over Bolt, into any server; bulk: Neo4j's import tool, into the local one.")] = Mode.auto,
+    replace: Annotated[bool, typer.Option("--replace", help="In place of the model of that name.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be created, as `etl plan` does.")] = False,
+    selection: Selection,
+    uri: Uri = None,
+    quiet: Quiet = False,
+) -> None:
+    """Load a model into Neo4j. Interrupted, the same command goes on where it was.
+
+    Example: `etl load model.h5 --name first_try`
+    """
+    from etl.readers import check_finite
+
+    graph = graph_of(model, selection)
+    if dry_run:
+        show_plan(model, selection, graph, Format.table)
+        return
+    check_finite(graph.model)
+    name = name or graph.model.name
+    began = monotonic()
+    with connected(uri, quiet=quiet) as store:
+        require_room(graph, store)
+        try:
+            with bar(f"Loading {name}", quiet=quiet) as progress:
+                load_into(store, graph, name, mode, replace, progress)
+        except KeyboardInterrupt:
+            remark("interrupted: the same command goes on where it was")
+            raise
+    if not quiet:
+        say_loaded(graph, name, store, monotonic() - began)
+
+
+def load_into(store: Store, graph: Graph, name: str, mode: Mode, replace: bool, progress: Callable[[str, int, int], None]) -> None:
+    """Load the way that was asked for."""
+    from etl.sinks import neo4j
+
+    if mode is Mode.bulk:
+        raise BadRequest("--mode bulk can't be done yet: leave it out")
+    neo4j.load(graph, store, name, replace=replace, progress=progress)
+
+
+def require_room(graph: Graph, store: Store) -> None:
+    """Refuse what can't fit on the disk of the local store before anything is created."""
+    from etl import estimate
+
+    need, free = estimate.cost(graph.neurons, graph.edges).store_bytes, estimate.room()
+    if store.is_local and need > free:
+        raise BadRequest(f"{graph.model.name} needs about {size(need)}, {size(free)} are free: `etl plan` says what would fit")
+
+
+def say_loaded(graph: Graph, name: str, store: Store, seconds: float) -> None:
+    """What was loaded, where to look at it, and what to ask first."""
+    from etl import store as stores
+
+    say(f"Loaded {plain(name)}: {graph.neurons:,} neurons, {graph.edges:,} weights in {seconds:.0f} s.", style="bold")
+    if store.is_local:
+        say_login(stores.status())
+    else:
+        say(f"Neo4j:    {store.uri}, with your user and password there")
+    model = quote(f"model={name}")
+    say(f"Try:      etl query summary {model}")
+    say(f"          etl query layers {model}")
+
+
 def export(
     *,
     model: ModelFile,
@@ -86,14 +163,86 @@ def export(
     """
     if out.suffix != ".parquet":
         raise BadRequest(f"{out}: its suffix says nothing that can be written; call it .parquet")
+    from etl.readers import check_finite
     from etl.sinks import parquet
 
     graph = graph_of(model, selection)
-    with weights(f"Exporting {graph.model.name}", graph.edges, quiet=quiet) as advance:
-        parquet.export(graph, out, advance)
+    check_finite(graph.model)
+    with bar(f"Exporting {graph.model.name}", quiet=quiet) as progress:
+        parquet.export(graph, out, progress)
     if not quiet:
         say(totals(graph))
         say(f"Written to {plain(str(out))}: model.json, layers, outputs, neurons/ and weights/ (docs/graph.md tells the columns).")
+
+
+def verify(
+    *,
+    model: ModelFile,
+    input: Annotated[
+        list[Path] | None,
+        typer.Option(help="Examples to compare on, one .npy an input. [default: two random ones]", metavar="X.npy", show_default=False),
+    ] = None,
+    selection: Selection,
+    format: Rows = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """Run the graph forward and compare with the framework's own prediction, layer by layer.
+
+    The framework itself runs the file for that: verify only files that you trust.
+
+    Example: `etl verify model.h5`
+    """
+    from etl import verify as proof
+
+    compared = proof.verify(model, selection, [array(path) for path in input or ()])
+    wrong = [c for c in compared if not c.relative <= proof.TOLERANCE]
+    styles = {number: "bold red" for number, c in enumerate(compared) if c in wrong}
+    show([vars(c) for c in compared], ("layer", "type", "values", "error", "relative"), format, styles)
+    if wrong:
+        raise EtlError(
+            f"{len(wrong)} of {len(compared)} layers differ by more than {proof.TOLERANCE:g} of their largest value, {wrong[0].layer} first"
+        )
+    if not quiet and format is Format.table:
+        say()
+        say(
+            f"The graph computes what the framework computes: at most {max(c.relative for c in compared):.2g} of a layer's largest value apart.",
+            style="bold",
+        )
+
+
+def array(path: Path) -> NDArray[Any]:
+    """The array in a .npy file; nothing in it is run."""
+    import numpy as np
+
+    try:
+        found = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise BadRequest(f"{path} can't be read as an array ({error}): save it with numpy.save") from error
+    if not isinstance(found, np.ndarray):
+        raise BadRequest(f"{path} holds several arrays: save each with numpy.save and give --input once for each")
+    return found
+
+
+def layers(*, format: Rows = Format.table) -> None:
+    """List every layer kind with a rule, and the options that it takes.
+
+    Example: `etl layers`
+    """
+    from etl.rules import FAMILIES
+    from etl.rules.binding import accepted
+
+    def options(rule: Callable[..., Any]) -> list[str]:
+        """The rule's keywords, without weights and layers inside it."""
+        return [
+            name
+            for name, p in accepted(rule).items()
+            if p.kind is p.KEYWORD_ONLY and not any(word in str(p.annotation) for word in ("Weights", "Layer"))
+        ]
+
+    rows = [{"family": family, "kind": kind, "options": options(rule)} for family, rules in FAMILIES.items() for kind, rule in rules.items()]
+    if format is Format.table:
+        rows = [row | {"options": ", ".join(row["options"])} for row in rows]
+    show(rows, ("family", "kind", "options"), format)
 
 
 def say_json(value: Any) -> None:

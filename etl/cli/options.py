@@ -82,7 +82,12 @@ def selection(
     ] = False,
     architecture: Annotated[
         str | None,
-        typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False, rich_help_panel=CHOICE),
+        typer.Option(
+            help="The model's JSON (or keras.applications:NAME), where the file has weights only.",
+            metavar="FILE",
+            show_default=False,
+            rich_help_panel=CHOICE,
+        ),
     ] = None,
 ) -> Selection:
     """The shared options as one value."""

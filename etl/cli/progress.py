@@ -5,13 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from etl.cli.output import console, plain, remark
 
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
 
 @contextmanager
-def weights(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """A bar for `total` weights; what it gives is called with the number of weights that were added."""
+def bar(title: str, *, quiet: bool) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar; what it gives is called with what is counted (`weights`), how many are done and how many there are."""
     from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.text import Text
 
@@ -21,17 +25,18 @@ def weights(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[int], 
 
     target = console(stderr=True)
     if not quiet and not target.is_terminal:
-        remark(f"{title}: {total:,} weights")
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.completed:,} of {task.total:,} weights"),
-        Rate(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=target, transient=True, disable=quiet or not target.is_terminal, speed_estimate_period=10) as bar:
-        task = bar.add_task(plain(title), total=total)
-        yield lambda added: bar.advance(task, added)
+        remark(title)
+    counts = TextColumn("{task.completed:,} of {task.total:,} {task.fields[what]}", markup=False)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), counts, Rate(), TimeRemainingColumn())
+    with Progress(*columns, console=target, transient=True, disable=quiet or not target.is_terminal, speed_estimate_period=10) as shown:
+        tasks: dict[str, TaskID] = {}
+
+        def update(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = shown.add_task(plain(title), total=total, what=what)
+            shown.update(tasks[what], completed=done, total=total)
+
+        yield update
 
 
 @contextmanager

@@ -26,10 +26,13 @@ FORMAT = "neuron-etl"  # how a folder says that it is ours
 GROUP_ROWS = 1 << 20  # of a row group: 32 MB of weights
 FILE_ROWS = 1 << 24  # of a file
 IDS = {"id": "DELTA_BINARY_PACKED", "source": "DELTA_BINARY_PACKED", "target": "DELTA_BINARY_PACKED", "parameter": "DELTA_BINARY_PACKED"}
+Progress = Callable[[str, int, int], None]
 
 
-def export(graph: Graph, folder: Path, progress: Callable[[int], None] = lambda _: None) -> None:
-    """Write the graph into `folder`, in place of an earlier export. `progress` is told how many weights were added.
+def export(graph: Graph, folder: Path, progress: Progress = lambda *_: None) -> None:
+    """Write the graph into `folder`, in place of an earlier export.
+
+    progress  is told what is written (`neurons`, `weights`), how many are done and how many there are
 
     Memory stays flat whatever the number of weights. Raises BadRequest where the folder is something else or can't be written.
     """
@@ -43,13 +46,13 @@ def export(graph: Graph, folder: Path, progress: Callable[[int], None] = lambda 
         raise BadRequest(f"{folder} can't be written ({error.strerror or error}): choose another place for it") from error
 
 
-def write(graph: Graph, folder: Path, progress: Callable[[int], None]) -> None:
+def write(graph: Graph, folder: Path, progress: Progress) -> None:
     """All files of the folder."""
     (folder / "model.json").write_text(json.dumps(description(graph), indent=2) + "\n", "utf-8")
     pq.write_table(extract.layer_table(graph), folder / "layers.parquet")
     pq.write_table(extract.output_table(graph), folder / "outputs.parquet")
-    write_files(extract.neuron_batches(graph), schema.neurons(graph.dtype), folder / "neurons", lambda _: None)
-    write_files(extract.weight_batches(graph), schema.weights(graph.dtype), folder / "weights", progress)
+    write_files(extract.neuron_batches(graph), schema.neurons(graph.dtype), folder / "neurons", lambda done: progress("neurons", done, graph.neurons))
+    write_files(extract.weight_batches(graph), schema.weights(graph.dtype), folder / "weights", lambda done: progress("weights", done, graph.edges))
 
 
 def description(graph: Graph) -> dict[str, Any]:
@@ -74,14 +77,15 @@ def write_files(batches: Iterable[pa.RecordBatch], fields: pa.Schema, folder: Pa
     """One table in files of bounded size; an empty table is one empty file."""
     folder.mkdir()
     groups = row_groups(batches)
-    number, group = 0, next(groups, None)
+    number, done, group = 0, 0, next(groups, None)
     while True:
         with writer(folder / f"{number:06d}.parquet", fields) as file:
             rows = 0
             while group is not None and (not rows or rows + group.num_rows <= FILE_ROWS):
                 file.write_table(group, GROUP_ROWS)
-                progress(group.num_rows)
                 rows += group.num_rows
+                done += group.num_rows
+                progress(done)
                 group = next(groups, None)
         number += 1
         if group is None:

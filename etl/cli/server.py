@@ -1,0 +1,109 @@
+"""Commands for the local Neo4j: start, stop, status, open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from etl.cli.options import Format, Quiet, Rows
+from etl.cli.output import plain, say, show, to_json
+from etl.cli.progress import stages
+
+if TYPE_CHECKING:
+    from etl.store import Server
+
+STATUS = ("running", "uri", "browser", "username", "password_file", "pid", "version")
+
+
+def add_to(app: typer.Typer) -> None:
+    group = typer.Typer(no_args_is_help=True, help="The local Neo4j: start it, stop it, look at it.")
+    for command in (start, stop, status):
+        group.command()(command)
+    group.command("open")(open_browser)
+    app.add_typer(group, name="neo4j")
+
+
+def start(*, quiet: Quiet = False) -> None:
+    """Start the local Neo4j, fetched first if need be. It goes on running.
+
+    Example: `etl neo4j start`
+    """
+    from etl import store
+
+    with stages(quiet=quiet) as progress:
+        server = store.start(progress)
+    if not quiet:
+        say(f"Neo4j {server.version} is running.")
+        say_login(server)
+
+
+def stop(*, quiet: Quiet = False) -> None:
+    """Stop the local Neo4j; what is stored stays.
+
+    Example: `etl neo4j stop`
+    """
+    from etl import store
+
+    was = store.status()
+    with stages(quiet=quiet) as progress:
+        if was.running:
+            progress("stopping Neo4j")
+        store.stop()
+    if not quiet:
+        say("Neo4j is stopped." if was.running else "Neo4j was not running.")
+
+
+def status(*, format: Rows = Format.table) -> None:
+    """Say whether the local Neo4j is running, and where.
+
+    Example: `etl neo4j status --format json`
+    """
+    from etl import store
+
+    row = row_of(store.status())
+    if format is Format.json:
+        print(to_json(row))
+    elif format is Format.csv:
+        show([row], STATUS, format)
+    else:
+        show([{"property": name, "value": str(value)} for name, value in row.items() if value is not None], ("property", "value"), format)
+
+
+def open_browser(*, quiet: Quiet = False) -> None:
+    """Open Neo4j Browser with a first query in it; starts the local Neo4j if need be.
+
+    Example: `etl neo4j open`
+    """
+    import webbrowser
+
+    from etl import store
+
+    with stages(quiet=quiet) as progress:
+        server = store.start(progress)
+    address = first_page(server)
+    opened = webbrowser.open(address)
+    if not quiet or not opened:
+        say(f"{'Opened' if opened else 'No browser here: open'} {address}")
+        say_login(server)
+
+
+def first_page(server: Server) -> str:
+    """Browser's address with the login filled in but for the password, and a query in the editor that draws the models' layers."""
+    from urllib.parse import quote, urlencode
+
+    query = "MATCH path = (:Model)-[:HAS_LAYER]->(:Layer)-[:FEEDS*0..1]->(:Layer) RETURN path LIMIT 300"
+    scheme, _, host = (server.uri or "").partition("://")
+    return f"{server.browser}?{urlencode({'connectURL': f'{scheme}://{server.username}@{host}', 'cmd': 'edit', 'arg': query}, quote_via=quote)}"
+
+
+def say_login(server: Server) -> None:
+    """Where Browser is and how to log in; never the password itself."""
+    say(f"Browser:  {server.browser}")
+    say(f"Log in:   user {server.username}, password in {plain(str(server.password_file))}")
+
+
+def row_of(server: Server) -> dict[str, Any]:
+    """A server as a row."""
+    values = {name: getattr(server, name) for name in STATUS}
+    return values | {"password_file": str(server.password_file)}
