@@ -23,9 +23,9 @@ os.environ |= {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"}
 
 def check(framework: str, name: str) -> None:
     import numpy as np
-    from tests.live import calls_of, calls_of_network, compare_arrays
 
     from etl.readers import read, read_keras_model
+    from tests.live import calls_of, calls_of_network, compare_arrays
 
     rng = np.random.default_rng(0)
     build = getattr(import_module(framework).applications, name)

@@ -21,7 +21,7 @@ def application(wanted: str, names: tuple[str, ...]) -> str:
     name, _, query = wanted.removeprefix(PREFIX).partition("?")
     known = {one: getattr(keras.applications, one) for one in dir(keras.applications) if inspect.isfunction(getattr(keras.applications, one))}
     if name not in known:
-        raise BadRequest(f"{wanted}: no such model; keras.applications has {', '.join(sorted(known))}")
+        raise BadRequest(f"{wanted}: no such model; it has {', '.join(sorted(known))}")
     options = {key: option(value) for key, value in parse_qsl(query)}
     try:
         model = known[name](weights=None, **options)
