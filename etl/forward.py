@@ -81,7 +81,7 @@ def activate(written: str, values: Values) -> Values:
 def relu(x: Values, negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0) -> Values:
     """x above the threshold, negative_slope * (x - threshold) below, at most max_value."""
     above = x if max_value is None else np.minimum(x, max_value)
-    return np.where(x >= threshold, above, negative_slope * (x - threshold)) if threshold or negative_slope else np.maximum(above, 0)
+    return np.where(x > threshold, above, negative_slope * (x - threshold)) if threshold or negative_slope else np.maximum(above, 0)
 
 
 def sigmoid(x: Values) -> Values:
