@@ -49,17 +49,20 @@ def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
 
 def graph_in(model: Model, selection: Selection = Selection()) -> Graph:
     """Trace the selected graph of a model. Raises Unsupported, BadRequest."""
-    from etl.channels import channel_graph, layer_graph
-    from etl.cutout import between
     from etl.graph import trace
-    from etl.sieve import sieved
 
     shapes = selection.input_shapes
     if selection.layers:
+        from etl.cutout import between
+
         model, shapes = between(model, *selection.layers, shapes), ()
     graph = trace(model, shapes, fold=selection.fold, ignore_masks=selection.ignore_masks)
     if selection.granularity != "neuron":
+        from etl.channels import channel_graph, layer_graph
+
         graph = (channel_graph if selection.granularity == "channel" else layer_graph)(graph)
     if selection.min_weight or selection.top_k:
+        from etl.sieve import sieved
+
         graph = sieved(graph, min_weight=selection.min_weight or 0.0, top_k=selection.top_k or 0)
     return graph
