@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.rules.recurrent import Cell, States, flat, lstm_output, unroll
+from etl.rules.recurrent import LSTM_GATES, Cell, States, flat, lstm_output, unroll
 from etl.rules.windows import each, windows
 from etl.scope import Edges, Ids, Scope, Weights
 
@@ -77,7 +77,7 @@ def lstm_step(
     seen = np.expand_dims(look(inputs), rank)
     before = np.expand_dims(windows(output, recurrent_kernel.shape[:rank], (1,) * rank, "same"), rank)
     made = []
-    for number, name in enumerate(("input_gate", "forget_gate", "candidate", "output_gate")):
+    for number, name in enumerate(LSTM_GATES):
         cut = slice(number * filters, (number + 1) * filters)
         w, u = (np.moveaxis(one[..., cut], -1, 0) for one in (kernel, recurrent_kernel))
         chosen = activation if name == "candidate" else recurrent_activation

@@ -6,7 +6,7 @@ as any other, only without the edges from them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
@@ -18,6 +18,7 @@ from etl.rules.binding import bind
 from etl.scope import ZERO, Edges, Ids, Scope, Weights
 
 States: TypeAlias = tuple[Ids, ...]
+LSTM_GATES = ("input_gate", "forget_gate", "candidate", "output_gate")
 
 
 class Cell(NamedTuple):
@@ -61,11 +62,36 @@ def flat(states: Any) -> Iterator[Ids]:
         yield states
 
 
-def gates(kernel: Weights, recurrent_kernel: Weights, bias: Weights | None, count: int) -> Iterator[tuple[Weights, Weights, Weights | None]]:
-    """The arrays of each gate: (n, count * units) -> (units, n), as views."""
+class Gate(NamedTuple):
+    """The arrays of one gate: inputs (units, n), states (units, units), and the biases beside each of them."""
+
+    kernel: Weights
+    recurrent: Weights
+    bias: Weights | None = None
+    again: Weights | None = None
+
+    @property
+    def both(self) -> Weights | None:
+        return self.bias if self.again is None or self.bias is None else self.bias + self.again
+
+
+def gates(kernel: Weights, recurrent_kernel: Weights, bias: Weights | None, count: int) -> list[Gate]:
+    """Arrays of all gates side by side, (n, count * units), as views for each; a bias of two rows is one for the inputs and one for the states."""
+    rows = [] if bias is None else [bias] if bias.ndim == 1 else list(bias)
     units = recurrent_kernel.shape[-1] // count
-    for cut in (slice(n * units, (n + 1) * units) for n in range(count)):
-        yield kernel[:, cut].T, recurrent_kernel[:, cut].T, None if bias is None else bias[..., cut]
+    cuts = [slice(n * units, (n + 1) * units) for n in range(count)]
+    return [Gate(kernel[:, cut].T, recurrent_kernel[:, cut].T, *(row[cut] for row in rows)) for cut in cuts]
+
+
+def cudnn_gates(kernel: Weights, recurrent_kernel: Weights, bias: Weights, count: int) -> list[Gate]:
+    """The same of CuDNN's arrays, in which each gate lies as (units, n) in C order whatever the array's shape says.
+
+    Where the inputs are not as many as the units, the kernel is no view and its edges know no `parameter`.
+    """
+    units = recurrent_kernel.shape[-1] // count
+    cuts = [slice(n * units, (n + 1) * units) for n in range(count)]
+    first, second = bias.reshape(2, -1)
+    return [Gate(kernel[:, cut].reshape(units, -1), recurrent_kernel[:, cut], first[cut], second[cut]) for cut in cuts]
 
 
 def product(here: Scope, *factors: Ids, part: str | None = None) -> Ids:
@@ -78,33 +104,25 @@ def total(here: Scope, *terms: Ids, part: str | None = None, activation: str = "
     return here.sum(*(Edges(one, over=0) for one in terms), part=part, activation=activation)
 
 
-def simple_step(
-    here: Scope, inputs: Ids, state: Ids, *, own: Scope, kernel: Weights, recurrent_kernel: Weights, bias: Weights | None, activation: str
-) -> States:
+def gate(here: Scope, inputs: Ids, state: Ids, arrays: Gate, part: str | None, activation: str) -> Ids:
+    """activation(W x + U h + b)"""
+    return here.sum(Edges(inputs, arrays.kernel), Edges(state, arrays.recurrent), bias=arrays.both, part=part, activation=activation)
+
+
+def simple_step(here: Scope, inputs: Ids, state: Ids, *, own: Scope, arrays: Gate, activation: str) -> States:
     """h' = activation(W x + U h + b)"""
-    output = own.sum(Edges(inputs, kernel.T), Edges(state, recurrent_kernel.T), bias=bias, activation=activation)
+    output = gate(own, inputs, state, arrays, None, activation)
     return output, output
 
 
 def lstm_step(
-    here: Scope,
-    inputs: Ids,
-    output: Ids,
-    cell: Ids,
-    *,
-    own: Scope,
-    kernel: Weights,
-    recurrent_kernel: Weights,
-    bias: Weights | None,
-    activation: str,
-    recurrent_activation: str,
+    here: Scope, inputs: Ids, output: Ids, cell: Ids, *, own: Scope, arrays: Sequence[Gate], activation: str, recurrent_activation: str
 ) -> States:
     """c' = f c + i g, h' = o activation(c'), with the gates in the order i, f, g, o (Hochreiter and Schmidhuber 1997)."""
-    names = ("input_gate", "forget_gate", "candidate", "output_gate")
-    made = []
-    for name, (w, u, b) in zip(names, gates(kernel, recurrent_kernel, bias, 4), strict=True):
-        chosen = activation if name == "candidate" else recurrent_activation
-        made.append(here.sum(Edges(inputs, w), Edges(output, u), bias=b, part=name, activation=chosen))
+    made = [
+        gate(here, inputs, output, one, name, activation if name == "candidate" else recurrent_activation)
+        for name, one in zip(LSTM_GATES, arrays, strict=True)
+    ]
     return lstm_output(here, made, cell, own, activation)
 
 
@@ -123,28 +141,21 @@ def gru_step(
     state: Ids,
     *,
     own: Scope,
-    kernel: Weights,
-    recurrent_kernel: Weights,
-    bias: Weights | None,
+    arrays: Sequence[Gate],
     activation: str,
     recurrent_activation: str,
     reset_after: bool,
 ) -> States:
     """h' = z h + (1 - z) g, g = activation(W x + U (r h)), or W x + r (U h) where it resets after (Cho et al. 2014)."""
-    both = bias if bias is None or bias.ndim == 1 else bias.sum(axis=0)
-    update, reset, candidate = gates(kernel, recurrent_kernel, both, 3)
-    z, r = (
-        here.sum(Edges(inputs, w), Edges(state, u), bias=b, part=name, activation=recurrent_activation)
-        for name, (w, u, b) in (("update_gate", update), ("reset_gate", reset))
-    )
-    w, u, b = candidate
+    update, reset, candidate = arrays
+    z = gate(here, inputs, state, update, "update_gate", recurrent_activation)
+    r = gate(here, inputs, state, reset, "reset_gate", recurrent_activation)
     if reset_after:
-        b, again = (None, None) if bias is None else bias[:, -len(u) :]
-        reset_state = product(here, r, here.sum(Edges(state, u), bias=again, part="recurrent"), part="reset")
-        remembered = Edges(reset_state, over=0)
+        recurrent = here.sum(Edges(state, candidate.recurrent), bias=candidate.again, part="recurrent")
+        remembered = Edges(product(here, r, recurrent, part="reset"), over=0)
     else:
-        remembered = Edges(product(here, r, state, part="reset"), u)
-    new = here.sum(Edges(inputs, w), remembered, bias=b, part="candidate", activation=activation)
+        remembered = Edges(product(here, r, state, part="reset"), candidate.recurrent)
+    new = here.sum(Edges(inputs, candidate.kernel), remembered, bias=candidate.bias, part="candidate", activation=activation)
     kept = product(here, z, state, part="kept")
     turned = here.sum(Edges(z, -1.0, over=0), bias=1.0, part="complement")
     output = total(own, kept, product(here, turned, new, part="written"))
@@ -153,8 +164,8 @@ def gru_step(
 
 def simple_cell(here: Scope, *, kernel: Weights, recurrent_kernel: Weights, bias: Weights | None = None, activation: str = "tanh") -> Cell:
     """kernel (n, units), recurrent_kernel (units, units), bias (units)"""
-    step = partial(simple_step, kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias, activation=activation)
-    return Cell(step, (recurrent_kernel.shape[:1],))
+    (arrays,) = gates(kernel, recurrent_kernel, bias, 1)
+    return Cell(partial(simple_step, arrays=arrays, activation=activation), (recurrent_kernel.shape[:1],))
 
 
 def lstm_cell(
@@ -167,8 +178,8 @@ def lstm_cell(
     recurrent_activation: str = "sigmoid",
 ) -> Cell:
     """kernel (n, 4 units), recurrent_kernel (units, 4 units), bias (4 units); states: output, cell"""
-    arrays: dict[str, Any] = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
-    step = partial(lstm_step, **arrays, activation=activation, recurrent_activation=recurrent_activation)
+    arrays = gates(kernel, recurrent_kernel, bias, 4)
+    step = partial(lstm_step, arrays=arrays, activation=activation, recurrent_activation=recurrent_activation)
     return Cell(step, (recurrent_kernel.shape[:1],) * 2)
 
 
@@ -183,8 +194,8 @@ def gru_cell(
     reset_after: bool = False,
 ) -> Cell:
     """kernel (n, 3 units), recurrent_kernel (units, 3 units), bias (3 units), or (2, 3 units) of inputs and of states where it resets after"""
-    arrays: dict[str, Any] = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
-    step = partial(gru_step, **arrays, activation=activation, recurrent_activation=recurrent_activation, reset_after=reset_after)
+    arrays = gates(kernel, recurrent_kernel, bias, 3)
+    step = partial(gru_step, arrays=arrays, activation=activation, recurrent_activation=recurrent_activation, reset_after=reset_after)
     return Cell(step, (recurrent_kernel.shape[:1],))
 
 
@@ -269,8 +280,9 @@ def lstm(
     go_backwards: bool = False,
 ) -> Ids | States:
     """(steps, n) -> (units) or (steps, units); nine rows a step: four gates, kept, written, cell, activated, output"""
-    arrays: dict[str, Any] = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
-    cell = lstm_cell(here, **arrays, activation=activation, recurrent_activation=recurrent_activation)
+    cell = lstm_cell(
+        here, kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias, activation=activation, recurrent_activation=recurrent_activation
+    )
     loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
     return unroll(here, inputs, cell, initial_state=initial_state, **loop)
 
@@ -295,3 +307,41 @@ def gru(
     cell = gru_cell(here, **arrays, activation=activation, recurrent_activation=recurrent_activation, reset_after=reset_after)
     loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
     return unroll(here, inputs, cell, initial_state=initial_state, **loop)
+
+
+def cudnn_lstm(
+    here: Scope,
+    inputs: Ids,
+    *,
+    kernel: Weights,
+    recurrent_kernel: Weights,
+    bias: Weights,
+    initial_state: Any = None,
+    return_sequences: bool = False,
+    return_state: bool = False,
+    go_backwards: bool = False,
+) -> Ids | States:
+    """Keras 2's LSTM for graphics processors: the same steps as `lstm`, other arrays; bias (8 units)"""
+    arrays = cudnn_gates(kernel, recurrent_kernel, bias, 4)
+    cell = Cell(partial(lstm_step, arrays=arrays, activation="tanh", recurrent_activation="sigmoid"), (recurrent_kernel.shape[:1],) * 2)
+    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
+    return unroll(here, inputs, cell, initial_state=initial_state, **loop)
+
+
+def cudnn_gru(
+    here: Scope,
+    inputs: Ids,
+    *,
+    kernel: Weights,
+    recurrent_kernel: Weights,
+    bias: Weights,
+    initial_state: Any = None,
+    return_sequences: bool = False,
+    return_state: bool = False,
+    go_backwards: bool = False,
+) -> Ids | States:
+    """Keras 2's GRU for graphics processors: the same steps as `gru` that resets after, other arrays; bias (6 units)"""
+    arrays = cudnn_gates(kernel, recurrent_kernel, bias, 3)
+    step = partial(gru_step, arrays=arrays, activation="tanh", recurrent_activation="sigmoid", reset_after=True)
+    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
+    return unroll(here, inputs, Cell(step, (recurrent_kernel.shape[:1],)), initial_state=initial_state, **loop)
