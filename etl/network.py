@@ -166,9 +166,11 @@ def tensors(value: Any) -> Iterator[Tensor]:
 
 
 def substitute(value: Any, given: Mapping[Tensor, Any]) -> Any:
-    """The same structure with the given values in the places of its Tensors."""
+    """The same structure with the given values in the places of its Tensors. Constant arrays become float64: nothing but ids is int64."""
     if isinstance(value, Tensor):
         return given[value]
+    if isinstance(value, np.ndarray):
+        return value.astype(np.float64)
     if isinstance(value, Mapping):
         return {key: substitute(part, given) for key, part in value.items()}
     if isinstance(value, list | tuple):

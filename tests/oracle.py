@@ -149,6 +149,9 @@ def typed(keras_model: Any, given: Sequence[Any]) -> list[np.ndarray]:
 
 def predict(keras_model: Any, given: list[np.ndarray]) -> list[np.ndarray]:
     """The framework's own prediction of one example."""
+    for layer in keras_model.layers:
+        if hasattr(layer, "finalize_state"):  # Normalization computes with copies of its weights
+            layer.finalize_state()
     batch = [x[None] for x in given]
     made = keras_model(batch if len(batch) > 1 else batch[0], training=False)
     if isinstance(made, dict):

@@ -31,7 +31,7 @@ def fits(shape: tuple[int, ...], pattern: Pattern) -> bool:
 
 def number(options: Options, name: str, default: int | None = None) -> int:
     value = options.get(name, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value != int(value) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (isinstance(value, float) and not value.is_integer()):
         raise BadFile(f"layer {options.get('name')!r}: option {name} is {value!r}, not a number of things; the file is broken")
     return int(value)
 
@@ -125,14 +125,14 @@ def embedding(options: Options) -> Slots:
 
 def batch_normalization(options: Options) -> Slots:
     axes = options.get("axis")
-    shape = (None,) * (len(axes) if isinstance(axes, list) else 1)
+    shape = None if isinstance(axes, list) and len(axes) > 1 else (None,)  # for several axes Keras 2 keeps an axis for each of the input's
     return [*scale_and_center(options, shape), ("moving_mean", shape), ("moving_variance", shape)]
 
 
 def layer_normalization(options: Options) -> Slots:
     axes = options.get("axis")
     if options.get("rms_scaling"):
-        return [("gamma", None)]
+        options = {**options, "scale": True, "center": False}
     return scale_and_center(options, (None,) * (len(axes) if isinstance(axes, list) else 1))
 
 

@@ -9,13 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from etl.rules.activation import activation_layer
+from etl.rules.activation import activation_layer, elu, leaky_relu, prelu, relu, softmax, thresholded_relu
 from etl.rules.attention import additive_attention, attention, group_query_attention, multi_head_attention
 from etl.rules.convolution import convolution, depthwise_convolution, separable_convolution, transposed_convolution
 from etl.rules.convolutional_lstm import convolutional_lstm
 from etl.rules.dense import dense, einsum_dense
 from etl.rules.embedding import embedding, masking
-from etl.rules.normalization import batch_normalization
+from etl.rules.merge import add, average, concatenate, dot, maximum, minimum, multiply, scaled_sum, subtract
+from etl.rules.normalization import (
+    batch_normalization,
+    group_normalization,
+    layer_normalization,
+    layer_scale,
+    normalization,
+    rescaling,
+    rms_normalization,
+    spectral_normalization,
+    unit_normalization,
+)
 from etl.rules.pooling import (
     adaptive_average_pooling,
     adaptive_max_pooling,
@@ -24,7 +35,7 @@ from etl.rules.pooling import (
     global_max_pooling,
     max_pooling,
 )
-from etl.rules.recurrent import gru, lstm, rnn, simple_rnn
+from etl.rules.recurrent import cudnn_gru, cudnn_lstm, gru, lstm, rnn, simple_rnn
 from etl.rules.resize import center_crop, random_crop, resizing, up_sampling
 from etl.rules.shape import cropping, flatten, permute, repeat_vector, reshape, unchanged, zero_padding
 from etl.rules.wrappers import bidirectional, time_distributed
@@ -72,6 +83,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "AlphaDropout": unchanged,
         "GaussianDropout": unchanged,
         "GaussianNoise": unchanged,
+        "StochasticDepth": unchanged,
     },
     "Images": {
         "Resizing": resizing,
@@ -83,6 +95,8 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "SimpleRNN": simple_rnn,
         "LSTM": lstm,
         "GRU": gru,
+        "CuDNNLSTM": cudnn_lstm,
+        "CuDNNGRU": cudnn_gru,
         "RNN": rnn,
         **{f"ConvLSTM{n}D": convolutional_lstm for n in (1, 2, 3)},
         "Bidirectional": bidirectional,
@@ -96,11 +110,35 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
     },
     "Activation": {
         "Activation": activation_layer,
+        "ReLU": relu,
+        "LeakyReLU": leaky_relu,
+        "PReLU": prelu,
+        "ELU": elu,
+        "ThresholdedReLU": thresholded_relu,
+        "Softmax": softmax,
     },
     "Normalization": {
         "BatchNormalization": batch_normalization,
+        "LayerNormalization": layer_normalization,
+        "GroupNormalization": group_normalization,
+        "RMSNormalization": rms_normalization,
+        "UnitNormalization": unit_normalization,
+        "Normalization": normalization,
+        "Rescaling": rescaling,
+        "SpectralNormalization": spectral_normalization,
+        "LayerScale": layer_scale,
     },
-    "Merging": {},
+    "Merging": {
+        "Add": add,
+        "Subtract": subtract,
+        "Multiply": multiply,
+        "Average": average,
+        "Maximum": maximum,
+        "Minimum": minimum,
+        "Concatenate": concatenate,
+        "Dot": dot,
+        "CustomScaleLayer": scaled_sum,
+    },
     "Operations": {},
 }
 RULES = {kind: rule for family in FAMILIES.values() for kind, rule in family.items()}
