@@ -97,7 +97,7 @@ def test_strides_and_dilation_together():
 
 
 def test_dilated_transposed_convolutions_go_apart():
-    """No framework computes them on a CPU: a dilated kernel is the kernel with zeros between."""
+    """Keras 3 can't compute them on a CPU; a dilated kernel is the kernel with zeros between."""
     thin, wide = keras.layers.Conv2DTranspose(2, (3, 2), dilation_rate=(2, 3)), keras.layers.Conv2DTranspose(2, (5, 4))
     one, other = sequential((4, 3, 2), thin), sequential((4, 3, 2), wide)
     rng = np.random.default_rng(3)
@@ -112,8 +112,10 @@ def test_dilated_transposed_convolutions_go_apart():
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_dilated_transposed_convolutions_of_keras_2(padding):
-    layer = tf_keras.layers.Conv2DTranspose(2, (3, 2), dilation_rate=2, padding=padding)
-    check(sequential((5, 4, 3), layer, package=tf_keras))
+    """In two dimensions they are; in three Keras 2 takes the option and computes without it."""
+    layers = tf_keras.layers
+    check(sequential((5, 4, 3), layers.Conv2DTranspose(2, (3, 2), dilation_rate=2, padding=padding), package=tf_keras))
+    check(sequential((3, 4, 2, 2), layers.Conv3DTranspose(2, (3, 2, 2), dilation_rate=2, padding=padding), package=tf_keras))
 
 
 def test_what_has_no_rule_is_named():

@@ -90,9 +90,9 @@ def resized(here: Scope, ids: Ids, size: Any, interpolation: str, antialias: boo
     if interpolation == "nearest" and not (fill and any(pads)):
         wide = np.pad(ids, ((0, 1), (0, 1), (0, 0)), constant_values=ZERO)  # the last of each axis is what index -1 finds
         return wide[np.ix_(*(np.where(m.any(axis=1), m.argmax(axis=1), -1) for m in (rows, columns)))]
-    (down, high), (right, wide_) = taps(rows), taps(columns)
+    (down, by_row), (right, by_column) = taps(rows), taps(columns)
     seen = np.moveaxis(ragged(ids, (down, right)), -1, 2)
-    weight = high[:, None, None, :, None] * wide_[None, :, None, None, :]
+    weight = by_row[:, None, None, :, None] * by_column[None, :, None, None, :]
     bias = fill * (1 - rows.sum(axis=1)[:, None, None] * columns.sum(axis=1)[None, :, None]) if fill and any(pads) else None
     return here.sum(Edges(seen, weight, over=2), bias=bias)
 

@@ -74,7 +74,8 @@ def spread(ids: Ids, shape: Sequence[int], size: Sequence[int], strides: Sequenc
         of.append(slice(first, first + count))
     wide[tuple(into)] = ids[tuple(of)]
     seen = sliding_window_view(wide, spans, axis=tuple(range(rank)))
-    return np.moveaxis(seen[(..., *(slice(None, None, d) for d in dilation))], rank, -1)
+    seen = seen[(*(slice(None),) * (rank + 1), *(slice(None, None, d) for d in dilation))]
+    return np.moveaxis(seen, rank, -1)
 
 
 def ragged(ids: Ids, indices: Sequence[Ids]) -> Ids:
