@@ -1,0 +1,13 @@
+// Neurons that nobody reads
+// Neurons without an outgoing weight, the model's outputs aside: what a pool's stride or a crop leaves out.
+// $model STRING              model name
+// $limit INTEGER = 10000     rows to return
+// -> id INTEGER              neuron
+// -> layer STRING            its layer
+// :params {model: 'digits_cnn', limit: 10000}
+
+MATCH (m:Model {name: $model})
+MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  AND NOT EXISTS { (n)-[:WEIGHT]->() } AND NOT EXISTS { (n)<-[:OUTPUT]-() }
+RETURN n.id AS id, n.layer AS layer
+ORDER BY id LIMIT $limit

@@ -1,0 +1,122 @@
+// What the model computes for one example
+// Runs the graph forward, layer by layer: every neuron applies its activation to the sum, maximum, minimum or product of what its weights bring
+// and its bias. What comes out is what the framework predicts, up to rounding.
+// $model STRING             model name
+// $input LIST OF FLOAT      values of all input neurons, in the order of their ids
+// -> output INTEGER         which of the model's outputs
+// -> position INTEGER       place in it, in C order
+// -> value FLOAT            value
+// writes: forward
+// :params {model: 'digits_cnn', input: [0.0]}
+
+MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
+WITH m, l ORDER BY l.position
+WITH m, collect(l) AS layers
+CALL (m) {
+  MATCH (m)-[:HAS_LAYER]->(i:Layer {type: 'InputLayer'})
+  MATCH (n:Neuron) WHERE i.begin <= n.id AND n.id < i.end
+  WITH n ORDER BY n.id
+  WITH collect(n) AS neurons
+  UNWIND range(0, size(neurons) - 1) AS i
+  WITH neurons[i] AS n, $input[i] AS value
+  SET n.forward = value
+}
+CALL (layers) {
+  UNWIND layers AS l
+  CALL (l) {
+    WITH l, split(replace(l.activation, ')', ''), '(') AS written
+    WITH l, written[0] AS f, [p IN split(coalesce(written[1], ''), ', ') | split(p, '=')] AS told
+    WITH l, f, head([p IN told WHERE p[0] = 'alpha' | toFloat(p[1])]) AS alpha,
+         head([p IN told WHERE p[0] = 'negative_slope' | toFloat(p[1])]) AS slope,
+         head([p IN told WHERE p[0] = 'max_value' | toFloat(p[1])]) AS most,
+         head([p IN told WHERE p[0] = 'threshold' | toFloat(p[1])]) AS threshold,
+         head([p IN told WHERE p[0] = 'default_value' | toFloat(p[1])]) AS below,
+         head([p IN told WHERE p[0] = 'b' | toFloat(p[1])]) AS b4,
+         head([p IN told WHERE p[0] = 'approximate' | p[1]]) = 'True' AS rough
+    MATCH (b:Neuron) WHERE l.begin <= b.id AND b.id < l.end AND b.op <> 'input'
+    OPTIONAL MATCH (b)<-[w:WEIGHT]-(a:Neuron)
+    WITH b, f, alpha, slope, most, threshold, below, b4, rough, sum(w.weight * a.forward) AS total,
+         max(CASE b.op WHEN 'max' THEN w.weight * a.forward END) AS top, min(CASE b.op WHEN 'min' THEN w.weight * a.forward END) AS least,
+         collect(CASE b.op WHEN 'product' THEN w.weight * a.forward END) AS factors
+    WITH b, f, alpha, slope, most, threshold, below, b4, rough, toFloat(CASE b.op
+           WHEN 'sum' THEN coalesce(b.bias, 0.0) + total
+           WHEN 'max' THEN CASE WHEN top IS NULL OR b.bias > top THEN b.bias ELSE top END
+           WHEN 'min' THEN CASE WHEN least IS NULL OR b.bias < least THEN b.bias ELSE least END
+           ELSE reduce(p = coalesce(b.bias, 1.0), x IN factors | p * x)
+         END) AS x
+    WITH *, 1 / (1 + exp(-x)) AS sigmoid, 1 - 2 / (exp(2 * x) + 1) AS tanh, CASE WHEN x > 0 THEN x ELSE 0.0 END + log(1 + exp(-abs(x))) AS softplus,
+         CASE WHEN x > 3 THEN 1.0 WHEN x < -3 THEN 0.0 ELSE (x + 3) / 6 END AS hard, coalesce(alpha, 1.0) AS alpha1
+    SET b.forward = CASE f
+      WHEN 'linear' THEN x
+      WHEN 'relu' THEN CASE
+        WHEN x <= coalesce(threshold, 0.0) THEN coalesce(slope, 0.0) * (x - coalesce(threshold, 0.0))
+        WHEN x > most THEN most
+        WHEN most IS NOT NULL AND x < 0 THEN 0.0
+        ELSE x END
+      WHEN 'leaky_relu' THEN CASE WHEN x > 0 THEN x ELSE coalesce(slope, 0.2) * x END
+      WHEN 'relu6' THEN CASE WHEN x > 6 THEN 6.0 WHEN x > 0 THEN x ELSE 0.0 END
+      WHEN 'elu' THEN CASE WHEN x > 0 THEN x ELSE alpha1 * (exp(x) - 1) END
+      WHEN 'celu' THEN CASE WHEN x > 0 THEN x ELSE alpha1 * (exp(x / alpha1) - 1) END
+      WHEN 'selu' THEN 1.0507009873554805 * CASE WHEN x > 0 THEN x ELSE 1.6732632423543772 * (exp(x) - 1) END
+      WHEN 'gelu' THEN CASE
+        WHEN rough THEN x * (1 - 1 / (exp(1.5957691216057308 * (x + 0.044715 * x ^ 3)) + 1))
+        WHEN abs(x) > 7 THEN CASE WHEN x > 0 THEN x ELSE 0.0 END
+        ELSE x / 2 + abs(x) * exp(-x * x / 2) * 0.3989422804014327
+          * reduce(s = [0.0, abs(x)], n IN range(1, 120) | [s[0] + s[1], s[1] * x * x / (2 * n + 1)])[0] END
+      WHEN 'softplus' THEN softplus
+      WHEN 'softsign' THEN x / (1 + abs(x))
+      WHEN 'soft_shrink' THEN CASE WHEN abs(x) > coalesce(threshold, 0.5) THEN x - sign(x) * coalesce(threshold, 0.5) ELSE 0.0 END
+      WHEN 'hard_shrink' THEN CASE WHEN abs(x) > coalesce(threshold, 0.5) THEN x ELSE 0.0 END
+      WHEN 'tanh_shrink' THEN x - tanh
+      WHEN 'threshold' THEN CASE WHEN x > coalesce(threshold, 0.0) THEN x ELSE coalesce(below, 0.0) END
+      WHEN 'squareplus' THEN (x + sqrt(x * x + coalesce(b4, 4.0))) / 2
+      WHEN 'sparse_plus' THEN CASE WHEN x <= -1 THEN 0.0 WHEN x >= 1 THEN x ELSE (x + 1) ^ 2 / 4 END
+      WHEN 'silu' THEN x * sigmoid
+      WHEN 'hard_silu' THEN x * hard
+      WHEN 'sigmoid' THEN sigmoid
+      WHEN 'sparse_sigmoid' THEN CASE WHEN x <= -1 THEN 0.0 WHEN x >= 1 THEN 1.0 ELSE (x + 1) / 2 END
+      WHEN 'hard_sigmoid' THEN hard
+      WHEN 'log_sigmoid' THEN x - softplus
+      WHEN 'tanh' THEN tanh
+      WHEN 'hard_tanh' THEN CASE WHEN x > 1 THEN 1.0 WHEN x < -1 THEN -1.0 ELSE x END
+      WHEN 'exponential' THEN exp(x)
+      WHEN 'mish' THEN x * (1 - 2 / (exp(2 * softplus) + 1))
+      WHEN 'sqrt' THEN sqrt(x)
+      WHEN 'rsqrt' THEN 1 / sqrt(x)
+      WHEN 'reciprocal' THEN 1 / x
+      WHEN 'square' THEN x * x
+      WHEN 'negative' THEN -x
+      WHEN 'log' THEN log(x)
+      WHEN 'abs' THEN abs(x)
+      WHEN 'softmax' THEN x
+      WHEN 'log_softmax' THEN x
+    END
+    WITH b WHERE b.activation IN ['softmax', 'log_softmax']
+    WITH b.index[0..-1] AS place, collect(b) AS together, max(b.forward) AS top
+    WITH together, top, reduce(sum = 0.0, b IN together | sum + exp(b.forward - top)) AS total
+    UNWIND together AS b
+    SET b.forward = CASE b.activation WHEN 'softmax' THEN exp(b.forward - top) / total ELSE b.forward - top - log(total) END
+  }
+  RETURN count(*) AS walked
+}
+CALL (m) {
+  OPTIONAL MATCH (m)-[o:OUTPUT]->(n:Neuron)
+  RETURN collect([o.output, o.position, n.forward]) AS computed
+}
+CALL (m) {
+  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  SET n.forward = null
+}
+CALL (m, computed) {
+  UNWIND computed AS row
+  RETURN row[0] AS output, row[1] AS position, row[2] AS value
+  UNION ALL
+  // a padded zero that the model returns is no neuron
+  UNWIND range(0, size(m.outputSizes) - 1) AS output
+  WITH output, m.outputSizes[output] AS size, [row IN computed WHERE row[0] = output | row[1]] AS there
+  UNWIND CASE WHEN size(there) < size THEN range(0, size - 1) ELSE [] END AS position
+  WITH output, position WHERE NOT position IN there
+  RETURN output, position, 0.0 AS value
+}
+RETURN output, position, value
+ORDER BY output, position

@@ -1,0 +1,20 @@
+// A neuron and what is around it, to look at in Browser
+// One neuron with its strongest weights: half of them coming in, half going out. Without an id, the model's last neuron.
+// $model STRING              model name
+// $neuron INTEGER = null     its id
+// $limit INTEGER = 30        weights to show
+// -> source NODE             neuron that is read
+// -> weight RELATIONSHIP     weight
+// -> target NODE             neuron that reads it
+// :params {model: 'digits_cnn', neuron: null, limit: 30}
+
+MATCH (m:Model {name: $model})
+MATCH (n:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+CALL (n) {
+  MATCH (n)<-[w:WEIGHT]-(:Neuron)
+  RETURN w ORDER BY abs(w.weight) DESC LIMIT ($limit + 1) / 2
+  UNION ALL
+  MATCH (n)-[w:WEIGHT]->(:Neuron)
+  RETURN w ORDER BY abs(w.weight) DESC LIMIT $limit / 2
+}
+RETURN startNode(w) AS source, w AS weight, endNode(w) AS target

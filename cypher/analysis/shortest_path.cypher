@@ -1,0 +1,16 @@
+// The shortest way from one neuron to another
+// One of the paths with the fewest weights. Without ids: from the model's first neuron to its last.
+// $model STRING              model name
+// $source INTEGER = null     id of the neuron where it begins
+// $target INTEGER = null     id of the neuron where it ends
+// -> path PATH               the neurons on the way
+// -> hops INTEGER            weights on the way
+// -> layers LIST OF STRING   their neurons' layers
+// -> weights LIST OF FLOAT   the weights
+// :params {model: 'digits_cnn', source: null, target: null}
+
+MATCH (m:Model {name: $model})
+MATCH (a:Neuron {id: coalesce($source, m.base)}) WHERE m.base <= a.id AND a.id < m.base + m.neurons
+MATCH (b:Neuron {id: coalesce($target, m.base + m.neurons - 1)}) WHERE m.base <= b.id AND b.id < m.base + m.neurons AND b <> a
+MATCH path = shortestPath((a)-[:WEIGHT*]->(b))
+RETURN path, length(path) AS hops, [n IN nodes(path) | n.layer] AS layers, [w IN relationships(path) | w.weight] AS weights
