@@ -175,11 +175,13 @@ def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> lis
         bound["model"] = present(store, bound.get("model"))
         check_place(store, query, bound)
 
+    columns = [column.name for column in query.columns]
+
     def rows(transaction: ManagedTransaction) -> list[dict[str, Any]]:
         result = transaction.run(query.text, bound)
-        if result.keys() != [column.name for column in query.columns]:
-            raise QueryError(f"{name}: header declares the columns {[c.name for c in query.columns]}, the text returns {result.keys()}")
-        return [{key: plain(value) for key, value in record.items()} for record in result]
+        if list(result.keys()) != columns:
+            raise QueryError(f"{name}: header declares the columns {columns}, the text returns {list(result.keys())}")
+        return [{column: plain(record[column]) for column in columns} for record in result]
 
     with explained(store.uri), store.driver.session(database=store.database) as session:
         return session.execute_write(rows) if query.writes else session.execute_read(rows)
@@ -205,18 +207,14 @@ def present(store: Store, model: str | None) -> str:
 
 def check_place(store: Store, query: Query, bound: Mapping[str, Any]) -> None:
     """Say what a query would only answer with no rows: a layer that isn't there, a wrong number of input values."""
-    layers = store.read(
-        "MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) RETURN l.name AS name, l.type AS type, l.end - l.begin AS size", **bound
-    )
-    names = {row["name"]: row["size"] for row in layers}
+    model, layers = bound["model"], store.read(text("analysis", "layers"), model=bound["model"])
+    names = {row["name"]: row["neurons"] for row in layers}
     for name in ("layer", "first", "second"):
         if isinstance(bound.get(name), str) and bound[name] not in names:
-            raise QueryError(f"{bound['model']} has no layer {bound[name]}{nearest(bound[name], names)}: etl query layers lists them.")
-    size = sum(row["size"] for row in layers if row["type"] == "InputLayer")
+            raise QueryError(f"{model} has no layer {bound[name]}{nearest(bound[name], names)}: etl query layers lists them.")
+    size = sum(row["neurons"] for row in layers if row["type"] == "InputLayer")
     if "input" in bound and len(bound["input"]) != size:
-        raise QueryError(
-            f"{query.name}: {bound['model']} takes {size} input values (all its inputs, in the order of their ids), not {len(bound['input'])}"
-        )
+        raise QueryError(f"{query.name}: {model} takes {size} input values (all inputs, in the order of ids), not {len(bound['input'])}.")
 
 
 def plain(value: Any) -> Any:
@@ -226,7 +224,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return [node.get("id") for node in value.nodes]
     if isinstance(value, Node | Relationship):
-        return dict(value)
+        return {name: value[name] for name in sorted(value)}
     if isinstance(value, list):
         return [plain(each) for each in value]
     return value
