@@ -126,14 +126,18 @@ def _supported(agent: str, uri: str) -> tuple[int, ...]:
     digits = agent.rpartition("/")[2].partition("-")[0].partition("+")[0]
     version = tuple(int(part) for part in digits.split(".") if part.isdigit())
     if version < OLDEST:
-        raise errors.StoreError(f"{uri} runs {agent}: Neo4j 5.26 or later is needed; upgrade it, or leave out NEO4J_URI to use the local Neo4j.")
+        raise errors.StoreError(f"{uri} runs {agent}: 5.26 or later is needed; upgrade it, or leave out NEO4J_URI to use the local Neo4j.")
     return version
 
 
 def _check_address(uri: str) -> None:
     """Refuse what the driver can't use or what holds a password; warn where one would travel in the clear."""
-    parts = urlsplit(uri)
-    if parts.scheme not in SCHEMES or not parts.hostname:
+    try:
+        parts = urlsplit(uri)
+        usable = parts.scheme in SCHEMES and parts.hostname and (parts.port is None or parts.port)
+    except ValueError:  # a port or an IPv6 address that is none
+        usable = False
+    if not usable:
         raise errors.StoreError(f"the address of Neo4j must look like neo4j+s://host:7687 (schemes: {', '.join(SCHEMES)}).")
     if parts.username or parts.password:
         raise errors.StoreError("the address of Neo4j must hold no user or password: put them into NEO4J_USERNAME and NEO4J_PASSWORD.")
@@ -162,24 +166,30 @@ def explained(uri: str) -> Iterator[None]:
 def _message(error: Exception, uri: str) -> str:
     from neo4j import exceptions
 
-    code = getattr(error, "code", None) or ""
-    known: list[tuple[bool, str]] = [
-        (isinstance(error, exceptions.AuthError), f"{uri} refuses the user or the password: set NEO4J_USERNAME and NEO4J_PASSWORD."),
-        (code.endswith("DatabaseNotFound"), f"{uri} has no such database: set NEO4J_DATABASE, or leave it out for the user's own."),
-        (code.endswith("Forbidden"), f"{uri} does not allow this user to do that: {_line(error)}"),
-        (code.endswith("DatabaseUnavailable"), f"the database of {uri} is not available: wait until it is online, or look into Neo4j's log."),
-        ("TransactionOutOfMemory" in code or "MemoryPool" in code, f"{uri} ran out of memory for one transaction: {_line(error)}"),
-        (isinstance(error, exceptions.UnsupportedServerProduct), f"{uri} is no Neo4j that this program can talk to: Neo4j 5.26 or later is needed."),
-        (isinstance(error, exceptions.ConfigurationError), f"{uri} can't be used: {_line(error)}"),
+    code, said = getattr(error, "code", None) or "", str(error)
+    silent = isinstance(error, exceptions.ServiceUnavailable | exceptions.SessionExpired | OSError)
+    # before 5.7 the driver stumbles over the notifications that we switch off, before we see the version
+    old = isinstance(error, exceptions.UnsupportedServerProduct) or "Notification filtering" in said
+    known = (
+        (isinstance(error, exceptions.AuthError), "refuses the user or the password: set NEO4J_USERNAME and NEO4J_PASSWORD."),
+        (code.endswith("DatabaseNotFound"), "has no such database: set NEO4J_DATABASE, or leave it out for the user's own."),
+        (code.endswith("DatabaseUnavailable"), "has the database, but not online: look into Neo4j's log."),
+        (code.endswith("Forbidden"), f"does not allow this user to do that: {_line(error)}"),
+        ("OutOfMemory" in code, f"has not enough memory for that: {_line(error)}"),
+        (old, "is no Neo4j that this program can talk to: 5.26 or later is needed."),
+        ("looks like HTTP" in said, "is Neo4j's HTTP port: take the one for Bolt (7687, where nothing else was set)."),
         (
-            isinstance(error, exceptions.ServiceUnavailable | exceptions.SessionExpired | OSError),
-            f"no Neo4j answers at {uri}: start it, correct NEO4J_URI, or leave it out to use the local Neo4j.",
+            silent and "SSL" in said,
+            "can't be trusted over TLS: check its certificate (+ssc takes a self-signed one, no +s encrypts nothing).",
         ),
-    ]
-    return next((message for applies, message in known if applies), f"{uri}: {_line(error)}")
+        (silent, "does not answer: start Neo4j there, correct NEO4J_URI, or leave it out to use the local Neo4j."),
+    )
+    return f"{uri} {next((message for applies, message in known if applies), f'answers: {_line(error)}')}"
 
 
 def _line(error: Exception) -> str:
     """The first line of what the server or the driver says."""
-    text = str(getattr(error, "message", None) or error) or type(error).__name__
+    from neo4j.exceptions import Neo4jError
+
+    text = (error.message if isinstance(error, Neo4jError) else None) or str(error) or type(error).__name__
     return text.strip().splitlines()[0]

@@ -21,6 +21,8 @@ from etl.store.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
 
 HOST = "127.0.0.1"
 USERNAME = "neo4j"
+DATABASE = "neo4j"
+READY = "ready"  # in the folder of a store that is to be taken over: all of it is there
 BOLT, HTTP = 7687, 7474  # where they are free
 START_SECONDS = 180.0  # a first start takes 6 to 10; a busy machine gets its time
 STOP_SECONDS = 120.0  # a stop writes the last checkpoint
@@ -68,40 +70,76 @@ def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT,
     Raises FetchError with the last line of Neo4j's log that says anything.
     """
     home = home or places.neo4j()
-    progress = progress or (lambda _: None)
     with exclusive(home):
-        server = status(home)
-        if server.running:
-            if not _listens(server):  # whoever started it was killed before it was up
-                _wait(server, home)
-            return server
-        runtime = fetch(progress, version)
-        _require_disk(home)
-        _prepare(home, runtime, progress)
-        progress(f"starting Neo4j {version}")
-        for _ in range(3):
-            try:
-                return _launch(home, runtime)
-            except _PortTakenError:
-                continue
+        return _start(home, progress or (lambda _: None), version)
+
+
+def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
+    server = status(home)
+    if server.running:
+        if not _listens(server):  # whoever started it was killed before it was up
+            _wait(server, home)
+        return server
+    runtime = fetch(progress, version)
+    _require_disk(home)
+    _move_in(home)
+    _prepare(home, runtime, progress)
+    progress(f"starting Neo4j {version}")
+    for _ in range(3):
+        try:
+            return _launch(home, runtime)
+        except _PortTakenError:
+            continue
     raise FetchError("Neo4j finds no free port: other programs take each one that it chooses; try again.")
 
 
 def stop(home: Path | None = None) -> Server:
     """Stop the local Neo4j in good order and wait until it is gone. Raises StoreError if it won't go."""
-    import psutil
-
     home = home or places.neo4j()
     with exclusive(home):
-        server = status(home)
-        if server.pid is not None:
-            process = psutil.Process(server.pid)
-            process.terminate()
-            try:
-                process.wait(STOP_SECONDS)
-            except psutil.TimeoutExpired:
-                raise StoreError(f"Neo4j (process {server.pid}) does not stop: wait for what it is doing, or end that process.") from None
-        return replace(server, running=False, pid=None)
+        return _stop(home)
+
+
+def _stop(home: Path) -> Server:
+    import psutil
+
+    server = status(home)
+    if server.pid is not None:
+        process = psutil.Process(server.pid)
+        process.terminate()
+        try:
+            process.wait(STOP_SECONDS)
+        except psutil.TimeoutExpired:
+            raise StoreError(f"Neo4j (process {server.pid}) does not stop: wait for what it is doing, or end that process.") from None
+    return replace(server, running=False, pid=None)
+
+
+def take_over(home: Path | None = None) -> Server:
+    """Put the store that was built in `beside(home)` into the place of the served one, for which Neo4j is stopped and started again.
+
+    Once Neo4j has stopped, whoever starts it next finishes this, should this process die.
+    """
+    home = home or places.neo4j()
+    with exclusive(home):
+        _stop(home)
+        (beside(home) / READY).touch()
+        return _start(home, lambda _: None, DEFAULT)
+
+
+def beside(home: Path) -> Path:
+    """Where a store is built that is to take the served one's place."""
+    return home / "beside"
+
+
+def _move_in(home: Path) -> None:
+    """Finish what `take_over` began: one rename after the other, each of which may have been done."""
+    new = beside(home)
+    if (new / READY).exists():
+        for part in ("databases", "transactions"):
+            if (new / "data" / part / DATABASE).exists():
+                shutil.rmtree(home / "data" / part / DATABASE, ignore_errors=True)
+                (new / "data" / part / DATABASE).rename(home / "data" / part / DATABASE)
+        (new / READY).unlink()
 
 
 def password(server: Server) -> str:
@@ -146,7 +184,7 @@ def _prepare(home: Path, runtime: Runtime, progress: Callable[[str], None]) -> N
     # @: the tool reads the argument from the file, so it never shows in the list of processes
     done = admin(home, "dbms", "set-initial-password", f"@{file}", version=runtime.version)
     if done.returncode:
-        raise FetchError(f"Neo4j can't set its first password: {_telling((done.stdout + done.stderr).splitlines())}")
+        raise FetchError(f"Neo4j can't set its first password: {telling((done.stdout + done.stderr).splitlines())}")
 
 
 def _has_store(home: Path) -> bool:
@@ -196,7 +234,7 @@ def _wait(server: Server, home: Path) -> None:
             lines = _said(home)
             if any("PortBindException" in line or "Address already in use" in line for line in lines):
                 raise _PortTakenError
-            raise FetchError(f"Neo4j did not start: {_telling(lines)} (the whole log: {home / 'logs'})")
+            raise FetchError(f"Neo4j did not start: {telling(lines)} (the whole log: {home / 'logs'})")
         if time.monotonic() > deadline:
             raise FetchError(f"Neo4j did not answer within {START_SECONDS:.0f} s: look into {home / 'logs'}, then try again.")
         time.sleep(0.1)
@@ -220,7 +258,7 @@ def _lets_in(server: Server) -> bool:
         return False
     if row["statusMessage"]:
         raise FetchError(
-            f"the local Neo4j can't open its database ({_telling(row['statusMessage'].splitlines())}): "
+            f"the local Neo4j can't open its database ({telling(row['statusMessage'].splitlines())}): "
             f"delete {server.password_file.parent} to begin with an empty store."
         )
     return bool(row["currentStatus"] == "online")
@@ -329,7 +367,7 @@ def _said(home: Path) -> list[str]:
     return [line for log in logs if log.exists() for line in log.read_text("utf-8", errors="replace").splitlines()]
 
 
-def _telling(lines: list[str]) -> str:
+def telling(lines: list[str]) -> str:
     """The innermost cause of the last error, else the first thing that was said: Java's own complaints begin with the reason."""
     said = [line.strip() for line in lines if line.strip() and not line.startswith(("NOTE:", "Picked up"))]
     causes = [line for line in said if line.startswith(("Caused by:", "Exception in thread")) or " ERROR " in line]
