@@ -94,7 +94,7 @@ def look_into_archive(path: Path) -> File:
         if weights is None:
             sharded = " in one piece (it holds shards)" if "model.weights.json" in names else ""
             raise BadFile(f"{path} is an archive without model.weights.h5{sharded}; save the model again with all its weights")
-    version = parsed(metadata, f"{path} (metadata.json)").get("keras_version") if metadata else None
+    version = parsed(metadata, f"{path} (metadata.json)").get("keras_version") if metadata is not None else None
     return File("keras-zip", text_or_none(version), config.decode("utf-8"), weights, "store", sources=(path,))
 
 

@@ -18,6 +18,7 @@ import psutil
 from numpy.typing import NDArray
 
 from etl.errors import BadFile
+from etl.readers.attributes import claimed
 from etl.readers.part import Stored
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -50,6 +51,9 @@ class Container:
         else:
             with self._source() as stream, h5py.File(stream, "r") as file:
                 yield file
+
+    def bytes(self) -> BinaryIO:
+        return self._source.open("rb") if isinstance(self._source, Path) else self._source()
 
     def find(self, group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
         """What lies at `path` below `group`, each step of the way checked to be no link to elsewhere."""
@@ -101,6 +105,11 @@ class Container:
         kind = attribute.dtype
         if kind.kind != "S" and h5py.check_string_dtype(kind) is None:
             raise BadFile(f"{self.label}: attribute {name!r} is not a text; the file is broken or no Keras file")
+        if kind.kind != "S":
+            with self.bytes() as stream:
+                length = claimed(stream, h5py.h5o.get_info(group.id).addr, name)
+            if length > self.size:
+                raise BadFile(f"{self.label}: attribute {name!r} declares more bytes than the file has; the file is broken")
         return np.asarray(group.attrs[name])
 
     def stored(self, group: h5py.Group, path: str, name: str) -> Stored | None:

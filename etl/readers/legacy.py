@@ -158,7 +158,7 @@ def missing(slots: list[Slot], arrays: list[Stored]) -> Slot:
 
 def give_rest(label: str, part: Part, rest: list[Stored]) -> None:
     """Arrays that nothing known asks for belong to classes that are not Keras' own, under the names that the file has."""
-    unknown = [piece for piece in everything(part) if expected(piece.kind, piece.options) is None]
+    unknown = [piece for piece in part.everything() if expected(piece.kind, piece.options) is None]
     for array in rest:
         owners = [piece for piece in unknown if piece.name in words(array)] or (unknown if len(unknown) == 1 else [])
         if not owners:
@@ -168,11 +168,3 @@ def give_rest(label: str, part: Part, rest: list[Stored]) -> None:
             )
         role = words(array)[-1]
         owners[-1].arrays[role if role not in owners[-1].arrays else array.name] = array
-
-
-def everything(part: Part) -> Iterator[Part]:
-    for piece in part.pieces():
-        yield piece
-        if piece.graph is not None:
-            for inside in piece.graph.parts:
-                yield from everything(inside)

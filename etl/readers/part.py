@@ -51,10 +51,18 @@ class Part:
             yield from part if isinstance(part, tuple) else (part,)
 
     def pieces(self) -> Iterator[Part]:
-        """This part and all layers inside it that belong to the same layer of the file."""
+        """This part and all layers inside it that belong to the same layer of the file: those of a model too, where it stands in a wrapper."""
         yield self
         for part in self.within():
             yield from part.pieces()
+            for one in part.graph.parts if part.graph else ():
+                yield from one.everything()
+
+    def everything(self) -> Iterator[Part]:
+        """This part and all that is inside it, nested models included."""
+        yield from self.pieces()
+        for one in self.graph.parts if self.graph else ():
+            yield from one.everything()
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,15 +83,20 @@ class Graph:
     outputs: tuple[Tensor, ...]
 
 
-def network(graph: Graph) -> Network:
-    """The finished description. A layer called several times stays one object."""
-    layers = {id(part): frozen(part) for part in graph.parts}
+def network(graph: Graph, begins: dict[int, int] | None = None) -> Network:
+    """The finished description. A layer called several times stays one object.
+
+    begins  of the arrays, where the model stands in a wrapper and its layers belong to that layer of the file
+    """
+    layers = {id(part): frozen(part) if begins is None else layer(part, begins) for part in graph.parts}
     calls = tuple(Call(layers[id(call.part)], call.args, call.kwargs, call.number) for call in graph.calls)
     return Network(calls, graph.inputs, graph.outputs)
 
 
 def frozen(part: Part) -> Layer:
     """One layer of the file with all that is inside it."""
+    if part.graph is not None:  # its layers are layers of the file themselves
+        return Layer(part.name, part.kind, part.options, network=network(part.graph), keras=part.keras)
     begin, begins = 0, {}
     for stored in part.order or canonical(part):
         begins[id(stored)] = begin
@@ -103,4 +116,4 @@ def layer(part: Part, begins: dict[int, int]) -> Layer:
         for role, inside in part.inner.items()
     }
     arrays = tuple(Array(role, stored.shape, stored.dtype, begins[id(stored)], stored.read) for role, stored in part.arrays.items())
-    return Layer(part.name, part.kind, part.options, arrays, inner, network(part.graph) if part.graph else None, part.keras)
+    return Layer(part.name, part.kind, part.options, arrays, inner, network(part.graph, begins) if part.graph else None, part.keras)

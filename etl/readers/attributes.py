@@ -1,0 +1,75 @@
+"""How long the texts of an HDF5 attribute claim to be, read from its object header before the HDF5 library does.
+
+The library allocates (and clears) what a variable-length text declares, up to 4 GiB for each element, and compares with what is stored only then.
+Format: https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html (object headers, attribute message).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from etl.errors import BadFile
+
+CONTINUATION, ATTRIBUTE = 0x10, 0x0C
+ELEMENT = 16  # length, address of the heap, number in it
+
+
+def claimed(stream: BinaryIO, address: int, name: str) -> int:
+    """Sum of the lengths of all elements of a variable-length attribute of the object at an address."""
+    superblock = at(stream, 0, 16)
+    if superblock[13:15] != b"\x08\x08" and superblock[9:11] != b"\x08\x08":
+        raise BadFile("HDF5 with addresses of an unusual size; save the model again with Keras")
+    for kind, content in messages(stream, address):
+        if kind == ATTRIBUTE:
+            found, values = attribute(content)
+            if found == name.encode():
+                return sum(struct.unpack_from("<I", values, place)[0] for place in range(0, len(values) - ELEMENT + 1, ELEMENT))
+    raise BadFile(f"HDF5 attribute {name!r} is stored in an unusual way; save the model again with Keras")
+
+
+def at(stream: BinaryIO, place: int, size: int) -> bytes:
+    stream.seek(place)
+    return stream.read(size)
+
+
+def messages(stream: BinaryIO, address: int) -> Iterator[tuple[int, bytes]]:
+    """Type and content of each message of an object header, of version 1 or 2, in all its blocks."""
+    if at(stream, address, 4) == b"OHDR":
+        flags = at(stream, address, 6)[5]
+        begin = address + 6 + 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
+        width = 1 << (flags & 3)
+        blocks = [(begin + width, int.from_bytes(at(stream, begin, width), "little"))]
+        head, cut = ("<BHBxx" if flags & 4 else "<BHB"), 4  # further blocks have a signature in front and a checksum behind
+    else:
+        blocks = [(address + 16, struct.unpack_from("<I", at(stream, address, 16), 8)[0])]
+        head, cut = "<HHB3x", 0
+    seen = set()
+    while blocks:
+        block = blocks.pop(0)
+        if block in seen:
+            continue
+        seen.add(block)
+        content, place = at(stream, *block), 0
+        while place + struct.calcsize(head) <= len(content):
+            kind, size, _ = struct.unpack_from(head, content, place)
+            place += struct.calcsize(head)
+            inside = content[place : place + size]
+            place += size
+            if kind == CONTINUATION:
+                begin, length = struct.unpack_from("<QQ", inside)
+                blocks.append((begin + cut, max(0, min(length, 2**32) - 2 * cut)))
+            else:
+                yield kind, inside
+
+
+def attribute(content: bytes) -> tuple[bytes, bytes]:
+    """Name and values of an attribute message."""
+    version, _, *sizes = struct.unpack_from("<BBHHH", content)
+    place = 9 if version == 3 else 8
+    pieces = []
+    for size in sizes:  # name, type, shape
+        pieces.append(content[place : place + size])
+        place += -(-size // 8) * 8 if version == 1 else size
+    return pieces[0].partition(b"\0")[0], content[place:]
