@@ -27,6 +27,7 @@ from etl.rules.normalization import (
     spectral_normalization,
     unit_normalization,
 )
+from etl.rules.operations import OPERATIONS
 from etl.rules.pooling import (
     adaptive_average_pooling,
     adaptive_max_pooling,
@@ -139,6 +140,6 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "Dot": dot,
         "CustomScaleLayer": scaled_sum,
     },
-    "Operations": {},
+    "Operations": OPERATIONS,
 }
 RULES = {kind: rule for family in FAMILIES.values() for kind, rule in family.items()}

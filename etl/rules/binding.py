@@ -24,11 +24,9 @@ IGNORED = frozenset(
     "recurrent_initializer recurrent_regularizer recurrent_constraint embeddings_initializer embeddings_regularizer embeddings_constraint "
     "beta_initializer gamma_initializer moving_mean_initializer moving_variance_initializer beta_regularizer gamma_regularizer "
     "beta_constraint gamma_constraint alpha_initializer alpha_regularizer alpha_constraint unit_forget_bias use_bias unroll "
-    "dropout recurrent_dropout sparse ragged optional layers lora_rank lora_alpha quantization_config shared_object_id zero_output_for_mask".split()
+    "dropout recurrent_dropout sparse ragged optional layers lora_rank lora_alpha quantization_config shared_object_id zero_output_for_mask "
+    "function out_type validate_indices".split()
 )
-
-# Arguments of a call that say which places count; a tensor there depends on the example.
-MASKS = ("mask", "query_mask", "value_mask", "key_mask", "attention_mask")
 
 
 @cache
@@ -77,10 +75,6 @@ def run(layer: Layer, scope: Scope, inputs: Sequence[Any], keywords: Mapping[str
     rule = RULES.get(layer.kind)
     if rule is None:
         raise Unsupported("no rule for this kind")
-    masks = [name for name in MASKS if holds_tensor(keywords.get(name))]
-    if masks:
-        scope.mask(f"a tensor as {', '.join(masks)}")
-        keywords = {name: value for name, value in keywords.items() if name not in masks}
     return rule(scope, *inputs, **bind(layer, rule, keywords, scope.tape.read))
 
 
