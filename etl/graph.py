@@ -16,6 +16,7 @@ import numpy as np
 
 from etl.errors import BadFile, BadRequest, Unsupported
 from etl.folding import Folds, foldable, merged
+from etl.masks import WHY, unmasked
 from etl.network import Array, Call, Layer, Model, Network, Tensor, flow, substitute
 from etl.rules.binding import run
 from etl.scope import Ids, Scope, Step, Tape, Weights
@@ -152,11 +153,13 @@ def trace(model: Model, input_shapes: Sequence[Sequence[int]] = (), *, fold: boo
     Raises Unsupported naming every layer and option without a rule, BadRequest where the shapes do not fit.
     """
     shapes = input_shape_list(model.network, input_shapes)
-    widths: dict[int, int] = {}
+    network, masked = unmasked(model.network)
+    model, widths = replace(model, network=network), dict[int, int]()
     while True:  # an integer input is as wide as the largest table that looks it up, known once the walk has met them all
         walk = Walk(model, shapes, widths, ignore_masks=ignore_masks)
         graph = walk.run()
         if walk.widths() == widths:
+            walk.problems += [] if ignore_masks else [f"{name} ({layer.kind}): has a tensor as mask, {WHY}" for name, layer in masked]
             walk.check()
             break
         widths = walk.widths()
@@ -177,7 +180,6 @@ class Walk:
         self.tape = Tape(onehot=self.graph.onehot, folding=self.graph.folding, ignore_masks=ignore_masks)
         self.problems: list[str] = []
         self.counted: set[int] = set()
-        self.lookups: set[str] = set()
 
     def run(self) -> Graph:
         network = self.model.network
@@ -226,7 +228,7 @@ class Walk:
 
     def run_leaf(self, leaf: Leaf) -> list[Ids] | None:
         """Run a layer's rule for the first time, on placeholders; None where it has none."""
-        first, wanted = len(self.tape.steps), dict(self.tape.wanted)
+        first = len(self.tape.steps)
         try:
             made = run(leaf.layer, Scope(self.tape, leaf.name, leaf.layer.keras), leaf.inputs, leaf.keywords)
         except Unsupported as error:
@@ -234,8 +236,6 @@ class Walk:
             return None
         except (ValueError, IndexError, KeyError, TypeError, ZeroDivisionError, OverflowError) as error:
             raise BadFile(f"layer {leaf.name} ({leaf.layer.kind}) does not fit its input, its weights or its own options: {error}") from error
-        if self.tape.wanted != wanted:
-            self.lookups.add(leaf.name)
         outputs = list(made) if isinstance(made, tuple | list) else [made]
         self.leaf(leaf, self.tape.steps[first:], outputs)
         self.graph.values[leaf.name] = outputs[0]
@@ -268,6 +268,9 @@ class Walk:
         """The rows that a step reads: sublayers made before it in the same layer, and what feeds the layer."""
         names: dict[str, None] = {}
         for source in sources:
+            if source.dtype != np.int64:  # a shape that was computed: constants
+                names.update(dict.fromkeys(leaf.feeds))
+                continue
             inner = source[source >= leaf.begin] if source.size and int(source.max()) >= leaf.begin else source[:0]
             if inner.size < np.count_nonzero(source >= 0):
                 names.update(dict.fromkeys(leaf.feeds))
@@ -297,11 +300,14 @@ class Walk:
         """Raise what the walk found wrong, all of it at once."""
         taken = {begin: self.tape.onehot[begin][0] for begin in self.tape.wanted}
         for step in self.tape.steps if taken else ():
-            if step.name in self.lookups:
+            if step.name in self.tape.lookups:
                 continue
             for begin, end in taken.items():
                 if any(((e.source >= begin) & (e.source < end)).any() for e in step.edges):
                     self.problems.append(f"{step.name} reads an input that an Embedding reads as well; one-hot neurons have no other value")
+        for number, ids in enumerate(self.graph.outputs):
+            if any(((ids >= begin) & (ids < end)).any() for begin, end in taken.items()):
+                self.problems.append(f"output {number} returns an input that an Embedding reads as well; one-hot neurons have no other value")
         if self.problems:
             kinds = "layer" if len(self.problems) == 1 else "layers"
             listed = "; ".join(self.problems)

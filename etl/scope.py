@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import BadRequest, Unsupported
+from etl.masks import WHY
 from etl.network import Array, Layer, placeholder
 
 Ids: TypeAlias = NDArray[np.int64]
@@ -74,6 +75,7 @@ class Tape:
     onehot  first id -> (end, width) of the integer inputs: each position flows as the id of its first neuron
     read    gets a stored array: a placeholder where only counts are wanted
     wanted  the width that each of them should have, found while running: that of the largest table that looks it up
+    lookups names of the layers and sublayers that look them up
     folding numbers of steps that are folded into the step before: they make no neurons, and are kept in `folded`
     ignore_masks  take masks as absent instead of refusing them
     """
@@ -84,6 +86,7 @@ class Tape:
     read: Callable[[Array], Weights] = placeholder
     onehot: dict[int, tuple[int, int]] = field(default_factory=dict)
     wanted: dict[int, int] = field(default_factory=dict)
+    lookups: set[str] = field(default_factory=set)
     folding: Container[int] = ()
     folded: dict[int, Step] = field(default_factory=dict)
     ignore_masks: bool = False
@@ -175,7 +178,7 @@ class Scope:
     def mask(self, what: str) -> None:
         """Called where a layer masks, which has no fixed graph: refused, unless the caller takes masks as absent."""
         if not self.tape.ignore_masks:
-            raise Unsupported(f"has {what}, so what counts depends on the example; --ignore-masks makes the graph as if nothing were masked")
+            raise Unsupported(f"has {what}, {WHY}")
 
     def onehot(self, positions: Ids, width: int) -> Ids:
         """The neurons behind integer inputs: positions (...) -> (..., width). Only whole inputs, moved but not computed, have any."""
@@ -186,5 +189,6 @@ class Scope:
             raise Unsupported("it looks up values that are computed or padded; only a model's integer inputs have one-hot neurons")
         for begin in begins[np.unique(at)]:
             self.tape.wanted[int(begin)] = max(width, self.tape.wanted.get(int(begin), 1))
+        self.tape.lookups.add(self.name)
         last = ends[at][..., None] - 1  # while the walk is still finding out how wide they are
         return np.minimum(positions[..., None] + np.arange(width), last)

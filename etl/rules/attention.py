@@ -20,14 +20,16 @@ from etl.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights
 Allowed: TypeAlias = NDArray[np.bool_] | None  # (queries, keys): which pairs may meet; None: all
 
 
-def pattern(queries: int, keys: int, causal: bool, window: int | None = None) -> Allowed:
-    """Who may see whom: nobody later (causal), nobody `window` or more places away."""
-    if not causal and window is None:
+def pattern(queries: int, keys: int, causal: bool, window: int | None = None, mask: Any = None) -> Allowed:
+    """Who may see whom: nobody later (causal), nobody `window` or more places away, whom a constant mask says."""
+    if not causal and window is None and mask is None:
         return None
     ahead = np.arange(keys) - np.arange(queries)[:, None]
     allowed = (ahead <= 0) if causal else np.ones(ahead.shape, dtype=bool)
     if window is not None:
         allowed &= abs(ahead) < window
+    if mask is not None:
+        allowed &= np.broadcast_to(np.asarray(mask, dtype=bool).reshape(np.shape(mask)[-2:]), allowed.shape)
     if not allowed.any(axis=1).all():
         raise Unsupported("has query positions that may see no key at all")
     return allowed
@@ -151,6 +153,7 @@ def multi_head_attention(
     attention_axes: Any = None,
     use_gate: bool = False,
     sliding_window: int | None = None,
+    attention_mask: Any = None,
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
 ) -> Ids | tuple[Ids, Ids]:
@@ -162,7 +165,7 @@ def multi_head_attention(
     k = projected(here, value if key is None else key, key_kernel, key_bias, "key")
     v = projected(here, value, value_kernel, value_bias, "value")
     gate = None if gate_kernel is None else projected(here, query, gate_kernel, gate_bias, "gate", "sigmoid")
-    made, shares = across(here, q, k, v, attended(attention_axes, query.ndim), use_causal_mask, sliding_window)
+    made, shares = across(here, q, k, v, attended(attention_axes, query.ndim), use_causal_mask, sliding_window, attention_mask)
     made = gathered(here, made, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
     return (made, shares) if return_attention_scores else made
 
@@ -188,6 +191,7 @@ def group_query_attention(
     num_key_value_heads: int | None = None,
     use_gate: bool = False,
     sliding_window: int | None = None,
+    attention_mask: Any = None,
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
 ) -> Ids | tuple[Ids, Ids]:
@@ -197,7 +201,9 @@ def group_query_attention(
     v = projected(here, value, value_kernel, value_bias, "value")
     gate = None if gate_kernel is None else projected(here, query, gate_kernel, gate_bias, "gate", "sigmoid")
     shared = q.shape[-2] // k.shape[-2]
-    made, shares = across(here, q, np.repeat(k, shared, axis=-2), np.repeat(v, shared, axis=-2), (0,), use_causal_mask, sliding_window)
+    made, shares = across(
+        here, q, np.repeat(k, shared, axis=-2), np.repeat(v, shared, axis=-2), (0,), use_causal_mask, sliding_window, attention_mask
+    )
     made = gathered(here, made, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
     return (made, shares) if return_attention_scores else made
 
@@ -224,16 +230,16 @@ def attended(axes: Any, rank: int) -> tuple[int, ...]:
     return tuple((axis if axis >= 0 else rank + 1 + axis) - 1 for axis in given)
 
 
-def across(here: Scope, query: Ids, key: Ids, value: Ids, axes: Sequence[int], causal: bool, window: int | None) -> tuple[Ids, Ids]:
+def across(here: Scope, query: Ids, key: Ids, value: Ids, axes: Sequence[int], causal: bool, window: int | None, mask: Any) -> tuple[Ids, Ids]:
     """Attention along some axes of (*places, heads, depth): what each query takes, in the query's order of axes, and the shares."""
-    if (causal or window is not None) and tuple(axes) != (0,):
-        raise Unsupported(f"has a causal mask or a sliding window along the axes {[a + 1 for a in axes]}; there is a rule for the first alone")
+    if (causal or window is not None or mask is not None) and tuple(axes) != (0,):
+        raise Unsupported(f"has a mask along the axes {[a + 1 for a in axes]}; there is a rule for the first alone")
     rank = query.ndim
     order = [*(a for a in range(rank - 1) if a not in axes), *axes, rank - 1]  # others, heads, attended, depth
     lead = rank - 1 - len(axes)
     q, k, v = (one.transpose(order) for one in (query, key, value))
     flat = [one.reshape(*one.shape[:lead], -1, one.shape[-1]) for one in (q, k, v)]
-    allowed = pattern(flat[0].shape[-2], flat[1].shape[-2], causal, window)
+    allowed = pattern(flat[0].shape[-2], flat[1].shape[-2], causal, window, mask)
     left, right = pairs(flat[0], flat[1], allowed)
     products = here.product(Edges(left, over=0), Edges(right, over=0), part="products")
     shares = distribution(here, products, 1 / sqrt(query.shape[-1]), allowed)
