@@ -55,13 +55,10 @@ def compare_arrays(network: Network, model: Any) -> None:
     assert {name for name, live in lives.items() if live.weights} <= {layer.name for layer in network.layers()}
     for layer in network.layers():
         live = lives.get(layer.name)
-        inner = layer.inner.get("layer")
         if live is None:
             assert not list(layer.stored()), layer.name
         elif layer.network is not None:
             compare_arrays(layer.network, live)
-        elif isinstance(inner, Layer) and inner.network is not None:
-            compare_arrays(inner.network, live.layer)
         else:
             compare_layer(layer, live)
 
