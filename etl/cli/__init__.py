@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from etl import __version__
-from etl.cli import graph, output, progress, server, stored
+from etl.cli import graph, output, server, stored
 from etl.errors import EtlError
 
 app = typer.Typer(name="etl", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -32,7 +32,6 @@ def etl(version: Annotated[bool, typer.Option("--version", help="Say the version
 
 def main() -> int:
     """Run the command line; the exit code: 0 done, 1 an error of one line, 2 usage, 130 interrupted."""
-    progress.log_to_stderr()
     try:
         app(prog_name="etl")
     except SystemExit as end:

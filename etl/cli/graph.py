@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
-from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, selects
-from etl.cli.output import plain, remark, say, show, to_json
+from etl.cli.output import plain, program, remark, say, show, to_json
 from etl.cli.progress import bar
 from etl.cli.server import say_login
 from etl.cli.stored import connected
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from etl.graph import Graph
+    from etl.sinks.neo4j import Loaded
     from etl.store import Store
 
 PLAN = ("name", "type", "shape", "neurons", "edges", "parameters", "density")
@@ -105,26 +105,25 @@ def load(
         return
     check_finite(graph.model)
     name = name or graph.model.name
-    began = monotonic()
     with connected(uri, quiet=quiet) as store:
         require_room(graph, store)
         try:
             with bar(f"Loading {name}", quiet=quiet) as progress:
-                load_into(store, graph, name, mode, replace, progress)
+                loaded = load_into(store, graph, name, mode, replace, progress)
         except KeyboardInterrupt:
             remark("interrupted: the same command goes on where it was")
             raise
     if not quiet:
-        say_loaded(graph, name, store, monotonic() - began)
+        say_loaded(loaded, store)
 
 
-def load_into(store: Store, graph: Graph, name: str, mode: Mode, replace: bool, progress: Callable[[str, int, int], None]) -> None:
+def load_into(store: Store, graph: Graph, name: str, mode: Mode, replace: bool, progress: Callable[[str, int, int], None]) -> Loaded:
     """Load the way that was asked for."""
     from etl.sinks import neo4j
 
     if mode is Mode.bulk:
         raise BadRequest("--mode bulk can't be done yet: leave it out")
-    neo4j.load(graph, store, name, replace=replace, progress=progress)
+    return neo4j.load(graph, store, name, replace=replace, progress=progress)
 
 
 def require_room(graph: Graph, store: Store) -> None:
@@ -136,18 +135,21 @@ def require_room(graph: Graph, store: Store) -> None:
         raise BadRequest(f"{graph.model.name} needs about {size(need)}, {size(free)} are free: `etl plan` says what would fit")
 
 
-def say_loaded(graph: Graph, name: str, store: Store, seconds: float) -> None:
+def say_loaded(loaded: Loaded, store: Store) -> None:
     """What was loaded, where to look at it, and what to ask first."""
     from etl import store as stores
 
-    say(f"Loaded {plain(name)}: {graph.neurons:,} neurons, {graph.edges:,} weights in {seconds:.0f} s.", style="bold")
+    how = {"loaded": "Loaded", "resumed": "Went on and loaded", "replaced": "Replaced", "unchanged": "Already there:"}[loaded.outcome]
+    speed = "" if loaded.outcome == "unchanged" else f" in {duration(loaded.seconds)} ({loaded.edges / loaded.seconds:,.0f} weights/s)"
+    say(f"{how} {plain(loaded.name)}: {loaded.neurons:,} neurons, {loaded.edges:,} weights{speed}.", style="bold")
     if store.is_local:
         say_login(stores.status())
     else:
         say(f"Neo4j:    {store.uri}, with your user and password there")
-    model = quote(f"model={name}")
-    say(f"Try:      etl query summary {model}")
-    say(f"          etl query layers {model}")
+    ask = f"{program()} query {{}} {quote(f'model={loaded.name}')}"
+    say(f"Try:      {ask.format('layers')}")
+    if loaded.edges:
+        say(f"          {ask.format('strongest_inputs')} neuron={loaded.base + loaded.neurons - 1} limit=5")
 
 
 def export(

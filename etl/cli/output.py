@@ -28,6 +28,11 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if terminal else WIDE, highlight=False, markup=False, emoji=False)
 
 
+def program() -> str:
+    """How this program was called: what a person who reads a hint can type again."""
+    return "python -m etl" if sys.argv[0].endswith("__main__.py") else "etl"
+
+
 def say(text: str = "", *, style: str | None = None) -> None:
     """A line for a person, on stdout."""
     console().print(text, style=style, soft_wrap=True)
@@ -79,7 +84,7 @@ def cell(column: str, value: Any) -> str:
         return f"{value:,}" if column in COUNTS else str(value)
     if isinstance(value, float):
         return f"{value:.6g}"
-    return plain(value if isinstance(value, str) else to_json(value))
+    return plain(to_json(value) if isinstance(value, list | tuple | Mapping) else str(value))
 
 
 def for_csv(value: Any) -> Any:

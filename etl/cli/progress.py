@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -50,10 +49,3 @@ def stages(*, quiet: bool) -> Iterator[Callable[[str], None]]:
     else:
         with target.status("...") as status:
             yield lambda stage: status.update(plain(stage))
-
-
-def log_to_stderr() -> None:
-    """Warnings of the program are lines on stderr."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    logging.getLogger("etl").addHandler(handler)

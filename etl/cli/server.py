@@ -89,10 +89,12 @@ def open_browser(*, quiet: Quiet = False) -> None:
 
 
 def first_page(server: Server) -> str:
-    """Browser's address with the login filled in but for the password, and a query in the editor that draws the models' layers."""
+    """Browser's address with the login filled in but for the password, and a query in the editor that draws neurons."""
     from urllib.parse import quote, urlencode
 
-    query = "MATCH path = (:Model)-[:HAS_LAYER]->(:Layer)-[:FEEDS*0..1]->(:Layer) RETURN path LIMIT 300"
+    from etl.queries import text
+
+    query = text("browser", "first")
     scheme, _, host = (server.uri or "").partition("://")
     return f"{server.browser}?{urlencode({'connectURL': f'{scheme}://{server.username}@{host}', 'cmd': 'edit', 'arg': query}, quote_via=quote)}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from etl.cli.options import Format, ModelName, Quiet, Rows, Uri
-from etl.cli.output import plain, remark, say, show
+from etl.cli.output import plain, program, remark, say, show
 from etl.cli.progress import stages
 from etl.errors import BadRequest
 
@@ -65,25 +65,30 @@ def query(
     if name is None:
         show([{"name": each, "title": found.title} for each, found in queries.queries().items()], ("name", "title"), format)
         return
-    values = dict(parameter(text) for text in params or ())
     stored = queries.find(name)
+    texts = {p.name for p in stored.parameters if p.type == "STRING"}
+    values = dict(parameter(text, texts) for text in params or ())
     stored.bind(values)  # what is wrong with them is said before anything is started
     with connected(uri, quiet=quiet) as store:
         rows = queries.run(store, name, values)
     show(rows, [column.name for column in stored.columns], format)
 
 
-def parameter(text: str) -> tuple[str, Any]:
-    """`limit=5` -> ("limit", 5); `name=conv_1` -> ("name", "conv_1"); `input=@x.json` -> what the file holds."""
+def parameter(text: str, texts: Collection[str]) -> tuple[str, Any]:
+    """`limit=5` -> ("limit", 5); `layer=conv_1` -> ("layer", "conv_1"); `input=@x.json` -> what the file holds.
+
+    texts  names of the parameters that are text: a model may be called 7
+    """
     name, equals, value = text.partition("=")
     if not equals or not name:
         raise typer.BadParameter(f"{text!r}: write parameters as name=value", param_hint="PARAM=VALUE")
     if value.startswith("@"):
         return name, from_file(Path(value[1:]))
     try:
-        return name, json.loads(value)
+        parsed = json.loads(value)
     except ValueError:
         return name, value
+    return name, value if name in texts and not isinstance(parsed, str) else parsed
 
 
 def from_file(path: Path) -> Any:
@@ -106,7 +111,7 @@ def status(*, format: Rows = Format.table, uri: Uri = None, quiet: Quiet = False
     with connected(uri, quiet=quiet) as store:
         models = catalogue.models(store)
     if format is Format.table and not models:
-        say("No models yet. To load one: etl load MODEL")
+        say(f"No models yet. To load one: {program()} load MODEL")
         return
     show(models if format is not Format.table else shortened(models), MODELS, format)
 

@@ -1,10 +1,12 @@
 """Train the small network of this folder on scikit-learn's handwritten digits: `python tests/data/train_digits.py [FOLDER]`.
 
 Writes digits_cnn.h5 and digits_cnn.keras (the same model) beside itself, or into FOLDER, and prints the accuracy on the 450 digits it never saw.
+Writes one of those as well: four.json, 64 greys row by row.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -52,6 +54,8 @@ def main(folder: Path) -> None:
     _, accuracy = model.evaluate(x_test, y_test, verbose=0)
     model.save(folder / "digits_cnn.h5", include_optimizer=False)
     model.save(folder / "digits_cnn.keras", include_optimizer=False)
+    four = x_test[y_test == 4][0]
+    (folder / "four.json").write_text(json.dumps(four.reshape(-1).tolist()) + "\n", encoding="utf-8")
     print(f"accuracy on {len(y_test)} unseen digits: {accuracy:.1%}")
 
 

@@ -1,0 +1,45 @@
+"""Write docs/queries.md from the headers of the stored queries: `python docs/generate.py`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from etl.queries import REQUIRED, Query, queries
+
+HEAD = """# Stored queries
+
+Each is one file in `cypher/analysis/`. `etl query` lists them, `etl query NAME param=value ...` asks one. A value is JSON where it parses as JSON,
+else text; `param=@file.json` reads it from a file. `model` may be left out where the store has one model only.
+
+The same files run in Neo4j Browser: paste the `:params` line, then the file. To add a question, put a file there; its header is checked against
+its text.
+
+This page is made from the headers by `python docs/generate.py`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, *(section(query) for query in queries().values())])
+
+
+def section(query: Query) -> str:
+    """One query: what it answers, what goes in, what comes out."""
+    lines = [f"## {query.name}", "", f"**{query.title}.** {query.description}", ""]
+    if query.writes:
+        lines += [f"While it runs it writes the property `{query.writes}` on neurons, and removes it again.", ""]
+    lines += ["| parameter | type | default | meaning |", "|---|---|---|---|"]
+    lines += [f"| {p.name} | {p.type} | {'' if p.default is REQUIRED else json.dumps(p.default)} | {cell(p.meaning)} |" for p in query.parameters]
+    lines += ["", "| column | type | meaning |", "|---|---|---|"]
+    lines += [f"| {c.name} | {c.type} | {cell(c.meaning)} |" for c in query.columns]
+    return "\n".join([*lines, "", "```", query.browser, "```", ""])
+
+
+def cell(text: str) -> str:
+    """Text as a cell of a Markdown table."""
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    Path(__file__).with_name("queries.md").write_text(page(), encoding="utf-8")

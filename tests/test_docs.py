@@ -1,0 +1,147 @@
+"""Whatever the documentation shows is run as it stands there, and what is generated is what the generator gives."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import etl
+from etl.forward import forward, outputs
+from etl.graph import trace
+from etl.queries import queries
+from etl.readers import read
+
+HERE = Path(__file__).parent
+TOP = HERE.parent
+PAGES = [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+)(?:#[^)]*)?\)")
+INSTALL = ("pip install . && ", "pip install '.[test]' && ")
+
+
+def blocks(page: Path) -> list[tuple[str, str]]:
+    """Language and text of every fenced block."""
+    return BLOCK.findall(page.read_text("utf-8"))
+
+
+def commands(page: Path) -> list[tuple[str, str]]:
+    """Every command shown, and the output shown right after its block (nothing where none is)."""
+    found = []
+    shown = blocks(page)
+    for number, (language, text) in enumerate(shown):
+        if language == "sh":
+            following = shown[number + 1] if number + 1 < len(shown) else ("sh", "")
+            lines = text.splitlines()
+            found += [(line, "") for line in lines[:-1]] + [(lines[-1], following[1] if not following[0] else "")]
+    return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, etl_home: Path) -> Iterator[Path]:
+    """A newcomer's own place, with a Neo4j of its own and the downloads that are there already."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    (folder / "cache").symlink_to((etl_home / "cache").resolve(), target_is_directory=True)
+    yield folder
+    run("etl neo4j stop", folder, folder)
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A folder that looks like the clone, where anything may be written."""
+    (tmp_path / "tests").symlink_to(HERE, target_is_directory=True)
+    return tmp_path
+
+
+def run(line: str, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run one command as a shell would, with this very program."""
+    first, *rest = shlex.split(line)
+    program = {"etl": [sys.executable, "-m", "etl"], "python": [sys.executable]}[first]
+    environment = os.environ | {"ETL_HOME": str(home), "PYTHONPATH": str(Path(etl.__file__).parents[1])}
+    return subprocess.run([*program, *rest], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_readme_begins_with_the_two_commands() -> None:
+    first, second, *_ = [line for line, _ in commands(TOP / "README.md")]
+    assert first == "pip install . && python -m etl load tests/data/digits_cnn.h5"
+    assert second == "pip install '.[test]' && pytest"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+def test_commands(page: Path, clone: Path, home: Path) -> None:
+    """In the order of the page; what is shown of their output is in their output."""
+    for line, shown in commands(page):
+        if line.endswith("&& pytest"):
+            continue  # that is what runs this test
+        for install in INSTALL:
+            line = line.removeprefix(install)
+        done = run(line, clone, home)
+        assert done.returncode == 0, f"{line}: {done.stderr}"
+        printed = [row.rstrip() for row in done.stdout.splitlines()]
+        for row in shown.splitlines():
+            assert row.rstrip() in printed, f"{line}:\n{done.stdout}"
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(language == "python" for language, _ in blocks(page))], ids=lambda page: page.name)
+def test_snippets(page: Path, clone: Path, home: Path) -> None:
+    for language, text in blocks(page):
+        if language == "python":
+            (clone / "snippet.py").write_text(text, "utf-8")
+            done = run("python snippet.py", clone, home)
+            assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", [*PAGES, TOP / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(page.read_text("utf-8")):
+        assert target.startswith("https://") or (page.parent / target).exists(), target
+
+
+def script(path: Path) -> ModuleType:
+    """A script of the repository as a module."""
+    spec = util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_queries_page_is_made_from_the_headers() -> None:
+    page = script(TOP / "docs" / "generate.py").page()
+    assert (TOP / "docs" / "queries.md").read_text("utf-8") == page, "run: python docs/generate.py"
+    assert all(f"## {name}\n" in page for name in queries())
+
+
+def test_readme_says_the_accuracy() -> None:
+    """Of the shipped file, its graph run forward on the pictures that training held back."""
+    _, pictures, _, labels = script(HERE / "data" / "train_digits.py").digits()
+    for name in ("digits_cnn.h5", "digits_cnn.keras"):
+        graph = trace(read(HERE / "data" / name))
+        (answers,) = outputs(graph, forward(graph, [pictures]))
+        assert f"{(answers.argmax(axis=1) == labels).mean():.1%} of {len(labels)} digits".replace("%", " %") in (TOP / "README.md").read_text("utf-8")
+
+
+def test_every_column_is_described() -> None:
+    """docs/graph.md names every column of the Arrow tables."""
+    import numpy as np
+
+    from etl import schema
+
+    text = (TOP / "docs" / "graph.md").read_text("utf-8")
+    tables = {
+        "layers": schema.LAYERS,
+        "outputs": schema.OUTPUTS,
+        "neurons": schema.neurons(np.dtype("f4")),
+        "weights": schema.weights(np.dtype("f4")),
+    }
+    for name, fields in tables.items():
+        (row,) = re.findall(rf"^\| {name} \| (.*) \|$", text, re.MULTILINE)
+        assert [column.split()[0] for column in row.split(", ")] == fields.names
