@@ -112,7 +112,7 @@ def test_dilated_transposed_convolutions_go_apart():
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_dilated_transposed_convolutions_of_keras_2(padding):
-    """In two dimensions they are; in three Keras 2 takes the option and computes without it."""
+    """In two dimensions they are; in three Keras 2 takes the option, forgets it in the file and computes without it."""
     layers = tf_keras.layers
     check(sequential((5, 4, 3), layers.Conv2DTranspose(2, (3, 2), dilation_rate=2, padding=padding), package=tf_keras))
     check(sequential((3, 4, 2, 2), layers.Conv3DTranspose(2, (3, 2, 2), dilation_rate=2, padding=padding), package=tf_keras))

@@ -88,15 +88,15 @@ def test_flatten_puts_channels_last_first():
 @pytest.mark.parametrize("kind", AT_TRAINING_ONLY)
 def test_random_image_layers_are_the_identity_at_inference(kind):
     factors = {
-        **dict.fromkeys(["RandomBrightness", "RandomContrast", "RandomHue", "RandomRotation", "RandomShear", "RandomZoom", "RandomHeight"], [0.3]),
-        **dict.fromkeys(["RandomColorDegeneration", "RandomSaturation", "RandomSharpness", "RandomWidth", "Solarization"], [0.4]),
-        "RandomTranslation": [0.2, 0.2],
-        "RandomPosterization": [4],
+        **dict.fromkeys(["RandomBrightness", "RandomContrast", "RandomHue", "RandomRotation", "RandomShear", "RandomZoom", "RandomHeight"], (0.3,)),
+        **dict.fromkeys(["RandomColorDegeneration", "RandomSaturation", "RandomSharpness", "RandomWidth", "Solarization"], (0.4,)),
+        "RandomTranslation": (0.2, 0.2),
+        "RandomPosterization": (4,),
     }
     packages = [package for package in BOTH if hasattr(package.layers, kind)]
     assert packages
     for package in packages:
-        layer = getattr(package.layers, kind)(*factors.get(kind, []))
+        layer = getattr(package.layers, kind)(*factors.get(kind, ()))
         graph = check(sequential((6, 5, 3), layer, package=package), inputs=[np.linspace(-300, 300, 90).reshape(6, 5, 3)])
         assert graph.neurons == 90
 
@@ -176,7 +176,7 @@ def test_interpolation_along_one_axis(n, out, method, antialias):
     wanted = np.asarray(tf.image.resize(image, (out, 2), method=method, antialias=antialias))[:, 0]
     found = matrix(method, n, out, antialias) * matrix(method, 2, 2, antialias).sum(axis=1)[0]
     if n != out:
-        np.testing.assert_allclose(found, wanted, atol=3e-6)
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 @settings(deadline=None)

@@ -63,8 +63,6 @@ def transposed_convolution(
     rank = kernel.ndim - 2
     ids = channels_last(inputs, data_format)
     meet(ids.shape[-1], kernel.shape[-1])
-    if here.keras == 2 and rank == 3:
-        dilation_rate = 1  # Keras 2 takes the option and computes without it
     size, strides, dilation = kernel.shape[:rank], each(strides, rank), each(dilation_rate, rank)
     more = (None,) * rank if output_padding is None else each(output_padding, rank)
     spans = [span(k, d) for k, d in zip(size, dilation, strict=True)]

@@ -60,7 +60,8 @@ def area(n: int, out: int) -> Matrix:
     begin, end = np.arange(out, dtype=np.float32) * scale, np.arange(1, out + 1, dtype=np.float32) * scale
     places = np.arange(n, dtype=np.float32)
     covered = np.minimum(places + ONE, end[:, None]) - np.maximum(places, begin[:, None])
-    return np.maximum(covered, 0).astype(np.float64) / float(scale)
+    within = (places < begin[:, None]) & (places + ONE > end[:, None])
+    return np.where(within, scale, np.maximum(covered, 0)).astype(np.float64) / float(scale)
 
 
 def sampled(n: int, out: int, kernel: Callable[[Matrix], Matrix], radius: float, antialias: bool) -> Matrix:

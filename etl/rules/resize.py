@@ -19,7 +19,7 @@ def up_sampling(here: Scope, inputs: Ids, *, size: Any = 2, data_format: str | N
     """Every place repeated along each axis, or interpolated: (*axes, c) -> (*(n * size), c)."""
     ids = channels_last(inputs, data_format)
     factors = each(size, ids.ndim - 1)
-    if interpolation != "nearest":
+    if interpolation.lower() != "nearest":
         return as_given(resized(here, ids, [n * k for n, k in zip(ids.shape, factors, strict=False)], interpolation), data_format)
     for axis, factor in enumerate(factors):
         ids = np.repeat(ids, factor, axis)
@@ -82,12 +82,11 @@ def resized(here: Scope, ids: Ids, size: Any, interpolation: str, antialias: boo
 
     pads  rows and columns around the image, of value `fill`, which reach the sums as bias
     """
+    method = interpolation.lower()
     if not any(pads) and tuple(ids.shape[:2]) == tuple(size):
         return ids
-    rows, columns = (
-        matrix(interpolation.lower(), n + 2 * pad, out, antialias)[:, pad : pad + n] for n, out, pad in zip(ids.shape, size, pads, strict=False)
-    )
-    if interpolation == "nearest" and not (fill and any(pads)):
+    rows, columns = (matrix(method, n + 2 * pad, out, antialias)[:, pad : pad + n] for n, out, pad in zip(ids.shape, size, pads, strict=False))
+    if method == "nearest" and not (fill and any(pads)):
         wide = np.pad(ids, ((0, 1), (0, 1), (0, 0)), constant_values=ZERO)  # the last of each axis is what index -1 finds
         return wide[np.ix_(*(np.where(m.any(axis=1), m.argmax(axis=1), -1) for m in (rows, columns)))]
     (down, by_row), (right, by_column) = taps(rows), taps(columns)
