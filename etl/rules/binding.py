@@ -25,7 +25,7 @@ IGNORED = frozenset(
     "beta_initializer gamma_initializer moving_mean_initializer moving_variance_initializer beta_regularizer gamma_regularizer "
     "beta_constraint gamma_constraint alpha_initializer alpha_regularizer alpha_constraint unit_forget_bias use_bias unroll "
     "dropout recurrent_dropout sparse ragged optional layers lora_rank lora_alpha quantization_config shared_object_id zero_output_for_mask "
-    "function out_type validate_indices".split()
+    "function out_type validate_indices query_shape key_shape value_shape".split()
 )
 
 
@@ -68,13 +68,13 @@ def bind(layer: Layer, rule: Callable[..., Any], keywords: Mapping[str, Any], re
 
 def run(layer: Layer, scope: Scope, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     """Run a layer's rule on ids: those of its outputs come back, its neurons are on the scope's tape."""
-    from etl.rules import RULES  # the table names every rule, and rules are written with what this module imports
+    from etl.rules import REFUSED, RULES  # the table names every rule, and rules are written with what this module imports
 
     if layer.network is not None:
         return run_network(layer.network, scope, inputs)
     rule = RULES.get(layer.kind)
     if rule is None:
-        raise Unsupported("no rule for this kind")
+        raise Unsupported(REFUSED.get(layer.kind, "there is no rule for this kind"))
     return rule(scope, *inputs, **bind(layer, rule, keywords, scope.tape.read))
 
 
