@@ -204,6 +204,20 @@ def spectral_normalization(options: Options) -> Slots:
     return [("vector_u", (1, None))]  # kernel and bias are the inner layer's
 
 
+def reversible_embedding(options: Options) -> Slots:
+    rows, width = number(options, "input_dim"), number(options, "output_dim")
+    return [*embedding(options), *([] if options.get("tie_weights", True) else [("reverse_embeddings", (width, rows))])]
+
+
+def stft_spectrogram(options: Options) -> Slots:
+    kernel = (number(options, "frame_length"), 1, None)
+    return [(f"{part}_kernel", kernel) for part, other in (("real", "imag"), ("imag", "real")) if options.get("mode") != other]
+
+
+def locally_connected(options: Options) -> Slots:
+    return with_bias(options, [("kernel", None)], None)
+
+
 def layer_scale(options: Options) -> Slots:
     return [("gamma", (number(options, "projection_dim"),))]
 
@@ -233,6 +247,9 @@ ROLES: dict[str, Callable[[Options], Slots]] = {
     "Normalization": normalization,
     "SpectralNormalization": spectral_normalization,
     "LayerScale": layer_scale,
+    "ReversibleEmbedding": reversible_embedding,
+    "STFTSpectrogram": stft_spectrogram,
+    **{f"LocallyConnected{n}D": locally_connected for n in (1, 2)},
     "PReLU": prelu,
     "Attention": attention,
     "AdditiveAttention": additive_attention,

@@ -15,6 +15,8 @@ from etl.rules.convolution import convolution, depthwise_convolution, separable_
 from etl.rules.convolutional_lstm import convolutional_lstm
 from etl.rules.dense import dense, einsum_dense
 from etl.rules.embedding import embedding, masking
+from etl.rules.encoding import category_encoding, discretization, reversible_embedding, stft_spectrogram
+from etl.rules.local import locally_connected
 from etl.rules.merge import add, average, concatenate, dot, maximum, minimum, multiply, scaled_sum, subtract
 from etl.rules.normalization import (
     batch_normalization,
@@ -60,6 +62,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         **{f"Conv{n}DTranspose": transposed_convolution for n in (1, 2, 3)},
         **{f"DepthwiseConv{n}D": depthwise_convolution for n in (1, 2)},
         **{f"SeparableConv{n}D": separable_convolution for n in (1, 2)},
+        **{f"LocallyConnected{n}D": locally_connected for n in (1, 2)},
     },
     "Pooling": {
         **{f"MaxPooling{n}D": max_pooling for n in (1, 2, 3)},
@@ -140,6 +143,37 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "Dot": dot,
         "CustomScaleLayer": scaled_sum,
     },
+    "Encoding": {
+        "CategoryEncoding": category_encoding,
+        "Discretization": discretization,
+        "ReversibleEmbedding": reversible_embedding,
+        "STFTSpectrogram": stft_spectrogram,
+    },
     "Operations": OPERATIONS,
 }
 RULES = {kind: rule for family in FAMILIES.values() for kind, rule in family.items()}
+
+# What has no rule, and why.
+REFUSED: dict[str, str] = {
+    "Lambda": "is a function of somebody's own, stored as code, which is never run",
+    **dict.fromkeys(("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"), "wraps a program of another library, stored as code or elsewhere"),
+    **dict.fromkeys(("Layer", "Wrapper", "AbstractRNNCell", "PreprocessingLayer"), "is what other layers are built on, no layer by itself"),
+    **dict.fromkeys(("Input", "InputSpec"), "describes an input, no layer by itself; the layer is InputLayer"),
+    **dict.fromkeys(
+        ("SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells"), "is one step of a recurrent layer; it has a rule inside RNN, not by itself"
+    ),
+    **dict.fromkeys(("StringLookup", "TextVectorization"), "reads text, which no neuron holds; give the model its numbers"),
+    **dict.fromkeys(("Hashing", "HashedCrossing"), "hashes its input, which no sum, product or activation does"),
+    **dict.fromkeys(("IntegerLookup", "DynamicLookup", "DynamicEmbedding"), "looks its input up in a vocabulary; give the model what it finds"),
+    "DenseFeatures": "reads feature columns, among them text and hashes; give the model their numbers",
+    "RandomFourierFeatures": "takes a cosine, which is none of Keras' activations",
+    "MelSpectrogram": "measures loudness against the loudest of the whole batch; STFTSpectrogram has a rule",
+    "AutoContrast": "leaves an image of one colour as it is, a choice that depends on the example",
+    **dict.fromkeys(
+        ("Equalization", "ContrastLimitedAdaptiveHistogramEqualization"),
+        "counts how often each value occurs, which no sum or product does",
+    ),
+    "MaxNumBoundingBoxes": "moves bounding boxes, which are labels and nothing that a network computes",
+    "Pipeline": "is a chain of preprocessing layers without a graph in the file; put them into the model one by one",
+    "TensorFlowOpLayer": "is a TensorFlow operation as Keras 2.3 wrote it; save the model again with Keras 2.4 or later",
+}

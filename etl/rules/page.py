@@ -1,0 +1,122 @@
+"""The table of all rules as rows and as a page: `python -m etl.rules.page > docs/layers.md`."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from etl.rules import FAMILIES, REFUSED
+from etl.rules.activations import ALIASES, BEYOND, FUNCTIONS, SPELLED
+from etl.rules.binding import accepted
+
+HEAD = """# Layers
+
+Every kind of layer that has a graph, with what it becomes and the options and weights that its rule takes. An option that is not in its row and
+could change the result is refused by name, before anything is loaded; what only matters in training (initializers, regularizers, rates of
+dropout, seeds) is left out. `python -m etl layers` prints the same table. To add a layer: [adding-a-layer.md](adding-a-layer.md).
+
+The words: a *view* moves values and makes no neurons; *edges (..., k)* are what neurons of shape (...) read, k each; shapes leave the batch out.
+Names in `code` style after a colon are sublayers: `layer/name`. Formulas of neurons: [graph.md](graph.md).
+
+This page is made from the rules themselves: `python -m etl.rules.page > docs/layers.md`.
+"""
+
+INPUTS = """## Models and inputs
+
+`Sequential`, `Functional` and models within models are not in the table: they are walked through, however deep they are nested. `InputLayer` makes
+one neuron for each place of an input; for each category of each place where an Embedding or another encoding looks the input up. Old names
+(`Convolution2D`, `AvgPool2D`, `SyncBatchNormalization`, `LSTMV2` ...) are read as the new ones.
+"""
+
+OPERATIONS = """What stands between layers in functional models: `op:` and the class of `keras.ops` (files of Keras 3) or TensorFlow's function
+(Keras 2). Axes count the batch; an operation along axis 0 mixes examples and is refused. A constant becomes a weight or a bias.
+"""
+
+ACTIVATIONS = """## Activations
+
+An activation is a function of Keras 3's `keras.activations`, written as a call with the arguments that are not its defaults: `relu(max_value=6.0)`.
+"""
+
+MISSING = """## Refused
+
+These have no graph, and a model with one of them is refused with the reason.
+"""
+
+
+def layer_rows() -> Iterator[dict[str, str]]:
+    """A row for each kind with a rule: kind, family, what it makes, its options and its weights."""
+    for family, rules in FAMILIES.items():
+        for kind, rule in rules.items():
+            yield {"kind": kind, "family": family, "makes": makes(rule), "options": ", ".join(options(rule)), "weights": ", ".join(weights(rule))}
+
+
+def makes(rule: Callable[..., Any]) -> str:
+    """The first line of a rule's docstring."""
+    return (rule.__doc__ or "").strip().split("\n")[0]
+
+
+def of_weights(parameter: inspect.Parameter) -> bool:
+    return "Weights" in str(parameter.annotation)
+
+
+def options(rule: Callable[..., Any]) -> list[str]:
+    """Names of the options that a rule takes, with defaults where they have one."""
+    return [
+        name if p.default in (p.empty, None) else f"{name}={p.default!r}"
+        for name, p in accepted(rule).items()
+        if p.kind is p.KEYWORD_ONLY and name != "part" and not of_weights(p)  # `part` is what one rule tells another
+    ]
+
+
+def weights(rule: Callable[..., Any]) -> list[str]:
+    """Names of the stored arrays that a rule takes."""
+    return [name for name, p in accepted(rule).items() if of_weights(p)]
+
+
+def layers_page() -> str:
+    """The whole page."""
+    sections = [HEAD, INPUTS]
+    for family, rules in FAMILIES.items():
+        sections += [f"## {family}\n", *([OPERATIONS] if family == "Operations" else []), table(rules)]
+    sections += [ACTIVATIONS, activations(), MISSING, refusals()]
+    return "\n".join(sections)
+
+
+def table(rules: Mapping[str, Callable[..., Any]]) -> str:
+    """One family: kinds that share a rule share a row."""
+    kinds: dict[tuple[str, str, str], list[str]] = {}
+    for kind, rule in rules.items():
+        row = makes(rule), ", ".join(f"`{one}`" for one in options(rule)), ", ".join(f"`{one}`" for one in weights(rule))
+        kinds.setdefault(row, []).append(kind)
+    with_weights = any(held for _, _, held in kinds)
+    lines = ["| kind | what it makes | options |" + (" weights |" if with_weights else ""), "|---|---|---|" + ("---|" if with_weights else "")]
+    for (text, taken, held), names in kinds.items():
+        lines.append(f"| {', '.join(names)} | {cell(text)} | {taken} |" + (f" {held} |" if with_weights else ""))
+    return "\n".join([*lines, ""])
+
+
+def activations() -> str:
+    """The activations by name, with arguments, and those that are written out."""
+    lines = ["| activation | arguments |", "|---|---|"]
+    for name, arguments in FUNCTIONS.items():
+        if name not in BEYOND:
+            lines.append(f"| {name} | {', '.join(f'`{k}`' if v is ... else f'`{k}={v!r}`' for k, v in arguments.items())} |")
+    lines += ["", f"Beyond those, operations and formulas use {', '.join(f'`{name}`' for name in FUNCTIONS if name in BEYOND)}."]
+    lines += [f"Other names for the same: {', '.join(f'`{other}` for `{name}`' for other, name in ALIASES.items())}.", ""]
+    lines += ["Written out as several steps:", "", *(f"- `{name}`: {makes(rule)}" for name, rule in SPELLED.items()), ""]
+    return "\n".join(lines)
+
+
+def refusals() -> str:
+    return "\n".join(["| kind | why |", "|---|---|", *(f"| {kind} | It {cell(why)}. |" for kind, why in REFUSED.items()), ""])
+
+
+def cell(text: str) -> str:
+    """Text as a cell of a Markdown table."""
+    return text.replace("|", "\\|")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(layers_page())
