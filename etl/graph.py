@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from etl.masks import WHY, unmasked
 from etl.network import Array, Call, Layer, Model, Network, Tensor, flow, substitute
 from etl.rules.binding import run
 from etl.scope import Ids, Scope, Step, Tape, Weights
+
+if TYPE_CHECKING:
+    import networkx
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,12 @@ class Graph:
     def folding(self) -> frozenset[int]:
         """Numbers of all steps that are folded into others."""
         return frozenset(number for folded in self.folds.values() for number, _ in folded)
+
+    def to_networkx(self) -> networkx.DiGraph[int]:
+        """The whole graph in NetworkX, where it fits: see etl/sinks/nx.py. Raises BadRequest past 5 million edges."""
+        from etl.sinks.nx import to_networkx
+
+        return to_networkx(self)
 
     def leaf_of(self, number: int) -> Leaf:
         """The leaf that makes the step of that number."""

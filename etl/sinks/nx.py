@@ -1,0 +1,49 @@
+"""The graph in NetworkX, for graphs that fit into a Python process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from etl import extract
+from etl.errors import BadRequest
+from etl.graph import Graph
+
+if TYPE_CHECKING:
+    import networkx
+
+MOST_EDGES = 5_000_000  # about half a kilobyte each
+
+
+def to_networkx(graph: Graph) -> networkx.DiGraph[int]:
+    """Neurons by id with layer, index, op, bias, activation; edges with weight, parameter, layer. What is null is left out.
+
+    A DiGraph, or a MultiDiGraph where two edges join the same pair. Raises BadRequest past 5 million edges.
+    """
+    import networkx
+
+    if graph.edges > MOST_EDGES:
+        raise BadRequest(
+            f"{graph.model.name} has {graph.edges:,} edges and NetworkX holds at most {MOST_EDGES:,} here: select less of it (layers, input_shapes, "
+            "granularity, top_k), or export it to .npz or .parquet"
+        )
+    made: networkx.DiGraph[int] = filled(networkx.DiGraph(), graph)
+    return made if made.number_of_edges() == graph.edges else filled(networkx.MultiDiGraph(), graph)
+
+
+def filled(made: networkx.DiGraph[int], graph: Graph) -> networkx.DiGraph[int]:
+    """All neurons and weights put into a NetworkX graph."""
+    made.graph |= {"name": graph.model.name, "sha256": graph.model.sha256, "format": graph.model.format}
+    for batch in extract.neuron_batches(graph):
+        ids, *columns = (column.to_pylist() for column in batch.columns)
+        made.add_nodes_from(zip(ids, properties(batch.schema.names[1:], columns), strict=True))
+    for batch in extract.weight_batches(graph):
+        source, target, *columns = (column.to_pylist() for column in batch.columns)
+        made.add_edges_from(zip(source, target, properties(batch.schema.names[2:], columns), strict=True))
+    return made
+
+
+def properties(names: list[str], columns: list[list[Any]]) -> Iterator[dict[str, Any]]:
+    """One dict a row, without what is null."""
+    for values in zip(*columns, strict=True):
+        yield {name: value for name, value in zip(names, values, strict=True) if value is not None}
