@@ -36,10 +36,11 @@ def load(graph: Graph, name: str, progress: Progress | None = None) -> Loaded:
         folder = fresh(local.beside(places.neo4j()))
         build(stage(graph, name, places.private(folder / "import"), tell), folder)
         local.take_over()
-    with connect() as store, claimed(store, name):
-        prepare(store)
-        checks.check(store, graph, name, 0, tell)
-        transact(store, lambda transaction: transaction.run(text("load", "complete"), model=name).consume())
+    with connect() as store:
+        prepare(store)  # before the name is claimed: a claim holds off changes of the schema
+        with claimed(store, name):
+            checks.check(store, graph, name, 0, tell)
+            transact(store, lambda transaction: transaction.run(text("load", "complete"), model=name).consume())
     return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
 
 
