@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +16,8 @@ from etl.cli.server import say_login
 from etl.cli.stored import connected
 from etl.errors import BadRequest, EtlError
 from etl.selection import Selection, graph_of
+
+Progress = Callable[[str, int, int], None]
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -117,12 +119,16 @@ def load(
         say_loaded(loaded, store)
 
 
-def load_into(store: Store, graph: Graph, name: str, mode: Mode, replace: bool, progress: Callable[[str, int, int], None]) -> Loaded:
-    """Load the way that was asked for."""
+def load_into(store: Store, graph: Graph, name: str, mode: Mode, replace: bool, progress: Progress) -> Loaded:
+    """Load the way that was asked for; auto takes the import tool where it may and where the load is long enough for it."""
+    from etl.estimate import BULK_FROM
     from etl.sinks import neo4j
+    from etl.store import bulk
 
-    if mode is Mode.bulk:
-        raise BadRequest("--mode bulk can't be done yet: leave it out")
+    if mode is Mode.bulk and not store.is_local:
+        raise BadRequest(f"--mode bulk goes into the local Neo4j, not to {store.uri}: leave out --uri and NEO4J_URI, or the mode")
+    if mode is Mode.bulk or (mode is Mode.auto and graph.edges >= BULK_FROM and not replace and bulk.possible(store, name)):
+        return bulk.load(graph, name, progress)
     return neo4j.load(graph, store, name, replace=replace, progress=progress)
 
 
@@ -155,7 +161,10 @@ def say_loaded(loaded: Loaded, store: Store) -> None:
 def export(
     *,
     model: ModelFile,
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Where to: OUT.parquet/, a folder.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="OUT.parquet/ (a folder), OUT.graphml, or OUT.npz (scipy's sparse adjacency).", show_default=False)
+    ],
+    for_import: Annotated[bool, typer.Option("--for-import", help="OUT becomes a folder for Neo4j's import tool.")] = False,
     selection: Selection,
     quiet: Quiet = False,
 ) -> None:
@@ -163,18 +172,49 @@ def export(
 
     Example: `etl export model.h5 model.parquet/`
     """
-    if out.suffix != ".parquet":
-        raise BadRequest(f"{out}: its suffix says nothing that can be written; call it .parquet")
     from etl.readers import check_finite
-    from etl.sinks import parquet
 
+    write = staged if for_import else sink(out)
     graph = graph_of(model, selection)
     check_finite(graph.model)
     with bar(f"Exporting {graph.model.name}", quiet=quiet) as progress:
-        parquet.export(graph, out, progress)
+        command = write(graph, out, progress)
     if not quiet:
         say(totals(graph))
-        say(f"Written to {plain(str(out))}: model.json, layers, outputs, neurons/ and weights/ (docs/graph.md tells the columns).")
+        say(f"Written to {plain(str(out))}")
+        if command:
+            say(command)
+
+
+def sink(out: Path) -> Callable[[Graph, Path, Progress], str | None]:
+    """What writes files of that suffix."""
+    if out.suffix == ".parquet":
+        from etl.sinks import parquet
+
+        return parquet.export
+    if out.suffix == ".graphml":
+        from etl.sinks import graphml
+
+        return graphml.export
+    if out.suffix == ".npz":
+        from etl.sinks import npz
+
+        return npz.export
+    raise BadRequest(f"{out}: its suffix says nothing that can be written: call it .parquet, .graphml or .npz")
+
+
+def staged(graph: Graph, out: Path, progress: Progress) -> str:
+    """Write files for Neo4j's import tool; the command that takes them."""
+    from etl.sinks.staged import stage
+
+    if out.exists():
+        raise BadRequest(f"{out} is there already: choose another name, or move it away")
+    try:
+        out.mkdir(parents=True)
+        files = stage(graph, graph.model.name, out.absolute(), progress)
+    except OSError as error:
+        raise BadRequest(f"{out} can't be written ({error.strerror or error}): choose another place for it") from error
+    return f"Import it into an empty database with: {join(('neo4j-admin', 'database', 'import', 'full', *files.arguments, 'neo4j'))}"
 
 
 def verify(
