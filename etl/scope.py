@@ -68,6 +68,13 @@ class Step:
     activation: str = "linear"
 
 
+def bounded(shape: Sequence[int]) -> Sequence[int]:
+    """The same shape. Raises BadRequest where ids of it are too many to hold: a file may ask for any padding or size."""
+    if prod(shape) > MOST_NEURONS:
+        raise BadRequest(f"more than {MOST_NEURONS:,} neurons: give a smaller --input-shape, or --granularity channel")
+    return shape
+
+
 @dataclass
 class Tape:
     """What a run of rules has made so far: the next free id and the steps in order.
@@ -94,8 +101,7 @@ class Tape:
     def allot(self, shape: Sequence[int]) -> Ids:
         """The next ids, one for each place of `shape` in C order."""
         count = prod(shape)
-        if self.next + count > MOST_NEURONS:
-            raise BadRequest(f"more than {MOST_NEURONS:,} neurons: give a smaller --input-shape, or --granularity channel")
+        bounded((self.next + count,))
         ids = np.arange(self.next, self.next + count, dtype=np.int64).reshape(shape)
         self.next += count
         return ids

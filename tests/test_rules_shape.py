@@ -10,7 +10,7 @@ import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.errors import Unsupported
+from etl.errors import BadRequest, Unsupported
 from etl.network import Layer
 from etl.rules import AT_TRAINING_ONLY
 from etl.rules.binding import run
@@ -203,6 +203,25 @@ def test_permute_is_undone_by_its_inverse(shape, draw):
 
 def moved(kind, ids, **options):
     return run(Layer("view", kind, options), Scope(Tape(10**6), "view"), [ids], {})
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("ZeroPadding2D", {"padding": 10**9}),
+        ("UpSampling2D", {"size": [10**9, 1]}),
+        ("UpSampling2D", {"size": [10**9, 1], "interpolation": "bilinear"}),
+        ("Resizing", {"height": 10**9, "width": 1}),
+        ("Resizing", {"height": 2, "width": 10**9, "interpolation": "nearest"}),
+        ("Resizing", {"height": 10**9, "width": 1, "pad_to_aspect_ratio": True}),
+        ("CenterCrop", {"height": 10**9, "width": 10}),
+        ("AdaptiveMaxPooling2D", {"output_size": [10**9, 1]}),
+        ("MaxPooling2D", {"pool_size": 10**9, "strides": 1, "padding": "same"}),
+    ],
+)
+def test_sizes_beyond_all_memory_are_refused_before_they_are_allocated(kind, options):
+    with pytest.raises(BadRequest, match="neurons"):
+        moved(kind, np.arange(60).reshape(5, 4, 3), **options)
 
 
 @pytest.mark.parametrize(

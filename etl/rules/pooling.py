@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from etl.rules.windows import as_given, channels_last, each, ragged, windows
-from etl.scope import NOTHING, Edges, Ids, Scope
+from etl.scope import NOTHING, Edges, Ids, Scope, bounded
 
 
 def seen_by(inputs: Ids, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Ids:
@@ -68,8 +68,9 @@ def adaptive_average_pooling(here: Scope, inputs: Ids, *, output_size: Any, data
 def adapted(inputs: Ids, output_size: Any, data_format: str | None) -> Ids:
     """What each neuron of an adaptive pool sees: window i of o on n places is floor(i n / o) up to ceil((i + 1) n / o)."""
     ids, rank = channels_last(inputs, data_format), inputs.ndim - 1
-    indices = []
-    for n, o in zip(ids.shape, each(output_size, rank), strict=False):
+    indices, size = [], each(output_size, rank)
+    bounded([*size, ids.shape[-1]])
+    for n, o in zip(ids.shape, size, strict=False):
         begin, end = np.arange(o) * n // o, -(-np.arange(1, o + 1) * n // o)
         index = begin[:, None] + np.arange((end - begin).max())
         indices.append(np.where(index < end[:, None], index, NOTHING))

@@ -12,7 +12,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.rules.interpolation import matrix
 from etl.rules.windows import as_given, channels_last, each, ragged
-from etl.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights
+from etl.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
 
 def up_sampling(here: Scope, inputs: Ids, *, size: Any = 2, data_format: str | None = None, interpolation: str = "nearest") -> Ids:
@@ -21,6 +21,7 @@ def up_sampling(here: Scope, inputs: Ids, *, size: Any = 2, data_format: str | N
     factors = each(size, ids.ndim - 1)
     if interpolation.lower() != "nearest":
         return as_given(resized(here, ids, [n * k for n, k in zip(ids.shape, factors, strict=False)], interpolation), data_format)
+    bounded([n * k for n, k in zip(ids.shape, (*factors, 1), strict=True)])
     for axis, factor in enumerate(factors):
         ids = np.repeat(ids, factor, axis)
     return as_given(ids, data_format)
@@ -85,6 +86,9 @@ def resized(here: Scope, ids: Ids, size: Any, interpolation: str, antialias: boo
     method = interpolation.lower()
     if not any(pads) and tuple(ids.shape[:2]) == tuple(size):
         return ids
+    bounded([*size, ids.shape[-1]])
+    for n, out, pad in zip(ids.shape, size, pads, strict=False):
+        bounded((n + 2 * pad, out))
     rows, columns = (matrix(method, n + 2 * pad, out, antialias)[:, pad : pad + n] for n, out, pad in zip(ids.shape, size, pads, strict=False))
     if method == "nearest" and not (fill and any(pads)):
         wide = np.pad(ids, ((0, 1), (0, 1), (0, 0)), constant_values=ZERO)  # the last of each axis is what index -1 finds

@@ -8,7 +8,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.windows import as_given, channels_last
-from etl.scope import ZERO, Ids, Scope
+from etl.scope import ZERO, Ids, Scope, bounded
 
 
 def unchanged(here: Scope, inputs: Ids, *, training: bool = False, **training_only: Any) -> Ids:
@@ -35,13 +35,15 @@ def permute(here: Scope, inputs: Ids, *, dims: Any) -> Ids:
 
 def repeat_vector(here: Scope, inputs: Ids, *, n: int) -> Ids:
     """The same places n times: (c,) -> (n, c)."""
-    return np.broadcast_to(inputs, (n, *inputs.shape))
+    return np.broadcast_to(inputs, bounded((n, *inputs.shape)))
 
 
 def zero_padding(here: Scope, inputs: Ids, *, padding: Any = 1, data_format: str | None = None) -> Ids:
     """Padded zeros around an image: (*axes, c) -> (*(before + n + after), c)."""
     ids = channels_last(inputs, data_format)
-    return as_given(np.pad(ids, [*both_ends(padding, ids.ndim - 1), (0, 0)], constant_values=ZERO), data_format)
+    ends = [*both_ends(padding, ids.ndim - 1), (0, 0)]
+    bounded([n + sum(both) for n, both in zip(ids.shape, ends, strict=True)])
+    return as_given(np.pad(ids, ends, constant_values=ZERO), data_format)
 
 
 def cropping(here: Scope, inputs: Ids, *, cropping: Any = 1, data_format: str | None = None) -> Ids:

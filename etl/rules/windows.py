@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from etl.errors import Unsupported
-from etl.scope import NOTHING, Ids
+from etl.scope import NOTHING, Ids, bounded
 
 
 def each(value: Any, rank: int) -> tuple[int, ...]:
@@ -49,6 +49,7 @@ def windows(ids: Ids, size: Sequence[int], strides: Sequence[int], padding: str,
         pads = [(0, 0)] * rank
     else:
         raise Unsupported(f"has no rule for padding={padding!r}")
+    bounded([*(n + sum(pad) for n, pad in zip(ids.shape, pads, strict=False)), ids.shape[-1]])
     if any(map(any, pads)):
         ids = np.pad(ids, [*pads, (0, 0)], constant_values=NOTHING)
     seen = sliding_window_view(ids, spans, axis=tuple(range(rank)))
@@ -64,7 +65,7 @@ def spread(ids: Ids, shape: Sequence[int], size: Sequence[int], strides: Sequenc
     """
     rank = len(size)
     spans = [span(k, d) for k, d in zip(size, dilation, strict=True)]
-    wide = np.full((*(o + k - 1 for o, k in zip(shape, spans, strict=True)), ids.shape[-1]), NOTHING)
+    wide = np.full(bounded([*(o + k - 1 for o, k in zip(shape, spans, strict=True)), ids.shape[-1]]), NOTHING)
     into, of = [], []
     for n, o, k, s, cut in zip(ids.shape, shape, spans, strides, before, strict=False):
         first = max(-((k - 1 - cut) // s), 0)  # inputs whose filters end before output 0 are nowhere
@@ -81,6 +82,7 @@ def spread(ids: Ids, shape: Sequence[int], size: Sequence[int], strides: Sequenc
 def ragged(ids: Ids, indices: Sequence[Ids]) -> Ids:
     """What each output sees where its window is listed axis by axis: indices (out, k) each, below zero for NOTHING; (*axes, c) -> (*outs, *ks, c)."""
     rank = len(indices)
+    bounded([*(n for index in indices for n in index.shape), ids.shape[-1]])
     wide = np.pad(ids, [*((0, 1),) * rank, (0, 0)], constant_values=NOTHING)  # the last of each axis is what a negative index finds
     grid = []
     for axis, index in enumerate(indices):
