@@ -32,14 +32,14 @@ def passing(error: BaseException) -> bool:
 
 def persistently(attempt: Callable[[], T], stopping: Event | None = None) -> T:
     """The result of a transaction that is safe to run twice, tried again while faults may pass and nobody says stop."""
-    from tenacity import Retrying, retry_if_exception, sleep_using_event, stop_after_delay, stop_when_event_set, wait_exponential_jitter
+    from tenacity import Retrying, retry_if_exception, sleep_using_event, stop_after_delay, stop_when_event_set, wait_exponential, wait_random
 
     event = stopping or Event()
     return Retrying(
         retry=retry_if_exception(passing),
         stop=stop_after_delay(PATIENCE) | stop_when_event_set(event),
         sleep=sleep_using_event(event),
-        wait=wait_exponential_jitter(initial=0.05, max=2.0),
+        wait=wait_exponential(0.05, max=2.0) + wait_random(0, 0.1),
         reraise=True,
     )(attempt)
 
