@@ -23,14 +23,14 @@ def bar(title: str, *, quiet: bool) -> Iterator[Callable[[str, int, int], None]]
             return Text(f"{task.speed:,.0f}/s" if task.speed else "")
 
     target = console(stderr=True)
-    if not quiet and not target.is_terminal:
-        remark(title)
     counts = TextColumn("{task.completed:,} of {task.total:,} {task.fields[what]}", markup=False)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), counts, Rate(), TimeRemainingColumn())
     with Progress(*columns, console=target, transient=True, disable=quiet or not target.is_terminal, speed_estimate_period=10) as shown:
         tasks: dict[str, TaskID] = {}
 
         def update(what: str, done: int, total: int) -> None:
+            if not tasks and not quiet and not target.is_terminal:
+                remark(title)
             if what not in tasks:
                 tasks[what] = shown.add_task(plain(title), total=total, what=what)
             shown.update(tasks[what], completed=done, total=total)

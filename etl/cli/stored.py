@@ -133,9 +133,7 @@ def delete(
     with connected(uri, quiet=quiet) as store:
         if not yes:
             confirm(f"Delete {plain(name)} from {store.uri}?")
-        with stages(quiet=quiet) as progress:
-            progress(f"deleting {name}")
-            catalogue.delete(store, name)
+        catalogue.delete(store, name)
     if not quiet:
         say(f"Deleted {plain(name)}.")
 
