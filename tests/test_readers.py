@@ -206,3 +206,13 @@ def test_architectures_by_name(tmp_path: Path) -> None:
         read(weights, "keras.applications:VGG17")
     with pytest.raises(BadFile, match="no weights in the file"):
         read(weights, "keras.applications:MobileNet?alpha=0.25&include_top=true")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_layer_in_two_models_is_stored_once(framework: str, tmp_path: Path) -> None:
+    """Keras 3 counts it again where it comes again, Keras 2 does not: either way every later layer must find its own arrays."""
+    model = zoo.build(zoo.borrowed, import_module(framework))
+    compare_arrays(read_keras_model(model).network, model)
+    compare_arrays(read(saved(model, tmp_path / "model.keras")).network, model)
+    (tmp_path / "model.json").write_text(model.to_json())
+    compare_arrays(read(saved(model, tmp_path / "model.weights.h5"), tmp_path / "model.json").network, model)

@@ -114,6 +114,15 @@ def double(keras: Any) -> Any:
     return keras.Sequential([keras.Input((3,), dtype="float64"), keras.layers.Dense(2, dtype="float64")])
 
 
+def borrowed(keras: Any) -> Any:
+    """A layer of a nested model that the outer model calls as well. Keras 3 can't load its own files of it."""
+    layers = keras.layers
+    shared = layers.Dense(3)
+    inner = keras.Sequential([keras.Input((3,)), layers.Dense(3), shared])
+    inputs = keras.Input((3,))
+    return keras.Model(inputs, layers.Dense(3)(shared(layers.Dense(3)(inner(inputs)))))
+
+
 BUILDERS: list[Builder] = [convolutions, recurrent, video, nested, chain, attention, operations, states, steps, many, words, scaled, double]
 
 

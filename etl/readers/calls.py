@@ -15,6 +15,8 @@ from etl.readers.part import Graph, Part, PartCall
 
 RECURRENT = {"RNN", "LSTM", "GRU", "SimpleRNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D", "Bidirectional", "CuDNNLSTM", "CuDNNGRU"}
 
+FIRST = ("inputs", "sequences", "query")  # the first argument of a layer, where a call gives it by name
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -86,6 +88,8 @@ def call_of(part: Part, number: int, args: Any, kwargs: dict[str, Any]) -> Writt
     flat = list(flattened(args, part))
     while flat and flat[-1] is None:
         flat.pop()
+    for name in FIRST:
+        flat += flattened(kwargs.pop(name), part) if not flat and name in kwargs else ()
     if part.kind in RECURRENT and len(flat) > 1:
         constants = int(part.options.get("num_constants") or 0)
         states, more = flat[1 : len(flat) - constants], flat[len(flat) - constants :]

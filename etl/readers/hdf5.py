@@ -39,6 +39,7 @@ class Container:
     def __init__(self, label: str, source: Path | Callable[[], BinaryIO], size: int) -> None:
         self.label = label
         self.size = size
+        self._memory = psutil.virtual_memory().available
         self._source = source
         self._seen: set[str] = set()
         self._filed = self._unfolded = 0  # bytes of all arrays seen, in the file and in memory
@@ -141,7 +142,7 @@ class Container:
         if dataset.is_virtual or dataset.external:
             raise BadFile(f"{where} takes its values from another file, which is not followed; save the model again in one file")
         memory = prod(dataset.shape) * kind.itemsize
-        if memory > psutil.virtual_memory().available:
+        if memory > self._memory:
             raise BadFile(f"{where} declares {memory:,} bytes, more than there is memory; the file is broken, or needs a larger machine")
         filed = dataset.id.get_storage_size()
         if dataset.chunks is None:

@@ -56,9 +56,13 @@ def assign(container: Container, root: h5py.Group, model: Part, version: str | N
     raise BadFile(f"{container.label}: layer {part.name!r} ({part.kind}) {lacks} in the file; save the model again with all its weights")
 
 
+# Classes that Keras exports, and writes in the architecture, by another name than the one that groups are called by.
+PYTHON_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}
+
+
 def snake(name: str) -> str:
     """Keras' `to_snake_case`: PReLU -> p_re_lu."""
-    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"\W+", "", PYTHON_NAMES.get(name, name))
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
