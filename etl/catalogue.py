@@ -24,7 +24,7 @@ def delete(store: Store, name: str) -> None:
 
     Raises NotInStore, or Conflict where another process is loading or deleting it.
     """
-    if not store.read("MATCH (m:Model) WHERE $name IN [m.name, m.temporary] RETURN m.name LIMIT 1", name=name):
+    if find(store, name) is None and not unfinished(store, name):
         known = ", ".join(row["name"] for row in models(store)) or "none"
         raise NotInStore(f"the store has no model named {name} (models: {known}).")
     with claimed(store, name):
@@ -35,12 +35,10 @@ def delete(store: Store, name: str) -> None:
 
 def find(store: Store, name: str) -> dict[str, Any] | None:
     """The Model node of that name. Raises Conflict where it is not one of ours."""
-    found = store.read("MATCH (m:Model {name: $name}) RETURN m {.name, .state, .base, .fingerprint, .temporary} AS model", name=name)
-    if not found:
-        return None
-    if found[0]["model"]["base"] is None:
+    found = store.read(text("load", "find"), name=name)
+    if found and found[0]["base"] is None:
         raise Conflict(f"the store has a node Model {name} that this program did not make: choose another --name.")
-    return dict(found[0]["model"])
+    return found[0] if found else None
 
 
 def unfinished(store: Store, name: str) -> list[dict[str, Any]]:
@@ -57,11 +55,7 @@ def sweep(store: Store, name: str) -> None:
 def erase(store: Store, model: str) -> None:
     """Delete one Model node and what belongs to it: neurons from the last layer to the first, so that each takes only its incoming weights along."""
     transact(store, lambda transaction: transaction.run(text("load", "unload"), model=model).consume())
-    layers = store.read(
-        "MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.end > l.begin RETURN l.begin AS begin, l.end AS end, l.edges AS edges "
-        "ORDER BY l.position DESC",
-        model=model,
-    )
+    layers = store.read(text("load", "spans"), model=model)
     for layer in layers:
         neurons = layer["end"] - layer["begin"]
         step = max(1, DELETED * neurons // (layer["edges"] + neurons))

@@ -1,10 +1,15 @@
-// Weights as columns, an entry an edge.
-// $cells LIST     maps: layer; source, target, weight, parameter (vectors of at most 4,096; parameter may be null)
+// Weights as columns, an entry an edge, in pieces.
+// $layers LIST      of each piece: its layer's name
+// $sources LIST     ids (vectors)
+// $targets LIST     ids (vectors)
+// $weights LIST     weights (vectors)
+// $parameters LIST  places in the file's arrays (vectors), or nothing
 
-UNWIND $cells AS cell
-WITH cell.layer AS layer, toIntegerList(cell.source) AS source, toIntegerList(cell.target) AS target,
-     toFloatList(cell.weight) AS weight, toIntegerList(cell.parameter) AS parameter
-UNWIND range(0, size(source) - 1) AS i
-MATCH (a:Neuron {id: source[i]})
-MATCH (b:Neuron {id: target[i]})
-CREATE (a)-[:WEIGHT {weight: weight[i], layer: layer, parameter: parameter[i]}]->(b)
+UNWIND range(0, size($layers) - 1) AS c
+WITH c, toIntegerList($sources[c]) AS sources, toIntegerList($targets[c]) AS targets, toFloatList($weights[c]) AS weights,
+     toIntegerList($parameters[c]) AS parameters
+UNWIND range(0, size(sources) - 1) AS i
+MATCH (a:Neuron {id: sources[i]})
+MATCH (b:Neuron {id: targets[i]})
+WITH a, b, c, weights[i] AS weight, parameters[i] AS parameter
+CREATE (a)-[:WEIGHT {weight: weight, layer: $layers[c], parameter: parameter}]->(b)

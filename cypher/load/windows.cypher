@@ -1,17 +1,22 @@
 // Weights of neurons that read windows through the same kernel: sources are matched once for all filters, targets once for all sources.
-// $cells LIST     maps: layer; sources, targets (a vector of ids a window); weights, parameters (a vector a filter, as long as a window; or no parameters)
+// $layers LIST      of each cell: its layer's name
+// $sources LIST     the ids of each window (vectors); below zero: no neuron, no weight
+// $targets LIST     the ids of the neurons that read each window (vectors)
+// $weights LIST     of each filter, as long as a window (vectors)
+// $parameters LIST  likewise, or nothing
 
-UNWIND $cells AS cell
-WITH cell, [v IN cell.weights | toFloatList(v)] AS weights, [v IN cell.parameters | toIntegerList(v)] AS parameters
-UNWIND range(0, size(cell.sources) - 1) AS g
-CALL (cell, g) {
-  UNWIND toIntegerList(cell.targets[g]) AS id
+// Lists beside each other, not a list of maps: reading cell.layer could be reading a weight's layer, and the planner would hold all rows back.
+UNWIND range(0, size($layers) - 1) AS c
+WITH c, [v IN $weights[c] | toFloatList(v)] AS weights, [v IN $parameters[c] | toIntegerList(v)] AS parameters
+UNWIND range(0, size($sources[c]) - 1) AS g
+CALL (c, g) {
+  UNWIND toIntegerList($targets[c][g]) AS id
   MATCH (b:Neuron {id: id})
   RETURN collect(b) AS targets
 }
-WITH cell.layer AS layer, weights, parameters, toIntegerList(cell.sources[g]) AS sources, targets
+WITH c, weights, parameters, toIntegerList($sources[c][g]) AS sources, targets
 UNWIND range(0, size(sources) - 1) AS k
 MATCH (a:Neuron {id: sources[k]})
 UNWIND range(0, size(targets) - 1) AS f
-WITH a, targets[f] AS b, layer, weights[f][k] AS weight, parameters[f][k] AS parameter
-CREATE (a)-[:WEIGHT {weight: weight, layer: layer, parameter: parameter}]->(b)
+WITH a, targets[f] AS b, c, weights[f][k] AS weight, parameters[f][k] AS parameter
+CREATE (a)-[:WEIGHT {weight: weight, layer: $layers[c], parameter: parameter}]->(b)

@@ -17,7 +17,6 @@ from etl.extract import Block
 from etl.graph import Row
 from etl.scope import Ids, Weights
 
-EDGES = 40_000  # of a batch: one transaction
 LONGEST = 4096  # entries of a vector that the server takes
 SHARED = 16  # edges of a window from which it is worth sending windows and not columns
 
@@ -97,7 +96,7 @@ class Batch(NamedTuple):
     cells: list[Cell]
 
 
-def batches(blocks: Iterable[Block], lanes: int, rows: int = EDGES) -> Iterator[Batch | None]:
+def batches(blocks: Iterable[Block], lanes: int, rows: int) -> Iterator[Batch | None]:
     """All edges in batches of at most `rows`, always the same ones; None where lanes have to wait for each other.
 
     Between two Nones no two lanes write to the same neuron (but for the rims of windows): a node with few relationships is locked when it gets one.

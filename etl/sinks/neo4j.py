@@ -10,15 +10,15 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from etl import __version__, catalogue
-from etl.errors import Conflict
+from etl.errors import Conflict, StoreError
 from etl.extract import blocks
 from etl.graph import Graph, Row
 from etl.queries import text
 from etl.sinks import checks
-from etl.sinks.cells import EDGES, batches
+from etl.sinks.cells import batches
 from etl.sinks.lanes import Job, Lanes
 from etl.sinks.ledger import claimed, transact
-from etl.sinks.packing import NEURONS, Packer
+from etl.sinks.packing import Packer
 from etl.store.connection import explained
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from etl.store import Store
 
 LANES = 2  # sessions that write at the same time
+NEURONS, EDGES = 20_000, 24_000  # of a batch: one transaction
 PLAN = f"1: {LANES} lanes, {NEURONS} neurons, {EDGES} edges"  # a ledger only counts: it fits batches that are cut in the same way
 RENAMED = 200_000  # neurons whose model can be renamed in one transaction
 Progress = Callable[[str, int, int], None]  # what is written, how many of it, of how many
@@ -167,6 +168,10 @@ def write(graph: Graph, store: Store, model: dict[str, Any], progress: Progress)
         checks.check(store, graph, model["name"], model["base"], progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{model['name']} is loaded in part: the same command goes on with it.") from None
+    except StoreError as error:
+        if error.__cause__ is None:
+            raise
+        raise StoreError(f"{error} {model['name']} is loaded in part: the same command goes on with it.") from error.__cause__
 
 
 def neuron_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
@@ -180,7 +185,7 @@ def neuron_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
 
     makers = (row for row in graph.rows if row.activation is not None)
     for (step, _), row in zip(graph.steps(), makers, strict=True):
-        for cell in packer.neurons(step, row):
+        for cell in packer.neurons(step, row, NEURONS):
             if held and count + cell["count"] > NEURONS:
                 yield job(held, count)
                 held, count, number = [], 0, number + 1
@@ -193,15 +198,14 @@ def neuron_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
 def weight_jobs(graph: Graph, packer: Packer) -> Iterator[Job | None]:
     """Weights, in batches whose order and cut are always the same."""
     windows, columns = packer.statement(text("load", "windows")), packer.statement(text("load", "weights"))
-    for batch in batches(blocks(graph, checks.BLOCK), LANES):
+    for batch in batches(blocks(graph, checks.BLOCK), LANES, EDGES):
         if batch is None:
             yield None
             continue
 
         def make(cells: list[Any] = batch.cells) -> list[tuple[str, dict[str, Any], int]]:
             sharing, plain = [c for c in cells if c.shares], [c for c in cells if not c.shares]
-            made = [(windows, {"cells": [packer.windows(c) for c in sharing]}, sum(c.edges for c in sharing))]
-            made.append((columns, {"cells": [part for c in plain for part in packer.columns(c)]}, sum(c.edges for c in plain)))
+            made = [(windows, packer.windows(sharing), sum(c.edges for c in sharing)), (columns, packer.columns(plain), sum(c.edges for c in plain))]
             return [each for each in made if each[2]]
 
         yield Job(batch.lane, sum(c.edges for c in batch.cells), make)

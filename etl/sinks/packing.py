@@ -15,7 +15,6 @@ from etl.sinks.cells import LONGEST, Cell
 from etl.store import Store
 
 RESERVED = ("Neuron", "Layer", "Model")
-NEURONS = 20_000  # of a batch
 
 
 class Packer:
@@ -41,30 +40,31 @@ class Packer:
         """Positions as ids of the store; what is no neuron stays below zero."""
         return self.pack(np.where(positions >= 0, positions + self.base, positions) if self.base else positions)
 
-    def windows(self, cell: Cell) -> dict[str, Any]:
-        """A cell for windows.cypher."""
+    def windows(self, cells: Sequence[Cell]) -> dict[str, list[Any]]:
+        """Parameters of windows.cypher."""
         return {
-            "layer": cell.row.name,
-            "sources": [self.ids(window) for window in cell.source],
-            "targets": [self.ids(targets) for targets in cell.target],
-            "weights": [self.pack(row) for row in cell.weight[0]],
-            "parameters": [] if cell.parameter is None else [self.pack(row) for row in cell.parameter[0]],
+            "layers": [cell.row.name for cell in cells],
+            "sources": [[self.ids(window) for window in cell.source] for cell in cells],
+            "targets": [[self.ids(targets) for targets in cell.target] for cell in cells],
+            "weights": [[self.pack(row) for row in cell.weight[0]] for cell in cells],
+            "parameters": [[] if cell.parameter is None else [self.pack(row) for row in cell.parameter[0]] for cell in cells],
         }
 
-    def columns(self, cell: Cell) -> Iterator[dict[str, Any]]:
-        """A cell for weights.cypher."""
-        source, target, weight, parameter = cell.columns()
-        for start in range(0, len(source), LONGEST):
-            part = slice(start, start + LONGEST)
-            yield {
-                "layer": cell.row.name,
-                "source": self.ids(source[part]),
-                "target": self.ids(target[part]),
-                "weight": self.pack(weight[part]),
-                "parameter": None if parameter is None else self.pack(parameter[part]),
-            }
+    def columns(self, cells: Sequence[Cell]) -> dict[str, list[Any]]:
+        """Parameters of weights.cypher."""
+        made: dict[str, list[Any]] = {name: [] for name in ("layers", "sources", "targets", "weights", "parameters")}
+        for cell in cells:
+            source, target, weight, parameter = cell.columns()
+            for start in range(0, len(source), LONGEST):
+                part = slice(start, start + LONGEST)
+                made["layers"].append(cell.row.name)
+                made["sources"].append(self.ids(source[part]))
+                made["targets"].append(self.ids(target[part]))
+                made["weights"].append(self.pack(weight[part]))
+                made["parameters"].append(None if parameter is None else self.pack(parameter[part]))
+        return made
 
-    def neurons(self, step: Step, row: Row, rows: int = NEURONS) -> Iterator[dict[str, Any]]:
+    def neurons(self, step: Step, row: Row, rows: int) -> Iterator[dict[str, Any]]:
         """The neurons of one row for neurons.cypher, at most `rows` a cell."""
         strides = [prod(row.shape[axis + 1 :]) for axis in range(len(row.shape))]
         for box in boxes(step.ids.shape, rows):
