@@ -158,10 +158,13 @@ def refused(server: Server) -> str:
 def admin(home: Path, *arguments: str, version: str = DEFAULT) -> subprocess.CompletedProcess[str]:
     """Run Neo4j's admin tool on the server's folder `home`; the caller looks at the return code."""
     runtime = fetch(version=version)
-    environment = os.environ | {"NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf")}
-    return subprocess.run(
-        runtime.command(ADMIN_CLASS, *arguments), env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
-    )
+    command = runtime.command(ADMIN_CLASS, *arguments)
+    return subprocess.run(command, env=_environment(home), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """What Java sees: in the C locale it could not name a folder outside ASCII."""
+    return os.environ | {"NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf"), "LC_ALL": "C.UTF-8"}
 
 
 def exclusive(home: Path) -> Any:
@@ -205,7 +208,9 @@ def _launch(home: Path, runtime: Runtime) -> Server:
     places.private(home / "logs")
     (home / "logs" / "neo4j.log").unlink(missing_ok=True)  # what it says from here on is about this start; debug.log keeps the past
     with (home / "logs" / "console.log").open("wb") as output:
-        process = subprocess.Popen(command, cwd=home, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+        process = subprocess.Popen(
+            command, cwd=home, env=_environment(home), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
     try:
         _write_private(home / "server.json", json.dumps({"pid": process.pid, "bolt": bolt, "http": http, "version": runtime.version}))
         server = replace(status(home), running=True, pid=process.pid)
