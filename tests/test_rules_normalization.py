@@ -12,7 +12,7 @@ from keras.src.applications.convnext import LayerScale
 from tf_keras.src.applications.convnext import LayerScale as LayerScale2
 
 from etl.errors import Unsupported
-from etl.rules.normalization import batch_normalization, group_normalization, layer_normalization
+from etl.rules.normalization import batch_normalization, group_normalization, layer_normalization, normalization
 from tests.one_rule import run
 from tests.oracle import check
 
@@ -87,8 +87,6 @@ def test_spectral_normalization_is_the_layer_inside_it(inside):
 
 def test_layers_without_numbers_are_refused():
     with pytest.raises(Unsupported, match="never adapted"):
-        from etl.rules.normalization import normalization
-
         run(normalization, np.ones((2, 3), np.float32))
 
 

@@ -1,0 +1,66 @@
+"""The page of all layers: made from the rules, complete against both frameworks, and true."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import pytest
+import tf_keras
+
+from etl.errors import Unsupported
+from etl.network import Layer
+from etl.readers.architecture import ALIASES
+from etl.rules import FAMILIES, REFUSED, RULES
+from etl.rules.binding import run
+from etl.rules.page import layer_rows, layers_page
+from etl.scope import Scope, Tape
+
+PAGE = Path(__file__).parents[1] / "docs" / "layers.md"
+WALKED = {"InputLayer"}  # by the walk itself, see etl/graph.py
+
+
+def classes(module):
+    return {name for name in dir(module) if name[0].isupper() and isinstance(getattr(module, name), type)} | {"Input"}
+
+
+@pytest.mark.parametrize(
+    "module", [keras.layers, tf_keras.layers, tf_keras.layers.experimental, tf_keras.layers.experimental.preprocessing], ids=lambda m: m.__name__
+)
+def test_every_layer_has_a_rule_or_a_reason(module):
+    kinds = {ALIASES.get(name, name) for name in classes(module)} - WALKED
+    assert not kinds - set(RULES) - set(REFUSED)
+
+
+def test_nothing_has_both():
+    assert not set(RULES) & set(REFUSED)
+    assert len(RULES) == sum(map(len, FAMILIES.values()))
+
+
+def test_the_page_is_current():
+    assert PAGE.read_text(encoding="utf-8") == layers_page(), "python -m etl.rules.page > docs/layers.md"
+
+
+def test_the_page_names_every_kind():
+    text = layers_page()
+    words = set(text.replace("|", " ").replace(",", " ").split())
+    assert not (set(RULES) | set(REFUSED)) - words
+
+
+def test_rows_say_what_a_rule_takes():
+    rows = {row["kind"]: row for row in layer_rows()}
+    assert rows["ReLU"] == {
+        "kind": "ReLU",
+        "family": "Activation",
+        "makes": "x above the threshold, up to max_value; below it negative_slope (x - threshold).",
+        "options": "max_value, negative_slope=0.0, threshold=0.0",
+        "weights": "",
+    }
+    assert rows["BatchNormalization"]["weights"] == "moving_mean, moving_variance, gamma, beta"
+    assert all(row["makes"] for row in rows.values())
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("Lambda", "never run"), ("StringLookup", "reads text"), ("Mine>Own", "there is no rule")])
+def test_a_refusal_says_why(kind, reason):
+    with pytest.raises(Unsupported, match=reason):
+        run(Layer("layer", kind), Scope(Tape(), "layer"), (), {})
