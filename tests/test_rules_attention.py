@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from etl.errors import Unsupported
 from etl.graph import trace
-from etl.readers import read_keras_model
+from etl.readers import read, read_keras_model
 from tests.handmade import forward, graph_of, layer
 from tests.oracle import check
 
@@ -36,6 +36,7 @@ HEADS = {
         lambda kit, x, y: kit.MultiHeadAttention(2, 3, value_dim=2, output_shape=(3, 2))(x, y, return_attention_scores=True),
     ),
     "key": ([(5, 4), (6, 3), (6, 2)], lambda kit, x, y, z: kit.MultiHeadAttention(2, 3, use_bias=False, dropout=0.5)(x, y, key=z)),
+    "all by name": ([(5, 4), (3, 2)], lambda kit, x, y: kit.MultiHeadAttention(2, 3)(query=x, value=y)),
     "plane": ([(3, 2, 4), (2, 2, 3)], lambda kit, x, y: kit.MultiHeadAttention(2, 3)(x, y)),
     "second axis": ([(3, 5, 4)], lambda kit, x: kit.MultiHeadAttention(2, 3, attention_axes=(2,))(x, x, return_attention_scores=True)),
     "first axis": ([(3, 2, 4)], lambda kit, x: kit.MultiHeadAttention(2, 3, attention_axes=(1,))(x, x, use_causal_mask=True)),
@@ -88,6 +89,17 @@ def test_later_options_of_multi_head_attention(options, asked):
 )
 def test_group_query_attention(shapes, options, asked):
     check(model(keras, shapes, lambda kit, *x: kit.GroupQueryAttention(3, 4, 2, **options)(x[0], x[-1], **asked)))
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras' own, in saving
+def test_group_query_attention_from_a_file(tmp_path):
+    made = model(keras, [(3, 4)], lambda kit, x: kit.GroupQueryAttention(3, 2, 1, use_gate=True)(x, x))
+    graph = check(made)
+    made.save(tmp_path / "gqa.keras")
+    read_again = read(tmp_path / "gqa.keras").network.stored()
+    for array, other in zip(read_again, graph.model.network.stored(), strict=True):
+        assert (array.role, array.begin) == (other.role, other.begin)
+        np.testing.assert_array_equal(array.read(), other.read())
 
 
 SINGLE = {

@@ -115,6 +115,13 @@ def test_cells(number, package):
     check(sequential(package, (4, 3), package.layers.RNN(cells(package)[number], return_sequences=number % 2 == 1)))
 
 
+def test_cells_called_by_themselves():
+    kit, x, h, c = keras.layers, *(keras.Input((3,)) for _ in range(3))
+    made, [_, after] = kit.LSTMCell(3)(x, [h, c])
+    graph = check(keras.Model([x, h, c], [made, after, kit.GRUCell(3)(made, [after])[0]]))
+    assert [o.shape for o in graph.outputs] == [(3,)] * 3
+
+
 def test_names_of_stacked_cells():
     graph = trace(read_keras_model(sequential(keras, (2, 3), keras.layers.RNN(cells(keras)[1], name="rnn"))))
     names = [row.name for row in graph.rows]

@@ -38,7 +38,7 @@ from etl.rules.pooling import (
     global_max_pooling,
     max_pooling,
 )
-from etl.rules.recurrent import cudnn_gru, cudnn_lstm, gru, lstm, rnn, simple_rnn
+from etl.rules.recurrent import CELLS, called, cudnn_gru, cudnn_lstm, gru, lstm, rnn, simple_rnn
 from etl.rules.resize import center_crop, random_crop, resizing, up_sampling
 from etl.rules.shape import cropping, flatten, permute, repeat_vector, reshape, unchanged, zero_padding
 from etl.rules.wrappers import bidirectional, time_distributed
@@ -102,6 +102,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "CuDNNLSTM": cudnn_lstm,
         "CuDNNGRU": cudnn_gru,
         "RNN": rnn,
+        **{kind: called(cell) for kind, cell in CELLS.items()},
         **{f"ConvLSTM{n}D": convolutional_lstm for n in (1, 2, 3)},
         "Bidirectional": bidirectional,
         "TimeDistributed": time_distributed,

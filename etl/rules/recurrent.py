@@ -7,7 +7,7 @@ as any other, only without the edges from them.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import partial, wraps
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -221,6 +221,16 @@ CELLS: dict[str, Callable[..., Cell]] = {
     "GRUCell": gru_cell,
     "StackedRNNCells": stacked_cells,
 }
+
+
+def called(make: Callable[..., Cell]) -> Callable[..., States]:
+    """The rule of a cell that is called by itself: one step, (inputs, *states) -> (output, *states)."""
+
+    @wraps(make)
+    def rule(here: Scope, inputs: Ids, *states: Ids, **options: Any) -> States:
+        return make(here, **options).step(here, inputs, *states, own=here.part("output"))
+
+    return rule
 
 
 def cell_of(here: Scope, layer: Layer) -> Cell:
