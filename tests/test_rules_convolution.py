@@ -83,6 +83,18 @@ def test_channels_first_is_the_same_with_the_axes_turned(shape, kind, options, e
     assert graph.rows[-1].shape == tuple(last.output_shape[1:])
 
 
+@pytest.mark.parametrize("kind", ["Conv1D", "DepthwiseConv1D", "SeparableConv1D"])
+def test_softmax_is_taken_over_the_last_axis_even_where_that_is_no_channels(kind):
+    size = {"kernel_size": 2} if "Depth" in kind else {"filters": 3, "kernel_size": 2}
+    turned = {**size, "data_format": "channels_first", "activation": "softmax"}
+    layer, plain = getattr(keras.layers, kind)(**turned), getattr(keras.layers, kind)(**size)
+    graph = trace(read_keras_model(sequential((2, 6), layer)))
+    twin = sequential((6, 2), plain, keras.layers.Permute((2, 1)), keras.layers.Softmax())
+    plain.set_weights(layer.get_weights())
+    x = np.random.default_rng(4).normal(size=(2, 6)).astype(np.float32)
+    np.testing.assert_allclose(run_graph(graph, [x])[0], np.asarray(twin(x.T[None])).reshape(-1), rtol=1e-5)
+
+
 def test_channels_first_in_keras_2():
     layers, options = tf_keras.layers, {"data_format": "channels_first"}
     first = [layers.Conv2D(4, 2, groups=2, **options), layers.SeparableConv2D(3, 2, **options), layers.Conv2DTranspose(2, 3, 2, **options)]

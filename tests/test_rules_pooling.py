@@ -90,6 +90,12 @@ def test_a_padded_zero_is_a_value(kind, package):
     check(model)
 
 
+@pytest.mark.parametrize("kind", ["AdaptiveMaxPooling2D", "AdaptiveAveragePooling2D"])
+def test_a_padded_zero_is_a_value_in_ragged_windows(kind):
+    model = sequential((4, 3, 2), keras.layers.ZeroPadding2D(((1, 2), (3, 0))), getattr(keras.layers, kind)((3, 4)))
+    check(model, inputs=[-np.arange(1, 25, dtype=np.float32).reshape(4, 3, 2)])
+
+
 def test_a_mean_divides_by_the_values_that_are_there():
     """A zero and 4 places, windows of 3 every 2, one place of their own padding at each end: (0 + x0) / 2, (x0 + x1 + x2) / 3, (x2 + x3) / 2."""
     layers = keras.layers

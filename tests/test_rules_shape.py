@@ -154,6 +154,13 @@ def test_images_with_channels_first(shape, kind, options, edges):
     check_channels_first(sequential((shape[-1], *shape[:-1]), layer(**options, data_format="channels_first")), sequential(shape, layer(**options)))
 
 
+def test_images_take_padded_zeros_as_values():
+    for method in ("bilinear", "bicubic"):
+        check(sequential((3, 2, 2), L.ZeroPadding2D(((1, 0), (0, 2))), L.UpSampling2D(2, interpolation=method)))
+    check(sequential((3, 2, 2), L.ZeroPadding2D(((1, 0), (0, 2))), L.Resizing(7, 3, interpolation="nearest"), L.Conv2D(2, 2)), whole=False)
+    check(sequential((3, 2, 2), L.ZeroPadding2D(((1, 0), (0, 2))), L.Conv2DTranspose(2, 3, strides=2)))
+
+
 def test_padded_images_in_nearest_neighbours_stay_a_view():
     graph = check(sequential((4, 8, 2), L.Resizing(6, 6, interpolation="nearest", pad_to_aspect_ratio=True)))
     assert graph.edges == 0 and (graph.outputs[0] == ZERO).sum() == 3 * 6 * 2

@@ -37,8 +37,7 @@ def convolution(
     filters = np.moveaxis(kernel, -1, 0).reshape(groups, -1, *kernel.shape[:-1])
     bias = None if bias is None else bias.reshape(groups, -1)
     shape = (*seen.shape[:rank], kernel.shape[-1])
-    made = here.sum(Edges(np.expand_dims(seen, rank + 1), filters, over=rank + 1), bias=bias, activation=activation, shape=shape)
-    return as_given(made, data_format)
+    return made(here, Edges(np.expand_dims(seen, rank + 1), filters, over=rank + 1), bias, activation, data_format, shape)
 
 
 def transposed_convolution(
@@ -70,8 +69,7 @@ def transposed_convolution(
     before = [max((n - 1) * s + k - o, 0) // 2 if padding == "same" else 0 for n, k, s, o in zip(ids.shape, spans, strides, shape, strict=False)]
     seen = spread(ids, shape, size, strides, before, dilation)
     filters = np.moveaxis(np.flip(kernel, tuple(range(rank))), rank, 0)
-    made = here.sum(Edges(np.expand_dims(seen, rank), filters, over=rank + 1), bias=bias, activation=activation)
-    return as_given(made, data_format)
+    return made(here, Edges(np.expand_dims(seen, rank), filters, over=rank + 1), bias, activation, data_format)
 
 
 def length(size: int, window: int, stride: int, padding: str, more: int | None) -> int:
@@ -109,8 +107,7 @@ def depthwise_convolution(
     filters = np.moveaxis(kernel, (-2, -1), (0, 1))
     bias = None if bias is None else bias.reshape(kernel.shape[-2:])
     shape = (*seen.shape[:rank], filters.shape[0] * filters.shape[1])
-    made = here.sum(Edges(seen, filters, over=rank), bias=bias, activation=activation, shape=shape, part=part)
-    return as_given(made, data_format)
+    return made(here, Edges(seen, filters, over=rank), bias, activation, data_format, shape, part)
 
 
 def separable_convolution(
@@ -134,6 +131,23 @@ def separable_convolution(
     options = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate, "data_format": data_format}
     depth = depthwise_convolution(here, inputs, kernel=depthwise_kernel, part="depthwise", **options)
     return convolution(here, depth, kernel=pointwise_kernel, bias=bias, activation=activation, data_format=data_format)
+
+
+def made(
+    here: Scope,
+    edges: Edges,
+    bias: Weights | None,
+    activation: str,
+    data_format: str | None,
+    shape: tuple[int, ...] | None = None,
+    part: str | None = None,
+) -> Ids:
+    """The neurons of a convolution, channels where the file has them."""
+    if data_format == "channels_first" and activation in ("softmax", "log_softmax"):
+        # Keras takes these over the last axis whatever it is: here the last one of the image
+        plain = as_given(here.sum(edges, bias=bias, shape=shape, part="linear"), data_format)
+        return here.sum(Edges(plain, over=0), activation=activation)
+    return as_given(here.sum(edges, bias=bias, activation=activation, shape=shape, part=part), data_format)
 
 
 def meet(channels: int, wanted: int) -> None:
