@@ -1,0 +1,449 @@
+"""The command line as a person or a script meets it: exit codes, the one line of an error, formats, streams."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import etl
+from etl.cli import main, output
+from etl.store import Store
+
+HERE = Path(__file__).parent
+DIGITS = HERE / "data" / "digits_cnn.h5"
+ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+class Done(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """Run a command in this process."""
+
+    def call(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["etl", *map(str, arguments)])
+        capsys.readouterr()
+        code = main()
+        return Done(code, *capsys.readouterr())
+
+    return call
+
+
+Run = Callable[..., Done]
+
+
+def environment(**more: str) -> dict[str, str]:
+    return os.environ | {"PYTHONPATH": str(Path(etl.__file__).parents[1]), "COLUMNS": "200"} | more
+
+
+def one_line(done: Done) -> str:
+    """The message of a failed command: one line, nothing else."""
+    assert done.code == 1, done
+    assert done.err.startswith("error: ") and done.err.count("\n") == 1, done.err
+    return done.err[len("error: ") : -1]
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, *arguments: object, **more: str) -> None:
+        inner, outer = pty.openpty()
+        self.screen, self.fd = "", inner
+        command = [sys.executable, "-m", "etl", *map(str, arguments)]
+        self.process = subprocess.Popen(
+            command,
+            stdin=outer,
+            stdout=outer,
+            stderr=outer,
+            env=environment(TERM="xterm-256color", **more),
+            start_new_session=True,
+            preexec_fn=terminal,
+        )
+        os.close(outer)
+
+    def until(self, wanted: str, seconds: float = 60) -> None:
+        """Read until something is on the screen."""
+        deadline = time.monotonic() + seconds
+        while wanted not in self.screen:
+            assert self.read(deadline), f"{wanted!r} never came: {self.screen}"
+
+    def type(self, text: str) -> None:
+        os.write(self.fd, text.encode())
+
+    def end(self, seconds: float = 60) -> int:
+        """Read until the command ends; its exit code."""
+        while self.read(time.monotonic() + seconds):
+            pass
+        code = self.process.wait(seconds)
+        os.close(self.fd)
+        return code
+
+    def read(self, deadline: float) -> bool:
+        ready, _, _ = select.select([self.fd], [], [], max(deadline - time.monotonic(), 0))
+        if not ready:
+            return False
+        try:
+            read = os.read(self.fd, 65536)
+        except OSError as error:
+            if error.errno != errno.EIO:  # how Linux says that the other side is closed
+                raise
+            return False
+        self.screen += read.decode("utf-8", "replace")
+        return bool(read)
+
+
+def terminal() -> None:
+    """Make stdin the controlling terminal of a new session: that is where ^C comes from."""
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+# Without a store
+
+
+def test_plan_json_is_one_object(run: Run) -> None:
+    done = run("plan", DIGITS, "--format", "json")
+    assert done.code == 0 and done.err == ""
+    found = json.loads(done.out)
+    assert (found["neurons"], found["edges"], found["parameters"]) == (1306, 47360, 2698)
+    assert found["density"] == 47360 / (1306 * 1305)
+    assert [layer["name"] for layer in found["layers"]] == ["pixels", "strokes", "shapes", "pool", "flatten", "dropout", "digit"]
+    assert found["layers"][-1] == {"name": "digit", "type": "Dense", "shape": [10], "neurons": 10, "edges": 1440, "parameters": 1450, "density": 1.0}
+
+
+def test_plan_csv_has_a_row_a_layer(run: Run) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("plan", DIGITS, "--format", "csv").out)))
+    assert [row["edges"] for row in rows] == ["0", "3872", "41472", "576", "0", "0", "1440"]
+    assert rows[0]["shape"] == "[8, 8, 1]" and rows[0]["density"] == ""
+
+
+def test_plan_table(run: Run) -> None:
+    done = run("plan", DIGITS)
+    assert "shapes    Conv2D         [6, 6, 16]       576   41,472        1,168" in done.out
+    assert "digits_cnn: 1,306 neurons, 47,360 edges, 2,698 parameters" in done.out
+    assert "Too big" not in done.out
+
+
+def test_dry_run_is_the_plan(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ETL_HOME", str(tmp_path / "none"))
+    assert run("load", DIGITS, "--dry-run").out == run("plan", DIGITS).out
+    assert not (tmp_path / "none").exists()
+
+
+def test_plan_names_what_would_fit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each offer, taken as it is written, makes the graph that it promises."""
+    from etl import estimate
+
+    monkeypatch.setattr(estimate, "MOST_EDGES", 5000)
+    said = run("plan", DIGITS).out.partition("Instead:")[2]
+    offers = re.findall(r"^(--\S+ \S+) +([\d,]+) +([\d,]+)", said, re.MULTILINE)
+    assert {option.split()[0] for option, _, _ in offers} == {"--granularity", "--layers", "--top-k"}
+    for option, neurons, edges in offers:
+        found = json.loads(run("plan", DIGITS, *option.split(), "--format", "json").out)
+        assert (found["neurons"], found["edges"]) == (int(neurons.replace(",", "")), int(edges.replace(",", "")))
+        assert found["edges"] <= 5000
+
+
+def test_smaller_inputs_are_offered(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Of a model that takes pictures of any size: the digits' network up to its second convolution, as if made for 256x256."""
+    import h5py
+
+    from etl import estimate
+
+    wide = tmp_path / "wide.h5"
+    wide.write_bytes(DIGITS.read_bytes())
+    with h5py.File(wide, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        config["config"]["layers"] = config["config"]["layers"][:3]
+        config["config"]["layers"][0]["config"]["batch_shape"] = [None, 256, 256, 1]
+        file.attrs["model_config"] = json.dumps(config)
+        file["model_weights"].attrs["layer_names"] = ["strokes", "shapes"]
+        for name in ("pool", "flatten", "dropout", "digit"):
+            del file["model_weights"][name]
+    monkeypatch.setattr(estimate, "MOST_EDGES", 1_200_000)
+    side = 32  # 64x64 would be 4.7 million
+    edges = 8 * (3 * side - 2) ** 2 + 16 * (side - 2) ** 2 * 3 * 3 * 8
+    done = run("plan", wide)
+    assert done.code == 0, done.err
+    said = done.out
+    assert re.search(rf"^--input-shape 32,32,1 .* {edges:,}$", said, re.MULTILINE), said
+
+
+def test_export_needs_a_known_suffix(run: Run, tmp_path: Path) -> None:
+    assert "call it .parquet, .graphml or .npz" in one_line(run("export", DIGITS, tmp_path / "x.doc"))
+
+
+def test_export_is_quiet(run: Run, tmp_path: Path) -> None:
+    assert run("export", DIGITS, tmp_path / "x.parquet", "--quiet") == Done(0, "", "")
+    assert (tmp_path / "x.parquet" / "model.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plan", "nowhere.h5"], "nowhere.h5"),
+        (["plan", DIGITS, "--input-shape", "9,9"], "does not fit"),
+        (["plan", DIGITS, "--layers", "strokes..nothing"], "nothing"),
+        (["query", "sumary"], "did you mean summary?"),
+        (["query", "summary", "modell=x"], "did you mean model?"),
+        (["query", "strongest_inputs", "model=x"], "needs neuron"),
+        (["query", "strongest_inputs", "model=x", "neuron=five"], "neuron is an INTEGER"),
+        (["query", "forward", "input=@nowhere.json"], "nowhere.json can't be read"),
+        (["query", "forward", f"input=@{DIGITS}"], "holds no JSON"),
+        (["verify", DIGITS, "--input", DIGITS], "can't be read as an array"),
+    ],
+)
+def test_a_mistake_is_one_line(run: Run, arguments: list[object], said: str) -> None:
+    assert said in one_line(run(*arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan"],
+        ["plan", DIGITS, "--input-shape", "wide"],
+        ["plan", DIGITS, "--layers", "conv"],
+        ["plan", DIGITS, "--granularity", "atom"],
+        ["plan", DIGITS, "--top-k", "0"],
+        ["plan", DIGITS, "--format", "xml"],
+        ["load", DIGITS, "--mode", "fast"],
+        ["query", "summary", "model"],
+        ["fly"],
+    ],
+)
+def test_usage_exits_with_2(run: Run, arguments: list[object]) -> None:
+    done = run(*arguments)
+    assert done.code == 2 and done.out == "" and "Traceback" not in done.err
+
+
+def test_control_characters_in_names_stay_text(run: Run, tmp_path: Path) -> None:
+    """A file name, like a layer's, may hold what steers a terminal."""
+    path = tmp_path / "\x1b[31mred\nline.h5"
+    message = one_line(run("plan", path))
+    assert "\x1b" not in message and "\\x1b[31mred\\nline.h5" in message
+    path.write_bytes(DIGITS.read_bytes())
+    done = run("plan", path)
+    assert done.code == 0 and "\x1b" not in done.out
+
+
+def test_every_command_teaches_by_an_example(run: Run) -> None:
+    commands = re.findall(r"^│ (\w+) ", run("--help").out.partition("Commands")[2], re.MULTILINE)
+    assert {"plan", "load", "export", "query", "verify", "status", "delete", "layers", "neo4j"} <= set(commands)
+    for command in [[c] for c in commands if c != "neo4j"] + [["neo4j", c] for c in ("start", "stop", "status", "open")]:
+        done = run(*command, "--help")
+        assert done.code == 0 and f"Example: etl {' '.join(command)}" in done.out, command
+
+
+def test_options_of_the_graph_are_the_same_everywhere(run: Run) -> None:
+    for command in ("plan", "load", "export", "verify"):
+        said = run(command, "--help").out
+        assert all(option in said for option in ("--input-shape", "--layers", "--granularity", "--min-weight", "--top-k", "--fold", "--architecture"))
+
+
+def test_queries_are_listed_with_their_titles(run: Run) -> None:
+    rows = json.loads(run("query", "--format", "json").out)
+    assert {"name": "summary", "title": "What a model is, in one row"} in rows
+
+
+def test_layers_tells_kinds_and_options(run: Run) -> None:
+    rows = {row["kind"]: row["options"] for row in json.loads(run("layers", "--format", "json").out)}
+    assert {"strides", "padding", "dilation_rate", "groups"} <= set(rows["Conv2D"])
+    assert "kernel" not in rows["Conv2D"] and "Dense" in rows
+
+
+def test_verify_compares_every_layer(run: Run) -> None:
+    rows = json.loads(run("verify", DIGITS, "--format", "json").out)
+    assert {row["layer"] for row in rows} >= {"strokes", "shapes", "pool", "digit"}
+    assert max(row["relative"] for row in rows) < 1e-5
+
+
+def test_completion_knows_the_queries() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "etl"],
+        env=environment(_ETL_COMPLETE="complete_bash", COMP_WORDS="etl query sum", COMP_CWORD="2"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.split() == ["summary"], done
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "etl", "layers"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(PYTHONUNBUFFERED="1")
+    )
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    process.wait()
+
+
+def test_colours_only_on_a_terminal(run: Run) -> None:
+    assert "\x1b[" not in run("plan", DIGITS).out
+    shown = Terminal("plan", DIGITS)
+    assert shown.end() == 0 and "\x1b[1m" in shown.screen
+    without = Terminal("plan", DIGITS, NO_COLOR="1")
+    assert without.end() == 0 and "\x1b[33m" not in without.screen
+
+
+def test_json_has_no_words_for_what_is_no_number() -> None:
+    assert output.to_json([{"a": float("nan"), "b": [float("inf")], "c": {"d": 1.5}}]) == '[{"a": null, "b": [null], "c": {"d": 1.5}}]'
+
+
+# With the real Neo4j
+
+
+@pytest.fixture
+def loaded(store: Store, run: Run, request: pytest.FixtureRequest) -> Store:
+    """The store with the digits' network and nothing else: as an earlier test left it, if it did."""
+    from etl.catalogue import models
+
+    if [(row["name"], row["format"], row["state"]) for row in models(store)] != [("digits_cnn", "keras-h5", "COMPLETE")]:
+        request.getfixturevalue("empty_store")
+        done = run("load", DIGITS)
+        assert done.code == 0, done.err
+    return store
+
+
+def test_load_ends_with_what_to_do_next(empty_store: Store, run: Run) -> None:
+    done = run("load", DIGITS, "--name", "first try")
+    assert done.code == 0
+    assert "Loaded first try: 1,306 neurons, 47,360 weights" in done.out
+    password = Path(re.search(r"password in (\S+)", done.out)[1])  # type: ignore[index]
+    assert "/browser/" in done.out and password.read_text("utf-8").strip() not in done.out + done.err
+    asked = re.findall(r"etl query (\w+) 'model=first try'(?: neuron=(\d+))?", done.out)
+    assert asked == [("layers", ""), ("strongest_inputs", "1305")]
+    assert "Loading first try" in done.err
+    assert json.loads(run("query", "summary", "model=first try", "--format", "json").out) == [
+        {"model": "first try", "neurons": 1306, "edges": 47360, "parameters": 2698, "density": pytest.approx(47360 / (1306 * 1305))}
+    ]
+
+
+def test_load_again_changes_nothing(loaded: Store, run: Run) -> None:
+    assert "Already there: digits_cnn: 1,306 neurons" in run("load", DIGITS).out
+    assert run("load", DIGITS, "--quiet") == Done(0, "", "")
+
+
+def test_another_file_needs_replace(loaded: Store, run: Run) -> None:
+    other = DIGITS.with_suffix(".keras")
+    assert "--replace" in one_line(run("load", other))
+    assert "Replaced digits_cnn" in run("load", other, "--replace").out
+    (row,) = json.loads(run("status", "--format", "json").out)
+    assert row["format"] == "keras-zip" and row["state"] == "COMPLETE"
+
+
+def test_status(loaded: Store, run: Run) -> None:
+    import hashlib
+
+    (row,) = json.loads(run("status", "--format", "json").out)
+    assert row["sha256"] == hashlib.sha256(DIGITS.read_bytes()).hexdigest()
+    assert (row["name"], row["state"], row["neurons"], row["edges"]) == ("digits_cnn", "COMPLETE", 1306, 47360)
+    assert "digits_cnn   COMPLETE     1,306   47,360" in run("status").out
+
+
+def test_an_empty_store(empty_store: Store, run: Run) -> None:
+    assert "etl load MODEL" in run("status").out
+    assert json.loads(run("status", "--format", "json").out) == []
+    assert "no model" in one_line(run("query", "summary"))
+    assert "no model named x" in one_line(run("delete", "x", "--yes"))
+
+
+def test_query_takes_values_as_json_text_and_files(loaded: Store, run: Run) -> None:
+    rows = json.loads(run("query", "strongest_inputs", "model=digits_cnn", "neuron=1300", "limit=2", "--format", "json").out)
+    assert [list(row) for row in rows] == [["source", "layer", "index", "weight", "parameter"]] * 2
+    assert abs(rows[0]["weight"]) >= abs(rows[1]["weight"]) and rows[0]["layer"] == "pool"
+    answers = json.loads(run("query", "forward", f"input=@{HERE / 'data' / 'four.json'}", "--format", "json").out)
+    assert max(answers, key=lambda row: row["value"])["position"] == 4
+
+
+def test_a_model_may_be_called_7(empty_store: Store, run: Run) -> None:
+    assert run("load", DIGITS, "--name", "7", "--quiet").code == 0
+    assert json.loads(run("query", "summary", "model=7", "--format", "json").out)[0]["model"] == "7"
+
+
+def test_csv_without_rows_has_its_header(loaded: Store, run: Run) -> None:
+    assert run("query", "dead_sources", "--format", "csv").out == "id,layer\n"
+
+
+def test_delete_asks(loaded: Store, run: Run) -> None:
+    assert "say --yes" in one_line(Done(*without_terminal("delete", "digits_cnn")))
+    refused = Terminal("delete", "digits_cnn")
+    refused.until("[y/N]")
+    refused.type("n\n")
+    assert refused.end() == 1
+    assert len(json.loads(run("status", "--format", "json").out)) == 1
+    agreed = Terminal("delete", "digits_cnn")
+    agreed.until("[y/N]")
+    agreed.type("y\n")
+    assert agreed.end() == 0
+    assert loaded.read("MATCH (n:Neuron) RETURN count(n) AS n") == [{"n": 0}]
+
+
+def without_terminal(*arguments: str) -> Sequence[object]:
+    done = subprocess.run(
+        [sys.executable, "-m", "etl", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environment()
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_interrupted_is_130(loaded: Store) -> None:
+    asked = Terminal("delete", "digits_cnn")
+    asked.until("[y/N]")
+    asked.type("\x03")
+    assert asked.end() == 130 and "Traceback" not in asked.screen
+
+
+def test_a_bar_tells_how_far_a_load_is(empty_store: Store) -> None:
+    shown = Terminal("load", DIGITS)
+    assert shown.end() == 0
+    screen = ANSI.sub("", shown.screen)
+    assert "of 47,360 weights" in screen and "Loaded digits_cnn" in screen
+
+
+def test_a_store_that_is_not_there(run: Run) -> None:
+    assert "bolt://localhost:1" in one_line(run("status", "--uri", "bolt://localhost:1"))
+
+
+def test_neo4j_status_is_one_object(store: Store, run: Run) -> None:
+    found = json.loads(run("neo4j", "status", "--format", "json").out)
+    assert set(found) == {"running", "uri", "browser", "username", "password_file", "pid", "version"}
+    assert found["running"] is True and found["uri"] == store.uri
+    os.kill(found["pid"], 0)
+    assert "password_file" in run("neo4j", "status").out
+
+
+def test_neo4j_start_says_how_to_log_in(store: Store, run: Run) -> None:
+    done = run("neo4j", "start")
+    assert done.code == 0 and "user neo4j, password in " in done.out
+
+
+def test_the_first_page_has_a_query_that_draws(loaded: Store) -> None:
+    from urllib.parse import parse_qs, urlsplit
+
+    from etl.cli.server import first_page
+    from etl.store import status
+
+    asked = parse_qs(urlsplit(first_page(status())).query)
+    assert asked["cmd"] == ["edit"] and asked["connectURL"] == [loaded.uri.replace("//", "//neo4j@")]
+    assert len(loaded.read(asked["arg"][0])) == 25
