@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import keras
@@ -64,3 +65,10 @@ def test_rows_say_what_a_rule_takes():
 def test_a_refusal_says_why(kind, reason):
     with pytest.raises(Unsupported, match=reason):
         run(Layer("layer", kind), Scope(Tape(), "layer"), (), {})
+
+
+def test_the_way_to_add_a_layer_works_as_written(monkeypatch):
+    monkeypatch.setattr("etl.rules.RULES", dict(RULES))
+    blocks = re.findall(r"^```python\n(.*?)^```$", (PAGE.parent / "adding-a-layer.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+    assert len(blocks) == 4
+    exec("\n".join(blocks), {"__name__": "mine"})
