@@ -160,9 +160,6 @@ REFUSED: dict[str, str] = {
     **dict.fromkeys(("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"), "wraps a program of another library, stored as code or elsewhere"),
     **dict.fromkeys(("Layer", "Wrapper", "AbstractRNNCell", "PreprocessingLayer"), "is what other layers are built on, no layer by itself"),
     **dict.fromkeys(("Input", "InputSpec"), "describes an input, no layer by itself; the layer is InputLayer"),
-    **dict.fromkeys(
-        ("SimpleRNNCell", "LSTMCell", "GRUCell", "StackedRNNCells"), "is one step of a recurrent layer; it has a rule inside RNN, not by itself"
-    ),
     **dict.fromkeys(("StringLookup", "TextVectorization"), "reads text, which no neuron holds; give the model its numbers"),
     **dict.fromkeys(("Hashing", "HashedCrossing"), "hashes its input, which no sum, product or activation does"),
     **dict.fromkeys(("IntegerLookup", "DynamicLookup", "DynamicEmbedding"), "looks its input up in a vocabulary; give the model what it finds"),

@@ -163,7 +163,7 @@ def gru_step(
 
 
 def simple_cell(here: Scope, *, kernel: Weights, recurrent_kernel: Weights, bias: Weights | None = None, activation: str = "tanh") -> Cell:
-    """kernel (n, units), recurrent_kernel (units, units), bias (units)"""
+    """One step of SimpleRNN: kernel (n, units), recurrent_kernel (units, units), bias (units)."""
     (arrays,) = gates(kernel, recurrent_kernel, bias, 1)
     return Cell(partial(simple_step, arrays=arrays, activation=activation), (recurrent_kernel.shape[:1],))
 
@@ -177,7 +177,7 @@ def lstm_cell(
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
 ) -> Cell:
-    """kernel (n, 4 units), recurrent_kernel (units, 4 units), bias (4 units); states: output, cell"""
+    """One step of LSTM, whose states are output and cell: kernel (n, 4 units), recurrent_kernel (units, 4 units), bias (4 units)."""
     arrays = gates(kernel, recurrent_kernel, bias, 4)
     step = partial(lstm_step, arrays=arrays, activation=activation, recurrent_activation=recurrent_activation)
     return Cell(step, (recurrent_kernel.shape[:1],) * 2)
@@ -193,7 +193,7 @@ def gru_cell(
     recurrent_activation: str = "sigmoid",
     reset_after: bool = False,
 ) -> Cell:
-    """kernel (n, 3 units), recurrent_kernel (units, 3 units), bias (3 units), or (2, 3 units) of inputs and of states where it resets after"""
+    """One step of GRU: kernel (n, 3 units), recurrent_kernel (units, 3 units), bias (3 units), (2, 3 units) where it resets after."""
     arrays = gates(kernel, recurrent_kernel, bias, 3)
     step = partial(gru_step, arrays=arrays, activation=activation, recurrent_activation=recurrent_activation, reset_after=reset_after)
     return Cell(step, (recurrent_kernel.shape[:1],))
@@ -269,7 +269,7 @@ def simple_rnn(
     return_state: bool = False,
     go_backwards: bool = False,
 ) -> Ids | States:
-    """(steps, n) -> (units) or (steps, units); a row of neurons a step"""
+    """activation(W x + U h + b) at each step: (steps, n) -> (units) or (steps, units); one row of neurons a step."""
     cell = simple_cell(here, kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias, activation=activation)
     loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
     return unroll(here, inputs, cell, initial_state=initial_state, **loop)
@@ -289,7 +289,7 @@ def lstm(
     return_state: bool = False,
     go_backwards: bool = False,
 ) -> Ids | States:
-    """(steps, n) -> (units) or (steps, units); nine rows a step: four gates, kept, written, cell, activated, output"""
+    """(steps, n) -> (units) or (steps, units); nine rows a step: four gates, kept, written, cell, activated, output."""
     cell = lstm_cell(
         here, kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias, activation=activation, recurrent_activation=recurrent_activation
     )
@@ -312,7 +312,7 @@ def gru(
     return_state: bool = False,
     go_backwards: bool = False,
 ) -> Ids | States:
-    """(steps, n) -> (units) or (steps, units); eight rows a step, nine where it resets after"""
+    """(steps, n) -> (units) or (steps, units); eight rows a step, nine where it resets after: gates, reset, candidate, kept, complement, written, output."""
     arrays: dict[str, Any] = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
     cell = gru_cell(here, **arrays, activation=activation, recurrent_activation=recurrent_activation, reset_after=reset_after)
     loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
@@ -331,7 +331,7 @@ def cudnn_lstm(
     return_state: bool = False,
     go_backwards: bool = False,
 ) -> Ids | States:
-    """Keras 2's LSTM for graphics processors: the same steps as `lstm`, other arrays; bias (8 units)"""
+    """Keras 2's LSTM for graphics processors: the same steps as `lstm`, other arrays; bias (8 units)."""
     arrays = cudnn_gates(kernel, recurrent_kernel, bias, 4)
     cell = Cell(partial(lstm_step, arrays=arrays, activation="tanh", recurrent_activation="sigmoid"), (recurrent_kernel.shape[:1],) * 2)
     loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
@@ -350,7 +350,7 @@ def cudnn_gru(
     return_state: bool = False,
     go_backwards: bool = False,
 ) -> Ids | States:
-    """Keras 2's GRU for graphics processors: the same steps as `gru` that resets after, other arrays; bias (6 units)"""
+    """Keras 2's GRU for graphics processors: the same steps as `gru` that resets after, other arrays; bias (6 units)."""
     arrays = cudnn_gates(kernel, recurrent_kernel, bias, 3)
     step = partial(gru_step, arrays=arrays, activation="tanh", recurrent_activation="sigmoid", reset_after=True)
     loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
