@@ -113,6 +113,9 @@ def randomize(keras_model: Any, rng: np.random.Generator) -> None:
         else:
             values = rng.normal(size=shape) / max(1.0, np.sqrt(np.prod(shape[:-1]))) if len(shape) > 1 else rng.normal(size=shape) * 0.5
         variable.assign(values)
+    for layer in keras_model._flatten_layers():
+        if hasattr(layer, "finalize_state"):  # Normalization computes with copies of its variables
+            layer.finalize_state()
 
 
 def role(variable: Any) -> str:
