@@ -1,0 +1,292 @@
+"""The local Neo4j and the connection to any: real servers, real processes, real faults."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from etl.errors import FetchError, StoreError
+from etl.store import Store, connect, local, start, status, stop
+from etl.store.fetch import DEFAULT
+
+
+@pytest.fixture
+def password(store: Store) -> str:
+    return local.password(status())
+
+
+@pytest.fixture(scope="module")
+def second_home(store: Store) -> Iterator[Path]:
+    """Room for a second server beside the shared one, whose ports are therefore taken."""
+    home = Path(os.environ["ETL_HOME"]) / "a second home, é"
+    home.mkdir()
+    try:
+        yield home
+    finally:
+        stop(home)
+
+
+def test_a_running_server_is_left_as_it_is(store: Store) -> None:
+    before = status()
+    began = time.monotonic()
+    assert start() == before
+    assert time.monotonic() - began < 2
+    assert before.running
+    assert store.is_local
+    assert (store.uri, store.browser) == (before.uri, before.browser)
+
+
+def test_the_versions_are_known(store: Store) -> None:
+    assert store.version == (2026, 9, 0)
+    assert store.bolt >= (6, 0)
+    assert store.database == "neo4j"
+
+
+def test_only_loopback_is_listened_on(store: Store) -> None:
+    server = status()
+    listening = [each.laddr for each in psutil.Process(server.pid).net_connections("inet") if each.status in (psutil.CONN_LISTEN, psutil.CONN_NONE)]
+    assert {address.ip for address in listening} <= {"127.0.0.1", "::1", "::ffff:127.0.0.1"}
+    assert {urlsplit(server.uri).port, urlsplit(server.browser).port} <= {address.port for address in listening}
+
+
+def test_what_is_secret_is_readable_by_the_user_alone(store: Store, password: str) -> None:
+    server = status()
+    assert server.password_file.stat().st_mode & 0o777 == 0o600
+    assert server.password_file.parent.stat().st_mode & 0o777 == 0o700
+    assert len(password) >= 20
+    assert all(password not in argument for argument in psutil.Process(server.pid).cmdline())
+
+
+def test_the_server_is_its_own_session(store: Store) -> None:
+    """So that neither Ctrl-C nor the end of the terminal reaches it."""
+    server = status()
+    assert server.pid is not None
+    assert os.getsid(server.pid) == server.pid
+
+
+def test_reading_and_writing(empty_store: Store) -> None:
+    counters = empty_store.write("UNWIND $rows AS row CREATE (:Store {id: row})", rows=[1, 2, 3])
+    assert (counters.nodes_created, counters.properties_set) == (3, 3)
+    assert empty_store.read("MATCH (n:Store) RETURN n.id AS id, $query AS query ORDER BY id DESC LIMIT 1", query="any name") == [
+        {"id": 3, "query": "any name"}
+    ]
+
+
+def test_reading_can_not_write(empty_store: Store) -> None:
+    with pytest.raises(StoreError, match="read access mode"):
+        empty_store.read("CREATE (:Store)")
+    assert empty_store.read("MATCH (n) RETURN count(n) AS nodes") == [{"nodes": 0}]
+
+
+def test_notifications_and_retries_print_nothing(store: Store, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        store.read("MATCH (n:NoSuchLabel) RETURN id(n)")  # an unknown label, and a function that is deprecated
+    assert not caplog.records
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_routed_address_works_too(store: Store, password: str) -> None:
+    with connect(store.uri.replace("bolt://", "neo4j://"), password=password) as routed:
+        assert routed.read("RETURN 1 AS one") == [{"one": 1}]
+        assert not routed.is_local
+
+
+def test_the_environment_names_the_store(store: Store, password: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"URI": store.uri, "USERNAME": "neo4j", "PASSWORD": password, "DATABASE": "neo4j"}.items():
+        monkeypatch.setenv(f"NEO4J_{name}", value)
+    with connect() as named:
+        assert (named.database, named.is_local) == ("neo4j", False)
+
+
+MISTAKES: list[tuple[str, dict[str, str], str]] = [
+    ("{bolt}", {"password": "not-the-password"}, "refuses the user or the password: set NEO4J_USERNAME and NEO4J_PASSWORD"),
+    ("{bolt}", {"username": "nobody"}, "refuses the user or the password"),
+    ("{bolt}", {"database": "no.such.database"}, "has no such database: set NEO4J_DATABASE"),
+    ("{http}", {}, "HTTP port: take the one for Bolt"),
+    ("{tls}", {}, "can't be trusted over TLS"),
+    ("bolt://127.0.0.1:1", {}, "bolt://127.0.0.1:1 does not answer: start Neo4j there, correct NEO4J_URI"),
+    ("neo4j://127.0.0.1:1", {}, "does not answer"),
+    ("neo4j+s://nowhere.invalid", {}, "does not answer"),
+    ("http://127.0.0.1:7474", {}, "must look like neo4j\\+s://host:7687"),
+    ("localhost", {}, "must look like"),
+    ("bolt://127.0.0.1:port", {}, "must look like"),
+    ("bolt://127.0.0.1:99999", {}, "must look like"),
+    ("bolt://[::1", {}, "must look like"),
+    ("bolt://neo4j:{password}@127.0.0.1", {}, "must hold no user or password"),
+]
+
+
+@pytest.mark.parametrize(("uri", "options", "message"), MISTAKES)
+def test_a_mistake_is_one_line_without_the_password(store: Store, password: str, uri: str, options: dict[str, str], message: str) -> None:
+    addresses = {"bolt": store.uri, "http": f"bolt://{urlsplit(store.browser or '').netloc}", "tls": store.uri.replace("bolt:", "bolt+s:")}
+    with pytest.raises(StoreError, match=message) as caught:
+        connect(uri.format(password=password, **addresses), **{"password": password} | options)
+    assert "\n" not in str(caught.value)
+    assert password not in str(caught.value)
+    assert "not-the-password" not in str(caught.value)
+
+
+def test_a_plain_address_elsewhere_gets_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(StoreError):
+        connect("bolt://nowhere.invalid", password="secret")
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "bolt://nowhere.invalid is not encrypted" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def answers(text: str) -> bytes:
+    """A server's greeting in Bolt: SUCCESS {server, connection_id}, as one chunk."""
+    words = ["server", text, "connection_id", "bolt-1"]
+    message = b"\xb1\x70\xa2" + b"".join(bytes([0x80 + len(word)]) + word.encode() for word in words)
+    return struct.pack(">H", len(message)) + message + b"\0\0"
+
+
+@pytest.mark.parametrize(
+    ("handshake", "greeting", "message"),
+    [
+        (b"\0\0\0\3", b"", "5.26 or later is needed"),  # Bolt 3: Neo4j 3.5
+        (b"\0\0\4\4", answers("Neo4j/4.4.30"), "5.26 or later is needed"),
+        (b"\0\0\4\5", answers("Neo4j/5.20.0"), "runs Neo4j/5.20.0: 5.26 or later is needed"),
+        (b"\0\0\0\0", b"", "no Neo4j that this program can talk to"),  # nothing in common
+        (b"SSH-2.0-OpenSSH\r\n", b"", "no Neo4j that this program can talk to"),
+        (b"", b"", "does not answer"),  # hangs up
+    ],
+)
+def test_what_is_no_neo4j_or_an_old_one_is_refused(handshake: bytes, greeting: bytes, message: str) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+
+        def serve() -> None:
+            while True:
+                try:
+                    peer, _ = listener.accept()
+                except OSError:
+                    return
+                with peer:
+                    peer.recv(20)
+                    peer.sendall(handshake)
+                    while greeting and peer.recv(65536):
+                        peer.sendall(greeting)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        with pytest.raises(StoreError, match=message):
+            connect(f"bolt://127.0.0.1:{listener.getsockname()[1]}", password="secret")
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join(10)
+
+
+START = "import sys; from pathlib import Path; from etl.store import start; server = start(home=Path(sys.argv[1])); print(server.pid, server.uri)"
+
+
+def test_two_starts_at_once_make_one_server_on_free_ports(store: Store, second_home: Path) -> None:
+    commands = [subprocess.Popen([sys.executable, "-c", START, str(second_home)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    answers = {command.communicate()[0] for command in commands}
+    server = status(second_home)
+    assert answers == {f"{server.pid} {server.uri}\n"}  # and it outlives both
+    assert server.running
+    assert server.uri != store.uri
+    assert server.browser != store.browser
+
+
+def test_a_killed_server_starts_again_with_what_it_held(second_home: Path) -> None:
+    server = start(home=second_home)
+    with connect_to(server) as held:
+        held.write("CREATE (:Kept)")
+    assert server.pid is not None
+    process = psutil.Process(server.pid)
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+    assert not status(second_home).running  # the state file still names the process
+    again = start(home=second_home)
+    assert again.pid != server.pid
+    assert (again.uri, again.browser) == (server.uri, server.browser)
+    with connect_to(again) as held:
+        assert held.read("MATCH (n:Kept) RETURN count(n) AS kept") == [{"kept": 1}]
+
+
+def test_a_changed_password_is_told(second_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = start(home=second_home)
+    password = local.password(server)
+    server.password_file.write_text("another password")
+    monkeypatch.setattr("etl.store.home.neo4j", lambda: second_home)
+    with pytest.raises(StoreError, match=r"refuses the password in .*password: put the one that was set there"):
+        connect()
+    server.password_file.write_text(password)
+    connect().close()
+
+
+def test_a_stop_is_complete(second_home: Path) -> None:
+    server = start(home=second_home)
+    assert server.pid is not None
+    assert not stop(second_home).running
+    assert not psutil.pid_exists(server.pid)
+    assert not status(second_home).running
+    assert not stop(second_home).running  # once more does no harm
+
+
+def test_another_process_with_the_same_number_is_left_alone(second_home: Path) -> None:
+    """After a restart of the machine any program may have the number that the state file names."""
+    stop(second_home)
+    state = second_home / "server.json"
+    before = state.read_text()
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        state.write_text(before.replace(f'"pid": {local._state(second_home)["pid"]}', f'"pid": {other.pid}'))
+        assert local._state(second_home)["pid"] == other.pid
+        assert not status(second_home).running
+        stop(second_home)
+        assert other.poll() is None
+        other.kill()
+    state.write_text(before)
+
+
+def test_a_lost_password_file_is_told_before_anything_starts(second_home: Path) -> None:
+    stop(second_home)
+    file = second_home / "password"
+    password = file.read_text()
+    file.unlink()
+    with pytest.raises(FetchError, match=r"password of the local Neo4j is gone .*: put it back, or delete"):
+        start(home=second_home)
+    local._write_private(file, password)
+
+
+def test_a_start_that_fails_names_the_cause(second_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop(second_home)
+    monkeypatch.setattr(local, "_heap", lambda: ("-Xmx1k",))
+    with pytest.raises(FetchError, match=r"did not start: .*heap.* \(the whole log: .*logs\)"):
+        start(home=second_home)
+    assert not status(second_home).running
+
+
+def test_the_older_release_runs(etl_home: Path) -> None:
+    home = etl_home / "older"
+    home.mkdir()
+    try:
+        with connect_to(start(home=home, version="5.26.30")) as older:
+            assert older.version == (5, 26, 30)
+            assert older.bolt < (6, 0)
+            assert older.read("UNWIND [1, 2] AS x CALL (x) { RETURN x * 10 AS y } RETURN sum(y) AS total") == [{"total": 30}]
+    finally:
+        stop(home)
+
+
+def test_the_admin_tool_answers(store: Store, etl_home: Path) -> None:
+    done = local.admin(etl_home / "neo4j", "--version")
+    assert (done.returncode, done.stdout.strip()) == (0, DEFAULT)
+
+
+def connect_to(server: local.Server) -> Store:
+    return connect(server.uri, password=local.password(server))
