@@ -312,7 +312,7 @@ def gru(
     return_state: bool = False,
     go_backwards: bool = False,
 ) -> Ids | States:
-    """(steps, n) -> (units) or (steps, units); eight rows a step, nine where it resets after: gates, reset, candidate, kept, complement, written, output."""
+    """(steps, n) -> (units) or (steps, units); eight rows a step: two gates, reset, candidate, kept, complement, written, output."""
     arrays: dict[str, Any] = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
     cell = gru_cell(here, **arrays, activation=activation, recurrent_activation=recurrent_activation, reset_after=reset_after)
     loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
