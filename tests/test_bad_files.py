@@ -302,6 +302,8 @@ def test_names_survive(name: str, tmp_path: Path) -> None:
 
 def test_errors_about_odd_names_stay_one_line(tmp_path: Path) -> None:
     refused(write(tmp_path / "model.h5", sequential(dense("line\nbreak")), {"x": {}}), "has no weights")
+    refused(write(tmp_path / "model.h5", {"class_name": "My\nModel\x1b[31m", "config": {}}, {"x": {}}), r"My\nModel\x1b[31m")
+    refused(write(tmp_path / "model.h5", '{"class_name": "\\ud800", "config": {}}', {"x": {}}), r"\ud800")
 
 
 # HDF5 that leads elsewhere or lies about its size
@@ -571,7 +573,7 @@ def test_changed_bytes(name: str, tmp_path_factory: pytest.TempPathFactory) -> N
 
 def test_changed_architectures(tmp_path: Path) -> None:
     """Every value of an architecture in turn replaced by something else."""
-    odd = [None, -1, 10**30, 1.5, "", "dense", [], {}, [[]], [None], {"class_name": "Dense"}, True]
+    odd = [None, -1, 10**30, "dense", [[]], {"class_name": "Dense"}]
     good = functional(a=[[["x", 0, 0, {}]]], dense=[[["a", 0, 0, {"k": ["x", 0, 0]}]]])
     for place in places(good):
         for value in odd:

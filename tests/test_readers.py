@@ -216,3 +216,30 @@ def test_a_layer_in_two_models_is_stored_once(framework: str, tmp_path: Path) ->
     compare_arrays(read(saved(model, tmp_path / "model.keras")).network, model)
     (tmp_path / "model.json").write_text(model.to_json())
     compare_arrays(read(saved(model, tmp_path / "model.weights.h5"), tmp_path / "model.json").network, model)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_arrays_of_a_class_of_ones_own(framework: str, tmp_path: Path) -> None:
+    """In the order and under the names of the file; it is the rules that know no such kind."""
+    keras = import_module(framework)
+
+    @keras.saving.register_keras_serializable("mine")
+    class Scale(keras.layers.Layer):  # type: ignore[misc, name-defined]
+        def build(self, shape: Any) -> None:
+            self.factor = self.add_weight(name="factor", shape=(shape[-1],), initializer="uniform")
+            self.shift = self.add_weight(name="shift", shape=(2,), trainable=False)
+            self.built = True
+
+        def call(self, x: Any) -> Any:
+            return x * self.factor
+
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), Scale(), keras.Sequential([keras.Input((4,)), Scale(), Scale()])])
+    for form in ("model.h5", "model.keras"):
+        found = read(saved(model, tmp_path / form)).network
+        layer, nested = found.calls[2].layer, found.calls[3].layer.network
+        assert layer.kind.rpartition(">")[2] == "Scale"
+        assert nested is not None
+        for one, live in ((layer, model.layers[1]), (nested.calls[2].layer, model.layers[2].layers[1])):
+            assert [array.role for array in one.arrays] == (["factor", "shift"] if form == "model.h5" else ["0", "1"])
+            assert [array.begin for array in one.arrays] == [0, 4]
+            np.testing.assert_array_equal(one.arrays[0].read(), live.factor.numpy())

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from etl.errors import BadFile
+from etl.errors import BadFile, EtlError
 from etl.network import Layer, Model, Network
 from etl.readers import files
 from etl.readers.architecture import keras_major, model_part, parsed
@@ -58,11 +58,17 @@ def stage(path: Path, doing: str) -> Iterator[None]:
     """One line about the file instead of what a library says about its insides."""
     try:
         yield
-    except BadFile as error:
-        raise error if str(path) in str(error) else BadFile(f"{path}: {error}") from error
+    except EtlError as error:
+        said = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise type(error)(printable(said)) from error
     except BROKEN as error:
-        said = " ".join(str(error).split())
+        said = printable(" ".join(str(error).split()))
         raise BadFile(f"{path}: {doing} failed ({type(error).__name__}: {said}); the file is broken, or no Keras model") from error
+
+
+def printable(text: str) -> str:
+    """Names in a file may hold anything; on a terminal and in one line they must not do anything."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 def sha256(paths: Iterable[Path]) -> str:
@@ -81,7 +87,8 @@ def check_finite(model: Model) -> None:
             values = array.read()
             # both ends tell of every NaN and infinity without another array of the same size
             if values.size and not (np.isfinite(values.min()) and np.isfinite(values.max())):
-                raise BadFile(f"{model.name}: {array.role} of layer {layer.name!r} ({layer.kind}) holds NaN or infinity; save an earlier state")
+                place = f"{model.name}: {array.role} of layer {layer.name!r} ({layer.kind})"
+                raise BadFile(printable(f"{place} holds NaN or infinity; save an earlier state"))
 
 
 def every_layer(network: Network) -> Iterator[Layer]:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from etl.errors import BadFile
+from etl.readers.architecture import LARGEST
 from etl.readers.hdf5 import EXPANSION, Container
 
 DIRECTORY = 8 * 2**20  # bytes of a zip's table of contents: Keras has three members, and assets
-CONFIGURATION = 256 * 2**20
 PIECE = 2**20
 
 
@@ -94,7 +94,7 @@ def text(archive: zipfile.ZipFile, path: Path, name: str) -> bytes | None:
     found = member(archive, path, name)
     if found is None:
         return None
-    if found.file_size > CONFIGURATION:
+    if found.file_size > LARGEST:
         raise BadFile(f"{path}: member {name} is too large for a configuration ({found.file_size:,} bytes); the archive is broken")
     with archive.open(found) as stream:
         return stream.read(found.file_size)

@@ -91,7 +91,9 @@ def slot_of(part: Part, role: str, shape: Pattern, owners: tuple[str, ...], late
 
 def fill(label: str, part: Part, slots: list[Slot], arrays: list[Stored]) -> None:
     """Match the arrays of one group with the slots of one layer: by names, and by order where names do not settle it."""
-    pairs = by_names(slots, arrays) or by_order(slots, arrays)
+    pairs = by_names(slots, arrays)
+    if pairs is None:
+        pairs = by_order(slots, arrays)
     if pairs is None:
         first = missing(slots, arrays)
         lacks = f"has only {len(arrays)} of {len(slots)} arrays" if arrays else "has no weights"

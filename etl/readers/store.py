@@ -61,7 +61,8 @@ PYTHON_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}
 
 
 def snake(name: str) -> str:
-    """Keras' `to_snake_case`: PReLU -> p_re_lu."""
+    """Keras' `to_snake_case` of the class: PReLU -> p_re_lu, `My package>Scale` -> scale."""
+    name = name.rpartition(">")[2]
     name = re.sub(r"\W+", "", PYTHON_NAMES.get(name, name))
     name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
