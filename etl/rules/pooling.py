@@ -19,7 +19,10 @@ def seen_by(inputs: Ids, pool_size: Any, strides: Any, padding: str, data_format
 
 
 def max_pooling(here: Scope, inputs: Ids, *, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None) -> Ids:
-    """The largest of each window and channel: (*axes, c) -> (*windows, c); edges (*windows, c, *size) of weight 1."""
+    """The largest of each window and channel.
+
+    inputs (*axes, c) -> (*windows, c); edges (*windows, c, *size) of weight 1
+    """
     seen = seen_by(inputs, pool_size, strides, padding, data_format)
     return as_given(here.max(Edges(seen, over=inputs.ndim - 1)), data_format)
 
@@ -27,19 +30,28 @@ def max_pooling(here: Scope, inputs: Ids, *, pool_size: Any = 2, strides: Any = 
 def average_pooling(
     here: Scope, inputs: Ids, *, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None
 ) -> Ids:
-    """The mean of each window and channel, shapes as `max_pooling`; the pool's own padding doesn't count, a padded zero does."""
+    """The mean of each window and channel; the pool's own padding doesn't count, a padded zero does.
+
+    inputs (*axes, c) -> (*windows, c); edges (*windows, c, *size) of weight 1 / (values in the window)
+    """
     seen = seen_by(inputs, pool_size, strides, padding, data_format)
     return as_given(here.sum(mean(seen, inputs.ndim - 1)), data_format)
 
 
 def global_max_pooling(here: Scope, inputs: Ids, *, data_format: str | None = None, keepdims: bool = False) -> Ids:
-    """The largest of each channel: (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)."""
+    """The largest of each channel.
+
+    inputs (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)
+    """
     seen = channels(inputs, data_format)
     return as_given(here.max(Edges(seen), shape=kept(seen, inputs.ndim if keepdims else 1)), data_format)
 
 
 def global_average_pooling(here: Scope, inputs: Ids, *, data_format: str | None = None, keepdims: bool = False) -> Ids:
-    """The mean of each channel: (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)."""
+    """The mean of each channel.
+
+    inputs (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)
+    """
     seen = channels(inputs, data_format)
     return as_given(here.sum(mean(seen, 1), shape=kept(seen, inputs.ndim if keepdims else 1)), data_format)
 
@@ -56,12 +68,18 @@ def kept(seen: Ids, rank: int) -> tuple[int, ...]:
 
 
 def adaptive_max_pooling(here: Scope, inputs: Ids, *, output_size: Any, data_format: str | None = None) -> Ids:
-    """The largest of each of `output_size` windows: (*axes, c) -> (*output_size, c); edges (*output_size, c, *largest window)."""
+    """The largest of each of `output_size` windows, which overlap where they don't divide the image.
+
+    inputs (*axes, c) -> (*output_size, c); edges (*output_size, c, *largest window)
+    """
     return as_given(here.max(Edges(adapted(inputs, output_size, data_format), over=inputs.ndim - 1)), data_format)
 
 
 def adaptive_average_pooling(here: Scope, inputs: Ids, *, output_size: Any, data_format: str | None = None) -> Ids:
-    """The mean of each of `output_size` windows, shapes as `adaptive_max_pooling`."""
+    """The mean of each of `output_size` windows, which overlap where they don't divide the image.
+
+    inputs (*axes, c) -> (*output_size, c); edges (*output_size, c, *largest window)
+    """
     return as_given(here.sum(mean(adapted(inputs, output_size, data_format), inputs.ndim - 1)), data_format)
 
 
