@@ -35,7 +35,7 @@ def _soon_and_small() -> Iterator[None]:
     begin, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     yield
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 300_000
-    assert time.perf_counter() - begin < 60
+    assert time.perf_counter() - begin < 120
 
 
 def dense(name: str = "dense", units: Any = 2, **more: Any) -> JSON:
@@ -561,7 +561,7 @@ def test_changed_bytes(name: str, tmp_path_factory: pytest.TempPathFactory) -> N
     """Anything may come out that a file can say, or an error of ours: no other exception, no hang, no memory."""
     path = tmp_path_factory.mktemp("changed") / name
 
-    @settings(max_examples=150, deadline=5000, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None)
     @given(mutations((DATA / name).read_bytes()))
     def check(content: bytes) -> None:
         path.write_bytes(content)
