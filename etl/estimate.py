@@ -20,7 +20,7 @@ BULK_RATE, BULK_START = 400_000, 20.0
 BULK_FROM = 10_000_000  # weights: from here on the import tool's start is worth it
 MOST_EDGES = 250_000_000  # beyond, a load takes hours and no query over the whole graph answers in minutes
 SMALLEST_SIDE = 16  # of a suggested input
-BIG = 0.25  # share of all edges from which on a layer is called big
+BIG = 0.1  # share of all edges from which on a layer is called big
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,10 @@ def most_edges(free: int) -> int:
     return min(MOST_EDGES, free // (2 * BYTES_PER_EDGE))
 
 
-def is_big(row: Row, graph: Graph) -> bool:
-    """A layer with much of the graph: where to cut first."""
-    return row.edges > BIG * graph.edges and row.edges > 1_000_000
+def biggest(graph: Graph) -> list[Row]:
+    """The layers with much of the graph, largest first: where to cut."""
+    big = [row for row in graph.rows if row.edges > BIG * graph.edges]
+    return sorted(big, key=lambda row: -row.edges)
 
 
 def density(graph: Graph) -> dict[str, float | None]:

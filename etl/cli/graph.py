@@ -54,12 +54,14 @@ def show_plan(model: Path, selection: Selection, graph: Graph, form: Format) -> 
         total = {"name": graph.model.name, "neurons": graph.neurons, "edges": graph.edges, "parameters": graph.parameters, "density": graph.density}
         say_json(total | {"store_bytes": cost.store_bytes, "load_seconds": cost.seconds, "layers": rows})
         return
-    big = {number: "bold yellow" for number, row in enumerate(graph.rows) if estimate.is_big(row, graph)}
-    views = {number: "dim" for number, row in enumerate(graph.rows) if not row.neurons}
+    big = {row.position: "bold yellow" for row in estimate.biggest(graph)}
+    views = {row.position: "dim" for row in graph.rows if not row.neurons}
     show(rows, PLAN, form, big | views)
     if form is Format.table:
         say()
         say(totals(graph), style="bold")
+        if big:
+            say("Most edges: " + ", ".join(f"{plain(row.name)} {row.edges / graph.edges:.0%}" for row in estimate.biggest(graph)))
         show_cost(model, selection, graph)
 
 
