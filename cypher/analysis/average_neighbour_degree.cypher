@@ -1,0 +1,18 @@
+// How well connected the neighbours of neurons are
+// Weighted mean of the neighbours' degrees, sum(w_ij k_j) / s_i, with signed weights, undirected (Barrat et al., doi 10.1073/pnas.0400087101).
+// $model STRING          model name
+// $layer STRING          layer
+// $limit INTEGER = 100   rows
+// -> id INTEGER          neuron
+// -> value FLOAT         average neighbour degree; null where its weights add up to nothing
+// :params {model: 'digits_cnn', layer: 'digit', limit: 100}
+
+MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})
+MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end
+WITH n ORDER BY n.id LIMIT $limit
+CALL (n) {
+  MATCH (n)-[w:WEIGHT]-(j:Neuron)
+  RETURN sum(w.weight * COUNT { (j)-[:WEIGHT]-() }) AS reached, sum(w.weight) AS strength
+}
+RETURN n.id AS id, CASE WHEN strength <> 0 THEN reached / strength END AS value
+ORDER BY id

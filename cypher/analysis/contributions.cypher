@@ -1,0 +1,23 @@
+// What drove a neuron for one example
+// Weight times value of each neuron that it reads, largest first. Values come from `etl features MODEL IMAGE --write`.
+// $model STRING              model name
+// $neuron INTEGER = null     its id; without one, the most active neuron of the last layer
+// $limit INTEGER = 20        rows
+// -> id INTEGER              neuron that is read
+// -> layer STRING            its layer
+// -> value FLOAT             its value
+// -> weight FLOAT            weight
+// -> contribution FLOAT      weight * value
+// :params {model: 'digits_cnn', neuron: null, limit: 20}
+
+MATCH (m:Model {name: $model})
+CALL (m) {
+  MATCH (n:Neuron {id: $neuron}) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  RETURN n
+  UNION
+  MATCH (m)-[:OUTPUT]->(n:Neuron) WHERE $neuron IS NULL AND n.value IS NOT NULL
+  RETURN n ORDER BY n.value DESC, n.id LIMIT 1
+}
+MATCH (n)<-[w:WEIGHT]-(a:Neuron) WHERE a.value IS NOT NULL
+RETURN a.id AS id, a.layer AS layer, a.value AS value, w.weight AS weight, w.weight * a.value AS contribution
+ORDER BY abs(contribution) DESC, id LIMIT $limit

@@ -1,0 +1,40 @@
+// What a neuron can see
+// The neurons of a layer, or of the inputs, from which weights lead to it.
+// $model STRING              model name
+// $neuron INTEGER = null     its id; without one, the model's last neuron
+// $layer STRING = null       layer to look at; without one, the inputs
+// $limit INTEGER = 10000     rows
+// -> id INTEGER              neuron that it sees
+// -> layer STRING            its layer
+// -> index LIST              its place there
+// writes: seen
+// :params {model: 'digits_cnn', neuron: null, layer: null, limit: 10000}
+
+MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
+WITH m, l ORDER BY l.position DESC
+WITH m, collect(l) AS layers
+CALL (m) {
+  MATCH (n:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  SET n.seen = true
+}
+CALL (layers) {
+  UNWIND layers AS l
+  CALL (l) {
+    MATCH (b:Neuron) WHERE l.begin <= b.id AND b.id < l.end AND b.seen
+    MATCH (b)<-[:WEIGHT]-(a:Neuron)
+    WITH DISTINCT a
+    SET a.seen = true
+  }
+  RETURN count(*) AS walked
+}
+CALL (m) {
+  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons AND n.seen AND CASE WHEN $layer IS NULL THEN n.op = 'input' ELSE n.layer = $layer END
+  RETURN collect(n) AS found
+}
+CALL (m) {
+  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  SET n.seen = null
+}
+UNWIND found AS n
+RETURN n.id AS id, n.layer AS layer, n.index AS index
+ORDER BY id LIMIT $limit

@@ -1,0 +1,29 @@
+// How a layer's weights are distributed
+// A histogram of the numbers that the file stores, each once, in bins of equal width from the least to the largest.
+// $model STRING            model name
+// $layer STRING = null     layer; without one, every layer that has stored weights
+// $kernel INTEGER = null   one channel or unit of it
+// $bins INTEGER = 50       bins
+// -> layer STRING          layer
+// -> bin INTEGER           bin, from 0
+// -> low FLOAT             its lower bound
+// -> high FLOAT            its upper bound
+// -> weights INTEGER       stored weights in it
+// :params {model: 'digits_cnn', layer: null, kernel: null, bins: 50}
+
+MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.edges > 0 AND ($layer IS NULL OR l.name = $layer)
+CALL (l) {
+  MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron)
+  WHERE l.begin <= n.id AND n.id < l.end AND w.parameter IS NOT NULL AND ($kernel IS NULL OR n.channel = $kernel)
+  WITH DISTINCT w.parameter AS parameter, w.weight AS weight
+  RETURN collect(weight) AS stored, min(weight) AS low, (max(weight) - min(weight)) / $bins AS width
+}
+WITH l, stored, low, width WHERE size(stored) > 0
+CALL (stored, low, width) {
+  UNWIND stored AS weight
+  WITH CASE WHEN width = 0 THEN 0 WHEN toInteger((weight - low) / width) >= $bins THEN $bins - 1 ELSE toInteger((weight - low) / width) END AS bin
+  RETURN collect(bin) AS filled
+}
+UNWIND range(0, $bins - 1) AS bin
+RETURN l.name AS layer, bin, low + bin * width AS low, low + (bin + 1) * width AS high, size([b IN filled WHERE b = bin]) AS weights
+ORDER BY l.position, bin
