@@ -175,11 +175,13 @@ def test_what_is_no_neo4j_or_an_old_one_is_refused(handshake: bytes, greeting: b
                     peer, _ = listener.accept()
                 except OSError:
                     return
-                with peer:
-                    peer.recv(20)
+                with peer, peer.makefile("rb") as stream:
+                    stream.read(20)
                     peer.sendall(handshake)
-                    while greeting and peer.recv(65536):
-                        peer.sendall(greeting)
+                    while greeting and (head := stream.read(2)):  # a message is chunks, then one of length 0
+                        stream.read(int.from_bytes(head, "big"))
+                        if head == b"\0\0":
+                            peer.sendall(greeting)
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()

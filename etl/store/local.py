@@ -24,8 +24,9 @@ USERNAME = "neo4j"
 DATABASE = "neo4j"
 READY = "ready"  # in the folder of a store that is to be taken over: all of it is there
 BOLT, HTTP = 7687, 7474  # where they are free
-START_SECONDS = 180.0  # a first start takes 6 to 10; a busy machine gets its time
+START_SECONDS = 300.0  # a first start takes 6 to 10; a busy machine gets its time
 STOP_SECONDS = 120.0  # a stop writes the last checkpoint
+PHRASES = ("NOTE:", "Picked up", "Error occurred during", "Error: Could not create", "Error: A fatal")  # what Java says around its reason
 LEAST_DISK = 300_000_000  # an empty store, its logs and some room to work
 
 
@@ -374,6 +375,6 @@ def _said(home: Path) -> list[str]:
 
 def telling(lines: list[str]) -> str:
     """The innermost cause of the last error, else the first thing that was said: Java's own complaints begin with the reason."""
-    said = [line.strip() for line in lines if line.strip() and not line.startswith(("NOTE:", "Picked up"))]
+    said = [line.strip() for line in lines if line.strip() and not line.startswith(PHRASES)]
     causes = [line for line in said if line.startswith(("Caused by:", "Exception in thread")) or " ERROR " in line]
     return (causes[-1:] or said or ["it said nothing"])[0]
