@@ -23,13 +23,18 @@ def calls_of(model: Any) -> Calls:
     for node in nodes:
         layer = node.operation if hasattr(node, "operation") else node.layer
         place = next(place for place, one in enumerate(layer._inbound_nodes) if one is node)
-        inputs = (
-            []
-            if node.is_input
-            else [tensor._keras_history for tensor in (node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors)]
-        )
+        inputs = [] if node.is_input else [tensor._keras_history for tensor in tensors_of(node)]
         calls[layer.name, number(layer, place)] = [(source.name, number(source, at), output) for source, at, output in inputs]
     return calls
+
+
+def tensors_of(node: Any) -> list[Any]:
+    """The tensors of a call: positional arguments, then those by name, the layer's first argument before the others."""
+    if hasattr(node, "keras_inputs"):  # Keras 2 makes the first argument positional itself
+        return list(node.keras_inputs)
+    by_name = sorted(node.arguments.kwargs.items(), key=lambda pair: (pair[0] != "query", pair[0]))
+    flat = [*node.arguments.args, *(value for _, value in by_name)]
+    return [one for value in flat for one in (value if isinstance(value, list | tuple) else [value]) if hasattr(one, "_keras_history")]
 
 
 def calls_of_network(network: Network) -> Calls:
