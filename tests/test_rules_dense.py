@@ -9,7 +9,7 @@ import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.errors import Unsupported
+from etl.errors import BadFile, Unsupported
 from etl.extract import layer_table, neuron_batches, output_table, weight_batches
 from etl.rules.einsum import spelled
 from tests.forward import run
@@ -108,6 +108,21 @@ def test_a_table_of_computed_values_is_refused():
     model = keras.Sequential([keras.Input((3,)), keras.layers.ReLU(), keras.layers.Embedding(4, 2, name="words")])
     with pytest.raises(Unsupported, match=r"words \(Embedding\): it looks up values that are computed"):
         check(model)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arrays", "options", "shape"),
+    [
+        ("Dense", {"kernel": (1, 2)}, {}, (3,)),
+        ("Dense", {"kernel": (3, 2)}, {}, (1,)),
+        ("EinsumDense", {"kernel": (1, 2)}, {"equation": "abc,cd->abd"}, (4, 3)),
+        ("SimpleRNN", {"kernel": (1, 2), "recurrent_kernel": (2, 2)}, {}, (4, 3)),
+    ],
+)
+def test_arrays_that_do_not_fit_are_a_broken_file(kind, arrays, options, shape):
+    """Where one side is 1, NumPy would broadcast."""
+    with pytest.raises(BadFile, match=rf"layer \({kind}\) does not fit"):
+        graph_of(layer(kind, {role: np.ones(size) for role, size in arrays.items()}, **options), shape)
 
 
 def test_float64_stays():

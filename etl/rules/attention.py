@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import Unsupported
+from etl.rules.dense import meet
 from etl.rules.einsum import contract
 from etl.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights
 
@@ -210,6 +211,7 @@ def group_query_attention(
 
 def projected(here: Scope, inputs: Ids, kernel: Weights, bias: Weights | None, part: str, activation: str = "linear") -> Ids:
     """(*places, n), kernel (n, heads, depth) -> (*places, heads, depth)"""
+    meet(inputs.shape[-1], len(kernel))
     places = "abcdefg"[: inputs.ndim - 1]
     return contract(here, [(inputs, f"{places}x"), (kernel, "xyz")], f"{places}yz", bias=bias, part=part, activation=activation)
 

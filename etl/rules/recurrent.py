@@ -15,6 +15,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import bind
+from etl.rules.dense import meet
 from etl.scope import ZERO, Edges, Ids, Scope, Weights
 
 States: TypeAlias = tuple[Ids, ...]
@@ -106,6 +107,7 @@ def total(here: Scope, *terms: Ids, part: str | None = None, activation: str = "
 
 def gate(here: Scope, inputs: Ids, state: Ids, arrays: Gate, part: str | None, activation: str) -> Ids:
     """activation(W x + U h + b)"""
+    meet(len(inputs), arrays.kernel.shape[1])
     return here.sum(Edges(inputs, arrays.kernel), Edges(state, arrays.recurrent), bias=arrays.both, part=part, activation=activation)
 
 
