@@ -177,9 +177,9 @@ class Scope:
 
     def apply(self, layer: Layer, *inputs: Ids, part: str, **keywords: Any) -> Any:
         """Run the rule of a layer inside this one, as its sublayer `part`."""
-        from etl.rules.binding import run
+        from etl.rules.binding import run_inside
 
-        return run(layer, self.part(part), inputs, keywords)
+        return run_inside(layer, self.part(part), inputs, keywords)
 
     def mask(self, what: str) -> None:
         """Called where a layer masks, which has no fixed graph: refused, unless the caller takes masks as absent."""

@@ -222,6 +222,14 @@ def test_state_across_calls_is_refused(kind, package):
         trace(read_keras_model(model))
 
 
+def test_what_is_refused_inside_a_wrapper_is_named():
+    kit = keras.layers
+    inner = keras.Sequential([keras.Input((2,)), kit.Dense(2), kit.Lambda(lambda x: x, name="code")], name="inner")
+    model = keras.Sequential([keras.Input((3, 2)), kit.TimeDistributed(inner, name="td")])
+    with pytest.raises(Unsupported, match=r"td \(TimeDistributed\): holds inner \(Sequential\): holds code \(Lambda\): "):
+        trace(read_keras_model(model))
+
+
 def test_masks_are_refused_unless_ignored():
     x = keras.Input((3,), dtype="int32")
     hidden = keras.layers.Embedding(4, 2, mask_zero=True, name="words")(x)

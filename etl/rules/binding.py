@@ -78,6 +78,14 @@ def run(layer: Layer, scope: Scope, inputs: Sequence[Any], keywords: Mapping[str
     return rule(scope, *inputs, **bind(layer, rule, keywords, scope.tape.read))
 
 
+def run_inside(layer: Layer, scope: Scope, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+    """Run a layer that stands inside another one, which is the one to be refused: say what is in it."""
+    try:
+        return run(layer, scope, inputs, keywords)
+    except Unsupported as error:
+        raise Unsupported(f"holds {layer.name} ({layer.kind}): {error}") from error
+
+
 def run_network(network: Network, scope: Scope, inputs: Sequence[Any]) -> Any:
     """Run a model that stands inside a layer (TimeDistributed, Bidirectional): its layers become the layer's sublayers."""
 
@@ -86,7 +94,7 @@ def run_network(network: Network, scope: Scope, inputs: Sequence[Any]) -> Any:
             return list(reach.values())
         args, keywords = substitute((call.args, dict(call.kwargs)), reach)
         name = call.layer.name + (f":{call.number}" if call.number else "")
-        made = run(call.layer, scope.part(name), args, keywords)
+        made = run_inside(call.layer, scope.part(name), args, keywords)
         return made if isinstance(made, tuple | list) else [made]
 
     outputs = flow(network, inputs, visit) or []
