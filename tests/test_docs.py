@@ -90,13 +90,14 @@ def test_commands(page: Path, clone: Path, home: Path) -> None:
             assert row.rstrip() in printed, f"{line}:\n{done.stdout}"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(language == "python" for language, _ in blocks(page))], ids=lambda page: page.name)
-def test_snippets(page: Path, clone: Path, home: Path) -> None:
-    for language, text in blocks(page):
-        if language == "python":
-            (clone / "snippet.py").write_text(text, "utf-8")
-            done = run("python snippet.py", clone, home)
-            assert done.returncode == 0, done.stderr
+def test_snippets(clone: Path, home: Path) -> None:
+    """A page's snippets, one after the other in one program. Those of adding-a-layer.md have a test of their own, in test_layers_page.py."""
+    for page in PAGES:
+        snippets = [text for language, text in blocks(page) if language == "python"]
+        if snippets and page.name != "adding-a-layer.md":
+            (clone / "snippets.py").write_text("\n".join(snippets), "utf-8")
+            done = run("python snippets.py", clone, home)
+            assert done.returncode == 0, f"{page.name}: {done.stderr}"
 
 
 @pytest.mark.parametrize("page", [*PAGES, TOP / "CHANGELOG.md"], ids=lambda page: page.name)
