@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -71,7 +72,7 @@ def cell(block: Block) -> Cell:
     k = [a for a in range(rank) if not moves[a][1]]
 
     def sizes(axes: Iterable[int]) -> int:
-        return int(np.prod([shape[a] for a in axes], dtype=np.int64))
+        return prod(shape[a] for a in axes)
 
     def fit(array: Ids | Weights, *kinds: list[int]) -> Ids | Weights:
         """Axes in the order of their kinds, each kind one axis; those that are not named are dropped."""
@@ -103,6 +104,8 @@ def batches(blocks: Iterable[Block], lanes: int, rows: int) -> Iterator[Batch | 
     """
     held: list[Cell] = []
     for block in blocks:
+        if not prod(block.shape):
+            continue
         whole = cell(block)
         if whole.size > rows // 2:
             if held:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from math import floor, log2
+from math import floor, log2, prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from etl.errors import StoreError
-from etl.extract import biases, blocks
+from etl.extract import biases, blocks, made
 from etl.graph import Graph, Row
 from etl.queries import text
 from etl.scope import Weights
@@ -40,16 +40,17 @@ def scale(largest: float, count: int) -> float:
 
 def expected(graph: Graph) -> list[Sums]:
     """Sums of every row that has neurons, from the graph itself. Two passes: what is the largest weight, then the sums."""
-    sums = {row.name: Sums(row) for row in graph.rows if row.end > row.begin}
+    sums = {row.position: Sums(row) for row in graph.rows if row.neurons}
     largest = dict.fromkeys(sums, 0.0)
     for block in blocks(graph, BLOCK):
-        largest[block.row.name] = max(largest[block.row.name], float(np.abs(block.weight).max(initial=0)))
-    for name, each in sums.items():
-        each.weight_scale = scale(largest[name], each.row.edges)
-    for (step, _), each in zip(graph.steps(), sums.values(), strict=True):
-        add_neurons(each, biases(step, tuple(slice(0, n) for n in step.ids.shape)).astype(graph.dtype))
+        largest[block.row.position] = max(largest[block.row.position], float(np.abs(block.weight).max(initial=0)))
+    for position, each in sums.items():
+        each.weight_scale = scale(largest[position], each.row.edges)
+    for step, _, row in made(graph):
+        add_neurons(sums[row.position], biases(step, tuple(slice(0, n) for n in step.ids.shape)).astype(graph.dtype))
     for block in blocks(graph, BLOCK):
-        add_weights(sums[block.row.name], block)
+        if prod(block.shape):
+            add_weights(sums[block.row.position], block)
     return list(sums.values())
 
 

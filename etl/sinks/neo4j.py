@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl import __version__, catalogue
 from etl.errors import Conflict, StoreError
-from etl.extract import blocks
+from etl.extract import blocks, made
 from etl.graph import Graph, Row
 from etl.queries import text
 from etl.sinks import checks
@@ -159,7 +159,7 @@ def key(model: str, layer: str) -> str:
 
 def write(graph: Graph, store: Store, model: dict[str, Any], progress: Progress) -> None:
     """Neurons, then weights, then what the model returns; then all of it is read back."""
-    packer = Packer(store, model["base"])
+    packer = Packer(store, model["base"], graph.dtype)
     try:
         with Lanes(store, model["name"], model["done"]) as lanes:
             lanes.write(neuron_jobs(graph, packer, model["name"]), lambda done: progress("neurons", done, graph.neurons))
@@ -183,8 +183,7 @@ def neuron_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
     def job(cells: list[dict[str, Any]], count: int) -> Job:
         return Job(number % LANES, count, lambda: [(statement, {"model": model, "cells": cells}, count)])
 
-    makers = (row for row in graph.rows if row.activation is not None)
-    for (step, _), row in zip(graph.steps(), makers, strict=True):
+    for step, _, row in made(graph):
         for cell in packer.neurons(step, row, NEURONS):
             if held and count + cell["count"] > NEURONS:
                 yield job(held, count)
@@ -205,8 +204,8 @@ def weight_jobs(graph: Graph, packer: Packer) -> Iterator[Job | None]:
 
         def make(cells: list[Any] = batch.cells) -> list[tuple[str, dict[str, Any], int]]:
             sharing, plain = [c for c in cells if c.shares], [c for c in cells if not c.shares]
-            made = [(windows, packer.windows(sharing), sum(c.edges for c in sharing)), (columns, packer.columns(plain), sum(c.edges for c in plain))]
-            return [each for each in made if each[2]]
+            both = [(windows, packer.windows(sharing), sum(c.edges for c in sharing)), (columns, packer.columns(plain), sum(c.edges for c in plain))]
+            return [each for each in both if each[2]]
 
         yield Job(batch.lane, sum(c.edges for c in batch.cells), make)
 

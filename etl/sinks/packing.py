@@ -18,10 +18,10 @@ RESERVED = ("Neuron", "Layer", "Model")
 
 
 class Packer:
-    """Makes parameters for one store: ids are moved by `base`."""
+    """Makes parameters for one store: ids are moved by `base`; biases are of the graph's `dtype`."""
 
-    def __init__(self, store: Store, base: int) -> None:
-        self.base = base
+    def __init__(self, store: Store, base: int, dtype: Any) -> None:
+        self.base, self.dtype = base, dtype
         self.vectors = store.bolt >= (6, 0) and store.version >= (2025, 10)
 
     def statement(self, text: str) -> str:
@@ -68,7 +68,7 @@ class Packer:
         """The neurons of one row for neurons.cypher, at most `rows` a cell."""
         strides = [prod(row.shape[axis + 1 :]) for axis in range(len(row.shape))]
         for box in boxes(step.ids.shape, rows):
-            ids, bias = step.ids[box], biases(step, box)
+            ids, bias = step.ids[box], biases(step, box).astype(self.dtype)
             begin = int(ids.min())
             told = [] if np.isnan(bias).all() else [self.pack(bias[i : i + LONGEST]) for i in range(0, len(bias), LONGEST)]
             yield {

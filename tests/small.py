@@ -1,0 +1,77 @@
+"""Small networks built by hand, for tests of what happens to a graph after it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from etl.graph import Graph, trace
+from etl.network import Array, Call, Layer, Model, Network, Tensor
+
+Spec = tuple[str, str, dict[str, Any], dict[str, Any], list[str]]  # name, kind, options, arrays by role, names of what it reads
+
+
+def graph(specs: list[Spec], outputs: list[str], *, sha256: str = "small") -> Graph:
+    """The graph of a functional model; inputs are specs of the kind InputLayer."""
+    place = {spec[0]: number for number, spec in enumerate(specs)}
+    calls = [Call(layer(name, kind, options, arrays), tuple(Tensor(place[i]) for i in reads)) for name, kind, options, arrays, reads in specs]
+    inputs = tuple(Tensor(place[name]) for name, kind, *_ in specs if kind == "InputLayer")
+    return trace(Model("small", Network(tuple(calls), inputs, tuple(Tensor(place[name]) for name in outputs)), sha256, "memory"))
+
+
+def layer(name: str, kind: str, options: Mapping[str, Any], arrays: Mapping[str, Any]) -> Layer:
+    stored, begin = [], 0
+    for role, values in arrays.items():
+        array = np.ascontiguousarray(values)
+        stored.append(Array(role, array.shape, array.dtype, begin, lambda array=array: array.copy()))
+        begin += array.size
+    return Layer(name, kind, options, tuple(stored))
+
+
+def given(name: str, *shape: int) -> Spec:
+    return name, "InputLayer", {"batch_shape": (None, *shape)}, {}, []
+
+
+def convolutional(seed: int = 0, names: Mapping[str, str] = {}, dtype: str = "float32") -> Graph:
+    """Two convolutions (the first one padded), a pool, two dense layers: 15,114 weights.
+
+    names  of its layers, where they are to be others than conv_0, pool, conv_1, flatten, dense_0, dense_1
+    """
+    random = np.random.default_rng(seed)
+
+    def arrays(*shape: int) -> dict[str, Any]:
+        return {"kernel": random.normal(size=shape).astype(dtype), "bias": random.normal(size=shape[-1:]).astype(dtype)}
+
+    def n(name: str) -> str:
+        return names.get(name, name)
+
+    specs: list[Spec] = [
+        given(n("input"), 9, 7, 3),
+        (n("conv_0"), "Conv2D", {"padding": "same", "activation": "relu"}, arrays(3, 3, 3, 8), [n("input")]),
+        (n("pool"), "MaxPooling2D", {"pool_size": (2, 2)}, {}, [n("conv_0")]),
+        (n("conv_1"), "Conv2D", {"activation": "tanh"}, arrays(3, 3, 8, 12), [n("pool")]),
+        (n("flatten"), "Flatten", {}, {}, [n("conv_1")]),
+        (n("dense_0"), "Dense", {"activation": "relu"}, arrays(24, 20), [n("flatten")]),
+        (n("dense_1"), "Dense", {"activation": "softmax"}, arrays(20, 10), [n("dense_0")]),
+    ]
+    return graph(specs, [n("dense_1")], sha256=f"convolutional {seed} {dtype} {sorted(names.items())}")
+
+
+def branched(seed: int = 0) -> Graph:
+    """Two inputs, a square (two weights between the same neurons), four outputs: two the same, one an input, one padded with zeros."""
+    random = np.random.default_rng(seed)
+    kernel = {"kernel": random.normal(size=(4, 6)).astype("float32")}
+    statistics = {role: random.uniform(0.5, 2, 6).astype("float32") for role in ("gamma", "moving_mean", "moving_variance")}
+    specs: list[Spec] = [
+        given("left", 4),
+        given("right", 3, 2, 1),
+        ("dense", "Dense", {"activation": "relu6"}, kernel, ["left"]),
+        ("square", "Multiply", {}, {}, ["dense", "dense"]),
+        ("flat", "Flatten", {}, {}, ["right"]),
+        ("sum", "Add", {}, {}, ["square", "flat"]),
+        ("scaled", "BatchNormalization", {"center": False}, statistics, ["sum"]),
+        ("padded", "ZeroPadding2D", {"padding": ((1, 0), (0, 1))}, {}, ["right"]),
+    ]
+    return graph(specs, ["scaled", "scaled", "left", "padded"], sha256=f"branched {seed}")
