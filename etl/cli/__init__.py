@@ -5,6 +5,7 @@ One module a group of commands; what is slow to import is imported inside the co
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
@@ -33,12 +34,32 @@ def etl(version: Annotated[bool, typer.Option("--version", help="Say the version
 def main() -> int:
     """Run the command line; the exit code: 0 done, 1 an error of one line, 2 usage, 130 interrupted."""
     try:
-        app(prog_name="etl")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 1
+        return run()
     except KeyboardInterrupt:
         return 130
-    except EtlError as error:  # anything else is a fault of ours and keeps its traceback
-        print(f"error: {output.plain(str(error))}", file=sys.stderr)
-        return 1
+    except EtlError as error:
+        return failed(str(error))
+    except MemoryError:
+        return failed("out of memory: `etl plan` says how large the graph is, and what would fit")
+    except OSError as error:  # a full disk, a missing permission; what else is raised is a fault of ours and keeps its traceback
+        return failed(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}")
+
+
+def run() -> int:
+    """Run the command line, its output out."""
+    try:
+        app(prog_name="etl")
+    except SystemExit as end:
+        if end.code:
+            return end.code if isinstance(end.code, int) else 1
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try again when it ends, and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise
     return 0
+
+
+def failed(message: str) -> int:
+    print(f"error: {output.plain(message)}", file=sys.stderr)
+    return 1

@@ -1,0 +1,73 @@
+"""Commands that look into a model: measure, features, split."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+from etl.cli.options import Format, ModelName, Quiet, Rows, Uri
+from etl.cli.output import plain, remark, show
+from etl.cli.progress import bar
+from etl.cli.stored import connected
+from etl.errors import BadRequest
+
+
+class Measure(StrEnum):
+    """`MEASURES` and the spectrum, written out: importing them is slow."""
+
+    strength = "strength"
+    average_neighbour_degree = "average_neighbour_degree"
+    bipartite_clustering = "bipartite_clustering"
+    cliques = "cliques"
+    current_flow_closeness = "current_flow_closeness"
+    subgraph = "subgraph"
+    harmonic = "harmonic"
+    second_order = "second_order"
+    eigenvector = "eigenvector"
+    pagerank = "pagerank"
+    betweenness = "betweenness"
+    laplacian_spectrum = "laplacian_spectrum"
+
+
+def add_to(app: typer.Typer) -> None:
+    for command in (measure,):
+        app.command()(command)
+
+
+def measure(
+    *,
+    name: ModelName,
+    measure: Annotated[Measure, typer.Argument(metavar="MEASURE", help="One of: " + ", ".join(Measure), show_default=False)],
+    write: Annotated[str | None, typer.Option(help="Store the values on the neurons too.", metavar="PROPERTY", show_default=False)] = None,
+    format: Rows = Format.table,
+    uri: Uri = None,
+    quiet: Quiet = False,
+) -> None:
+    """One number a neuron: strengths, centralities and the like, of a model in the store.
+
+    laplacian_spectrum has one a row of the matrix: the eigenvalues, ascending.
+
+    Example: `etl measure digits_cnn strength --write strength`
+    """
+    from etl import measures, stored
+
+    spectrum = measure is Measure.laplacian_spectrum
+    if write is not None:
+        if spectrum:
+            raise BadRequest("laplacian_spectrum belongs to no neurons: leave out --write")
+        stored.check_property(write)
+    with connected(uri, quiet=quiet) as store:
+        model = stored.span(store, name)
+        with bar(f"Reading {name}", quiet=quiet) as progress:
+            edges = stored.edges(store, model, progress)
+        values = measures.laplacian_spectrum(*edges) if spectrum else measures.MEASURES[measure](*edges)
+        if write is not None:
+            with bar(f"Writing {write}", quiet=quiet) as progress:
+                stored.write(store, model, write, values, progress)
+    first = 0 if spectrum else model.base
+    column = "number" if spectrum else "id"
+    show([{column: first + n, "value": None if v != v else v} for n, v in enumerate(values.tolist())], (column, "value"), format)
+    if write is not None and not quiet:
+        remark(f"written on the neurons of {plain(name)} as {write}")
