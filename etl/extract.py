@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import prod
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from etl import schema
 from etl.graph import Graph, Row
@@ -16,6 +18,7 @@ from etl.network import Array
 from etl.scope import OPS, ZERO, Edges, Ids, Step, Weights
 
 ROWS = 1 << 18  # of a batch: with its columns about the size of a core's cache, where cutting is fastest
+LEAST_RUN = 1 << 10  # edges of a window, from which on it is worth to be looked at on its own
 Box = tuple[slice, ...]
 
 
@@ -40,14 +43,60 @@ class Block:
 
     def columns(self) -> tuple[Ids, Ids, Weights, Ids | None]:
         """source, target, weight and parameter, flat, an entry an edge."""
-        shape = self.shape
-        real = np.broadcast_to(self.source >= 0, shape).reshape(-1) if self.gaps else None
+        columns = [self.source, self.target, self.weight, *([] if self.parameter is None else [self.parameter])]
+        flat = (self.runs(columns) or self.picked(columns)) if self.gaps else [written(column, self.shape) for column in columns]
+        return flat[0], flat[1], flat[2], flat[3] if len(flat) > 3 else None
 
-        def flat(column: Any) -> Any:
-            wide = np.broadcast_to(np.ascontiguousarray(column), shape).reshape(-1)
-            return wide if real is None else wide[real]
+    def picked(self, columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Columns without the gaps, place by place."""
+        real = written(self.source >= 0, self.shape)
+        count = int(np.count_nonzero(real))
+        return [np.compress(real, written(column, self.shape), out=room(count, column.dtype)) for column in columns]
 
-        return flat(self.source), flat(self.target), flat(self.weight), None if self.parameter is None else flat(self.parameter)
+    def runs(self, columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]] | None:
+        """The same, run by run of windows with the same gaps, three times as fast; None where filters don't share windows, or runs are short."""
+        shape, source = self.shape, self.source.shape
+        shared = [axis for axis in range(len(shape)) if source[axis] == 1 < shape[axis]]
+        if not shared or shared[-1] - shared[0] != len(shared) - 1:
+            return None
+        groups = (slice(0, shared[0]), slice(shared[0], shared[-1] + 1), slice(shared[-1] + 1, len(shape)))  # windows, filters, operands
+        parts = [part for column in columns if (part := folded(column, shape, groups)) is not None]
+        windows, filters, operands = (prod(shape[group]) for group in groups)
+        if len(parts) < len(columns) or filters * operands < LEAST_RUN:
+            return None
+        real = np.broadcast_to(parts[0][:, 0] >= 0, (windows, operands))
+        starts = [0, *(np.flatnonzero((real[1:] != real[:-1]).any(axis=1)) + 1), windows]
+        total = int(np.count_nonzero(real)) * filters
+        flat = [room(total, column.dtype) for column in columns]
+        done = 0
+        for begin, end in pairwise(starts):
+            kept = np.flatnonzero(real[begin])
+            run = (end - begin, filters, len(kept))
+            for out, part in zip(flat, parts, strict=True):
+                some = part[begin:end] if part.shape[0] > 1 else part
+                np.copyto(out[done : done + prod(run)].reshape(run), some if part.shape[2] == 1 else some[..., kept])
+            done += prod(run)
+        return flat
+
+
+def folded(column: NDArray[Any], shape: tuple[int, ...], groups: Sequence[slice]) -> NDArray[Any] | None:
+    """A column with each group of axes made one; None where it repeats along some axes of a group only."""
+    sizes = [column.shape[group] for group in groups]
+    whole = [prod(size) in (1, prod(shape[group])) for size, group in zip(sizes, groups, strict=True)]
+    return column.reshape([prod(size) for size in sizes]) if all(whole) else None
+
+
+def written(column: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """A column that broadcasts, written out flat."""
+    wide = room(prod(shape), column.dtype)
+    near = column if column.flags.c_contiguous else np.ascontiguousarray(column.copy(order="K"))  # first as it lies: far strides are slow
+    np.copyto(wide.reshape(shape), near)
+    return wide
+
+
+def room(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array to write into, from Arrow's pool: it keeps the pages of batches that are gone, which the system would clear anew each time."""
+    return np.frombuffer(pa.allocate_buffer(count * dtype.itemsize), dtype) if count else np.empty(0, dtype)
 
 
 def blocks(graph: Graph, rows: int = ROWS) -> Iterator[Block]:
@@ -155,7 +204,8 @@ def weight_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
 def weight_batch(block: Block, names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
     """One block as a record batch."""
     source, target, weight, parameter = block.columns()
-    layer = np.full(len(source), block.row.position, dtype=np.int32)
+    layer = room(len(source), np.dtype(np.int32))
+    layer.fill(block.row.position)
     known = pa.nulls(len(source), pa.int64()) if parameter is None else pa.array(parameter)
     return pa.RecordBatch.from_arrays(
         [pa.array(source), pa.array(target), pa.array(weight), known, pa.DictionaryArray.from_arrays(layer, names)], schema=fields
@@ -216,13 +266,13 @@ def joined(batches: Iterable[pa.RecordBatch], rows: int, fields: pa.Schema) -> I
     count = 0
     for batch in batches:
         if held and count + batch.num_rows > rows:
-            yield pa.concat_batches(held)
+            yield held[0] if len(held) == 1 else pa.concat_batches(held)
             held, count = [], 0
         if batch.num_rows:
             held.append(batch)
             count += batch.num_rows
     if held:
-        yield pa.concat_batches(held) if len(held) > 1 else held[0]
+        yield held[0] if len(held) == 1 else pa.concat_batches(held)
 
 
 def layer_table(graph: Graph) -> pa.Table:
