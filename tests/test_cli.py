@@ -299,6 +299,13 @@ def test_a_closed_pipe_is_no_error() -> None:
     process.wait()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here: nowhere to write that is always full")
+def test_a_full_disk_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([sys.executable, "-m", "etl", "layers"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment())
+    assert one_line(Done(done.returncode, "", done.stderr)) == "No space left on device"
+
+
 def test_colours_only_on_a_terminal(run: Run) -> None:
     assert "\x1b[" not in run("plan", DIGITS).out
     shown = Terminal("plan", DIGITS)
