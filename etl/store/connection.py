@@ -141,7 +141,7 @@ def _check_address(uri: str) -> None:
         raise errors.StoreError(f"the address of Neo4j must look like neo4j+s://host:7687 (schemes: {', '.join(SCHEMES)}).")
     if parts.username or parts.password:
         raise errors.StoreError("the address of Neo4j must hold no user or password: put them into NEO4J_USERNAME and NEO4J_PASSWORD.")
-    if parts.scheme in ("neo4j", "bolt") and not _is_loopback(parts.hostname):
+    if parts.scheme in ("neo4j", "bolt") and not _is_loopback(parts.hostname or ""):
         log.warning("%s is not encrypted: the password and all data can be read on the way; use %s+s:// instead.", uri, parts.scheme)
 
 
