@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.errors import BadRequest
-from etl.forward import forward, outputs
+from etl import catalogue, queries
+from etl.errors import BadRequest, NotInStore
+from etl.forward import forward, onehot, outputs
 from etl.framework import keras_model, predictions
 from etl.graph import Graph
+from etl.network import Model
 from etl.readers import read
 from etl.scope import OPS, Ids
 from etl.selection import Selection, graph_in
+from etl.sinks.neo4j import fingerprint
+
+if TYPE_CHECKING:
+    from etl.store import Store
 
 TOLERANCE = 2e-4  # of a layer's largest value: float32 sums of a deep network differ by about 1e-5
 EXAMPLES = 2
@@ -43,19 +49,51 @@ def verify(path: Path, selection: Selection = Selection(), given: Sequence[NDArr
     given  one array a model input, (examples, *shape) or one example without the first axis; none: random ones
     The file is trusted: its framework runs it. Raises BadRequest for a selection whose graph isn't exact.
     """
+    model, graph = exact(path, selection)
+    examples = arranged(graph, given) if given else drawn(graph, seed)
+    theirs, returned = predictions(keras_model(path, model, selection.architecture), examples)
+    found = forward(graph, examples)
+    compared = [c for name, kind, ids in layers(graph) if name in theirs for c in compare(name, kind, pick(found, ids), theirs[name])]
+    return [*compared, *ends(outputs(graph, found), returned)]
+
+
+def verify_in_store(
+    path: Path, store: Store, name: str | None = None, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0
+) -> list[Comparison]:
+    """Compare each output of a loaded model, computed inside Neo4j by the stored query `forward`, with the framework's prediction.
+
+    name  the model's in the store; by default the file's
+    Raises NotInStore where this very graph is not loaded under that name.
+    """
+    model, graph = exact(path, selection)
+    name = name or model.name
+    loaded = catalogue.find(store, name)
+    if loaded is None or loaded["state"] != "COMPLETE" or loaded["fingerprint"] != fingerprint(graph):
+        raise NotInStore(f"the store holds no complete load of {path} as {name}: load it first, with the same options (etl load).")
+    examples = arranged(graph, given) if given else drawn(graph, seed)
+    _, returned = predictions(keras_model(path, model, selection.architecture), examples)
+    made = [np.zeros((len(examples[0]), *ids.shape)) for ids in graph.outputs]
+    for number in range(len(examples[0])):
+        values = [onehot(array[number : number + 1], row).reshape(-1) for array, row in zip(examples, graph.rows, strict=False)]
+        for row in queries.run(store, "forward", {"model": name, "input": np.concatenate(values).astype(float).tolist()}):
+            made[row["output"]][number].reshape(-1)[row["position"]] = row["value"]
+    return list(ends(made, returned))
+
+
+def exact(path: Path, selection: Selection) -> tuple[Model, Graph]:
+    """A file and its graph, which must be all of it."""
     if not selection.exact:
         raise BadRequest("only an exact graph can be verified: leave out --granularity, --min-weight, --top-k and --ignore-masks")
     if selection.layers:
         raise BadRequest("verify takes the whole model: leave out --layers")
     model = read(path, selection.architecture)
-    graph = graph_in(model, selection)
-    made = keras_model(path, model, selection.architecture)
-    examples = arranged(graph, given) if given else drawn(graph, seed)
-    found = forward(graph, examples)
-    theirs, returned = predictions(made, examples)
-    compared = [c for name, kind, ids in layers(graph) if name in theirs for c in compare(name, kind, pick(found, ids), theirs[name])]
-    ends = zip(outputs(graph, found), returned, strict=True)
-    return [*compared, *(c for n, (ours, framework) in enumerate(ends) for c in compare(f"output {n}", "output", ours, framework))]
+    return model, graph_in(model, selection)
+
+
+def ends(ours: Sequence[NDArray[Any]], theirs: Sequence[NDArray[Any]]) -> Iterator[Comparison]:
+    """The model's outputs, compared."""
+    for number, (found, returned) in enumerate(zip(ours, theirs, strict=True)):
+        yield from compare(f"output {number}", "output", found, returned)
 
 
 def layers(graph: Graph) -> Iterator[tuple[str, str, Ids]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, selects
+from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, Where, selects
 from etl.cli.output import plain, program, remark, say, show, to_json
 from etl.cli.progress import bar
 from etl.cli.server import say_login
@@ -226,7 +226,13 @@ def verify(
         list[Path] | None,
         typer.Option(help="Examples to compare on, one .npy an input. [default: two random ones]", metavar="X.npy", show_default=False),
     ] = None,
+    within: Annotated[
+        Where | None,
+        typer.Option("--in", help="Let the stored query `forward` compute the outputs inside Neo4j.", show_default=False),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="With --in store: the model's name there. [default: the file's stem]", show_default=False)] = None,
     selection: Selection,
+    uri: Uri = None,
     format: Rows = Format.table,
     quiet: Quiet = False,
 ) -> None:
@@ -238,7 +244,12 @@ def verify(
     """
     from etl import verify as proof
 
-    compared = proof.verify(model, selection, [array(path) for path in input or ()])
+    given = [array(path) for path in input or ()]
+    if within is None:
+        compared = proof.verify(model, selection, given)
+    else:
+        with connected(uri, quiet=quiet) as store:
+            compared = proof.verify_in_store(model, store, name, selection, given)
     wrong = [c for c in compared if not c.relative <= proof.TOLERANCE]
     styles = {number: "bold red" for number, c in enumerate(compared) if c in wrong}
     show([vars(c) for c in compared], ("layer", "type", "values", "error", "relative"), format, styles)

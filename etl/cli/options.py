@@ -28,6 +28,10 @@ class Granularity(StrEnum):
     layer = "layer"
 
 
+class Where(StrEnum):
+    store = "store"
+
+
 class Mode(StrEnum):
     auto = "auto"
     live = "live"
