@@ -143,6 +143,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "Concatenate": concatenate,
         "Dot": dot,
         "CustomScaleLayer": scaled_sum,
+        "Custom>CustomScaleLayer": scaled_sum,  # as Keras 2 registers it
     },
     "Encoding": {
         "CategoryEncoding": category_encoding,
