@@ -1,0 +1,148 @@
+"""Bulk loads: the same graph as a live load makes, or the store as it was."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from etl import catalogue
+from etl.errors import Conflict, StoreError
+from etl.graph import Graph, trace
+from etl.network import Call, Layer, Model, Network, Tensor
+from etl.selection import graph_of
+from etl.sinks import neo4j
+from etl.sinks.staged import stage
+
+if TYPE_CHECKING:
+    from etl.store import Store
+
+DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
+
+
+def contents(store: Store) -> dict[str, Any]:
+    """Everything in a store, in an order of its own."""
+    nodes = "MATCH (n) RETURN labels(n) AS labels, properties(n) AS properties ORDER BY n.id, n.key"
+    edges = (
+        "MATCH (a)-[r]->(b) RETURN type(r) AS type, coalesce(a.id, a.key, a.name) AS source, coalesce(b.id, b.key, b.name) AS target, "
+        "properties(r) AS properties ORDER BY type, toString(source), toString(target), r.position, r.parameter"
+    )
+    found = {"nodes": store.read(nodes), "edges": store.read(edges)}
+    for row in found["nodes"]:
+        row["labels"].sort()
+        row["properties"].pop("loadedAt", None)
+    return found
+
+
+@pytest.fixture
+def digits() -> Graph:
+    return graph_of(DIGITS)
+
+
+@pytest.fixture(autouse=True)
+def connected_again(empty_store: Store) -> Iterator[None]:
+    """A bulk load restarts the server: connections of the pool that died with it are replaced at their next use."""
+    yield
+    empty_store.driver.verify_connectivity()
+
+
+def odd_names() -> Graph:
+    """Layers whose names are hard on a CSV file, and a model that returns a padded zero."""
+    names = ['x`) DETACH DELETE n //"', "a,b;c\nd", "emoji 🧠 'q' \\", "Neuron"]
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("InputLayer", {"batch_shape": (None, 2, 3, 1)}),
+        ("MaxPooling2D", {"pool_size": 2, "padding": "same"}),
+        ("Activation", {"activation": "relu"}),
+        ("ZeroPadding2D", {"padding": 1}),
+    ]
+    calls = [Call(Layer(name, *kind), (Tensor(n - 1),) if n else ()) for n, (name, kind) in enumerate(zip(names, kinds, strict=True))]
+    return trace(Model("odd", Network(tuple(calls), (Tensor(0),), (Tensor(3),)), "1" * 64, "memory"))
+
+
+def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
+    from etl.store import bulk
+
+    seen: list[str] = []
+    done = bulk.load(digits, "m", lambda what, count, of: seen.append(what))
+    assert (done.outcome, done.neurons, done.edges) == ("loaded", digits.neurons, digits.edges)
+    assert set(seen) == {"neurons", "weights", "checks"}
+    by_bulk = contents(empty_store)
+    assert bulk.load(digits, "m").outcome == "unchanged"
+    assert neo4j.load(digits, empty_store, "m").outcome == "unchanged"
+    with pytest.raises(Conflict, match="--mode live"):
+        bulk.load(digits, "another")
+    catalogue.delete(empty_store, "m")
+    neo4j.load(digits, empty_store, "m")
+    assert contents(empty_store) == by_bulk
+
+
+def test_bulk_takes_any_name_and_goes_on_where_it_was_killed(empty_store: Store) -> None:
+    from etl.store import bulk
+
+    graph, name = odd_names(), 'm"od,el\n'
+    bulk.load(graph, name)
+    by_bulk = contents(empty_store)
+    assert {row["properties"].get("layer") for row in by_bulk["nodes"]} >= {'x`) DETACH DELETE n //"', "a,b;c\nd", "emoji 🧠 'q' \\"}
+    # as if the process had died between the swap and the last check
+    empty_store.write("MATCH (m:Model) SET m.state = 'LOADING' CREATE (m)-[:LEDGER]->(:Ledger {lane: 0, done: 0, plan: 'bulk'})")
+    assert bulk.load(graph, name).outcome == "resumed"
+    assert contents(empty_store) == by_bulk
+    catalogue.delete(empty_store, name)
+    neo4j.load(graph, empty_store, name)
+    assert contents(empty_store) == by_bulk
+
+
+LOAD = """
+from pathlib import Path
+from etl.selection import graph_of
+from etl.store import bulk
+bulk.load(graph_of(Path({file!r})), "m")
+"""
+
+
+@pytest.mark.parametrize(
+    "wait_for", ["import/weights.csv", "data/databases/neo4j/neostore.nodestore.db", "data/databases/neo4j/neostore.relationshipstore.db"]
+)
+def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_home: Path, digits: Graph, wait_for: str) -> None:
+    """Killed while staging, and at two places of the import: the served store still answers, and the same command then loads."""
+    from etl.store import bulk
+
+    beside = etl_home / "neo4j/beside"
+    for old in beside.rglob("*"):
+        if old.is_file():
+            old.unlink()
+    pid = subprocess.Popen([sys.executable, "-c", LOAD.format(file=str(DIGITS))], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not any(found.exists() for found in (beside / wait_for, (beside / wait_for).with_suffix(".id"))):
+            assert pid.poll() is None, "the load ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        for process in [*psutil.Process(pid.pid).children(recursive=True), psutil.Process(pid.pid)]:
+            os.kill(process.pid, signal.SIGKILL)
+        pid.wait()
+    assert empty_store.read("MATCH (n) RETURN count(n) AS n") == [{"n": 0}]
+    assert bulk.load(digits, "m").outcome == "loaded"
+    assert empty_store.read("MATCH (:Neuron)-[w:WEIGHT]->(:Neuron) RETURN count(w) AS n") == [{"n": digits.edges}]
+
+
+def test_an_import_that_makes_something_else_is_refused(empty_store: Store, tmp_path: Path, digits: Graph) -> None:
+    """A weights file that lost its last rows: the tool is content, we are not."""
+    from etl.store import bulk
+
+    staged = stage(digits, "m", tmp_path)
+    rows = (tmp_path / "weights.csv").read_text().splitlines(keepends=True)
+    assert len(rows) == digits.edges
+    (tmp_path / "weights.csv").write_text("".join(rows[:-3]))
+    with pytest.raises(StoreError, match="the store is as it was"):
+        bulk.build(staged, tmp_path / "store")
+    assert empty_store.read("MATCH (n) RETURN count(n) AS n") == [{"n": 0}]

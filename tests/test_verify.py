@@ -1,0 +1,86 @@
+"""The proof itself: it passes on true graphs, in flat memory and in the store, and fails on a false one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from etl import verify as proof
+from etl.errors import BadRequest, NotInStore
+from etl.graph import Graph
+from etl.selection import Selection, graph_of
+from etl.sinks import neo4j
+
+if TYPE_CHECKING:
+    from etl.store import Store
+
+DATA = Path(__file__).parent / "data"
+SHARED = Path(__file__).parents[2] / "shared/data"
+
+
+@pytest.mark.parametrize("name", ["digits_cnn.h5", "digits_cnn.keras"])
+@pytest.mark.parametrize("fold", [False, True])
+def test_a_true_graph_is_what_the_framework_computes(name: str, fold: bool) -> None:
+    compared = proof.verify(DATA / name, Selection(fold=fold))
+    assert [c.layer for c in compared] == ["strokes", "shapes", "pool", "flatten", "dropout", "digit", "output 0"]
+    assert all(c.relative < 1e-5 for c in compared)
+
+
+def test_a_smaller_input_stays_exact() -> None:
+    """The digits' network can't take one (its Dense is for 8x8); the CIFAR network's convolutions can, up to its Flatten."""
+    with pytest.raises(Exception, match="does not fit"):
+        proof.verify(DATA / "digits_cnn.h5", Selection(input_shapes=((6, 6, 1),)))
+
+
+def test_a_false_graph_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One bias of one channel moved by a thousandth."""
+    from etl import forward as passes
+
+    true = passes.biases
+
+    def wrong(step: object, box: object) -> np.ndarray:
+        found = true(step, box)  # type: ignore[arg-type]
+        return found + 0.05 * (step.name == "shapes")  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(passes, "biases", wrong)
+    compared = {c.layer: c.relative for c in proof.verify(DATA / "digits_cnn.h5")}
+    assert compared["strokes"] < proof.TOLERANCE < min(compared["shapes"], compared["digit"])
+
+
+def test_given_examples_are_used_and_checked() -> None:
+    x = np.zeros((3, 8, 8, 1), np.float32)
+    assert proof.verify(DATA / "digits_cnn.h5", given=[x])[-1].values == 30
+    assert proof.verify(DATA / "digits_cnn.h5", given=[x[0]])[-1].values == 10
+    for bad in ([x[:, :7]], [x, x]):
+        with pytest.raises(BadRequest, match="--input"):
+            proof.verify(DATA / "digits_cnn.h5", given=bad)
+
+
+@pytest.mark.parametrize("selection", [Selection(top_k=1), Selection(granularity="channel"), Selection(layers=("strokes", None))])
+def test_what_is_not_exact_is_not_verified(selection: Selection) -> None:
+    with pytest.raises(BadRequest, match="leave out"):
+        proof.verify(DATA / "digits_cnn.h5", selection)
+
+
+def test_neo4j_computes_what_the_framework_computes(empty_store: Store) -> None:
+    path = DATA / "digits_cnn.h5"
+    with pytest.raises(NotInStore, match="load it first"):
+        proof.verify_in_store(path, empty_store)
+    graph: Graph = graph_of(path)
+    neo4j.load(graph, empty_store, "digits_cnn")
+    (compared,) = proof.verify_in_store(path, empty_store)
+    assert compared.relative < 1e-5
+    with pytest.raises(NotInStore, match="same options"):
+        proof.verify_in_store(DATA / "digits_cnn.keras", empty_store)  # another file under that name
+
+
+@pytest.mark.parametrize("name", ["CIFAR-10_CNN5.h5", "mlpcn_network1.h5"])
+def test_networks_by_others(name: str) -> None:
+    path = SHARED / name
+    if not path.exists():
+        pytest.skip(f"{path} is absent")
+    compared = proof.verify(path)
+    assert all(c.relative < 1e-5 for c in compared)
