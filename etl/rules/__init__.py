@@ -18,6 +18,7 @@ from etl.rules.embedding import embedding, masking
 from etl.rules.encoding import category_encoding, discretization, reversible_embedding, stft_spectrogram
 from etl.rules.local import locally_connected
 from etl.rules.merge import add, average, concatenate, dot, maximum, minimum, multiply, scaled_sum, subtract
+from etl.rules.nodes import tensorflow_node
 from etl.rules.normalization import (
     batch_normalization,
     group_normalization,
@@ -151,7 +152,10 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "ReversibleEmbedding": reversible_embedding,
         "STFTSpectrogram": stft_spectrogram,
     },
-    "Operations": OPERATIONS,
+    "Operations": {
+        **OPERATIONS,
+        "TensorFlowOpLayer": tensorflow_node,
+    },
 }
 RULES = {kind: rule for family in FAMILIES.values() for kind, rule in family.items()}
 
@@ -174,5 +178,4 @@ REFUSED: dict[str, str] = {
     ),
     "MaxNumBoundingBoxes": "moves bounding boxes, which are labels and nothing that a network computes",
     "Pipeline": "is a chain of preprocessing layers without a graph in the file; put them into the model one by one",
-    "TensorFlowOpLayer": "is a TensorFlow operation as Keras 2.3 wrote it; save the model again with Keras 2.4 or later",
 }

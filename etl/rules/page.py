@@ -10,6 +10,7 @@ from typing import Any
 from etl.rules import FAMILIES, REFUSED
 from etl.rules.activations import ALIASES, BEYOND, FUNCTIONS, SPELLED
 from etl.rules.binding import accepted
+from etl.rules.nodes import NODES
 
 HEAD = """# Layers
 
@@ -79,7 +80,8 @@ def layers_page() -> str:
     """The whole page."""
     sections = [HEAD, INPUTS]
     for family, rules in FAMILIES.items():
-        sections += [f"## {family}\n", *([OPERATIONS] if family == "Operations" else []), table(rules)]
+        operations = family == "Operations"
+        sections += [f"## {family}\n", *([OPERATIONS] if operations else []), table(rules), *([nodes()] if operations else [])]
     sections += [ACTIVATIONS, activations(), MISSING, refusals()]
     return "\n".join(sections)
 
@@ -95,6 +97,10 @@ def table(rules: Mapping[str, Callable[..., Any]]) -> str:
     for (text, taken, held), names in kinds.items():
         lines.append(f"| {', '.join(names)} | {cell(text)} | {taken} |" + (f" {held} |" if with_weights else ""))
     return "\n".join([*lines, ""])
+
+
+def nodes() -> str:
+    return f"Operations that a `TensorFlowOpLayer` may hold: {', '.join(f'`{name}`' for name in sorted(NODES))}.\n"
 
 
 def activations() -> str:
