@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +29,18 @@ def keras_model(path: Path, model: Model, architecture: str | None = None) -> An
         else:
             import keras
         if architecture is None:
-            return keras.models.load_model(path, compile=False, safe_mode=True)
+            return keras.models.load_model(path, custom_objects=own_layers(keras), compile=False, safe_mode=True)
         return with_architecture(keras, path, architecture)
     except (ValueError, TypeError, KeyError, OSError, NotImplementedError, AttributeError, ImportError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadFile(f"{path}: {'tf_keras' if old else 'keras'} itself can't load it ({first}); the graph can still be loaded") from error
+
+
+def own_layers(keras: Any) -> dict[str, Any]:
+    """Layers of keras.applications that its own loader doesn't find by name."""
+    places = {"LayerScale": "convnext", "CustomScaleLayer": "inception_resnet_v2"}
+    modules = {name: import_module(f"{keras.__name__}.src.applications.{place}") for name, place in places.items()}
+    return {name: getattr(module, name) for name, module in modules.items() if hasattr(module, name)}
 
 
 def with_architecture(keras: Any, path: Path, architecture: str) -> Any:
