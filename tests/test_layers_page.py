@@ -51,13 +51,13 @@ def test_the_page_names_every_kind():
 def test_rows_say_what_a_rule_takes():
     rows = {row["kind"]: row for row in layer_rows()}
     assert rows["ReLU"] == {
-        "kind": "ReLU",
         "family": "Activation",
+        "kind": "ReLU",
+        "options": ["max_value", "negative_slope", "threshold"],
+        "weights": [],
         "makes": "x above the threshold, up to max_value; below it negative_slope (x - threshold).",
-        "options": "max_value, negative_slope=0.0, threshold=0.0",
-        "weights": "",
     }
-    assert rows["BatchNormalization"]["weights"] == "moving_mean, moving_variance, gamma, beta"
+    assert rows["BatchNormalization"]["weights"] == ["moving_mean", "moving_variance", "gamma", "beta"]
     assert all(row["makes"] for row in rows.values())
 
 

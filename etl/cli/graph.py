@@ -283,18 +283,9 @@ def layers(*, format: Rows = Format.table) -> None:
 
     Example: `etl layers`
     """
-    from etl.rules import FAMILIES
-    from etl.rules.binding import accepted
+    from etl.rules.page import layer_rows
 
-    def options(rule: Callable[..., Any]) -> list[str]:
-        """The rule's keywords, without weights and layers inside it."""
-        return [
-            name
-            for name, p in accepted(rule).items()
-            if p.kind is p.KEYWORD_ONLY and not any(word in str(p.annotation) for word in ("Weights", "Layer"))
-        ]
-
-    rows = [{"family": family, "kind": kind, "options": options(rule)} for family, rules in FAMILIES.items() for kind, rule in rules.items()]
+    rows = list(layer_rows())
     if format is Format.table:
         rows = [row | {"options": ", ".join(row["options"])} for row in rows]
     show(rows, ("family", "kind", "options"), format)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -46,11 +45,11 @@ These have no graph, and a model with one of them is refused with the reason.
 """
 
 
-def layer_rows() -> Iterator[dict[str, str]]:
-    """A row for each kind with a rule: kind, family, what it makes, its options and its weights."""
+def layer_rows() -> Iterator[dict[str, Any]]:
+    """A row for each kind with a rule: family, kind, names of its options and of its weights, what it makes."""
     for family, rules in FAMILIES.items():
         for kind, rule in rules.items():
-            yield {"kind": kind, "family": family, "makes": makes(rule), "options": ", ".join(options(rule)), "weights": ", ".join(weights(rule))}
+            yield {"family": family, "kind": kind, "options": list(options(rule)), "weights": weights(rule), "makes": makes(rule)}
 
 
 def makes(rule: Callable[..., Any]) -> str:
@@ -58,22 +57,15 @@ def makes(rule: Callable[..., Any]) -> str:
     return (rule.__doc__ or "").strip().split("\n")[0]
 
 
-def of_weights(parameter: inspect.Parameter) -> bool:
-    return "Weights" in str(parameter.annotation)
-
-
-def options(rule: Callable[..., Any]) -> list[str]:
-    """Names of the options that a rule takes, with defaults where they have one."""
-    return [
-        name if p.default in (p.empty, None) else f"{name}={p.default!r}"
-        for name, p in accepted(rule).items()
-        if p.kind is p.KEYWORD_ONLY and name != "part" and not of_weights(p)  # `part` is what one rule tells another
-    ]
+def options(rule: Callable[..., Any]) -> dict[str, str]:
+    """The options that a rule takes, each with its default where it has one."""
+    taken = {n: p for n, p in accepted(rule).items() if p.kind is p.KEYWORD_ONLY and not any(w in str(p.annotation) for w in ("Weights", "Layer"))}
+    return {n: n if p.default in (p.empty, None) else f"{n}={p.default!r}" for n, p in taken.items() if n != "part"}  # what one rule tells another
 
 
 def weights(rule: Callable[..., Any]) -> list[str]:
     """Names of the stored arrays that a rule takes."""
-    return [name for name, p in accepted(rule).items() if of_weights(p)]
+    return [name for name, p in accepted(rule).items() if "Weights" in str(p.annotation)]
 
 
 def layers_page() -> str:
@@ -90,7 +82,7 @@ def table(rules: Mapping[str, Callable[..., Any]]) -> str:
     """One family: kinds that share a rule share a row."""
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for kind, rule in rules.items():
-        row = makes(rule), ", ".join(f"`{one}`" for one in options(rule)), ", ".join(f"`{one}`" for one in weights(rule))
+        row = makes(rule), ", ".join(f"`{one}`" for one in options(rule).values()), ", ".join(f"`{one}`" for one in weights(rule))
         kinds.setdefault(row, []).append(kind)
     with_weights = any(held for _, _, held in kinds)
     lines = ["| kind | what it makes | options |" + (" weights |" if with_weights else ""), "|---|---|---|" + ("---|" if with_weights else "")]
