@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -20,7 +21,7 @@ import psutil
 import pytest
 
 from etl.errors import FetchError, StoreError
-from etl.store import Store, connect, local, start, status, stop
+from etl.store import Store, connect, home, local, start, status, stop
 from etl.store.fetch import DEFAULT
 
 
@@ -194,14 +195,28 @@ def test_what_is_no_neo4j_or_an_old_one_is_refused(handshake: bytes, greeting: b
 START = "import sys; from pathlib import Path; from etl.store import start; server = start(home=Path(sys.argv[1])); print(server.pid, server.uri)"
 
 
-def test_two_starts_at_once_make_one_server_on_free_ports(store: Store, second_home: Path) -> None:
+def test_of_two_starts_at_once_one_is_killed_and_there_is_one_server(store: Store, second_home: Path) -> None:
+    """It takes free ports, outlives the command that was killed while starting it, and the other command waits for it."""
     commands = [subprocess.Popen([sys.executable, "-c", START, str(second_home)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    answers = {command.communicate()[0] for command in commands}
-    server = status(second_home)
-    assert answers == {f"{server.pid} {server.uri}\n"}  # and it outlives both
-    assert server.running
-    assert server.uri != store.uri
-    assert server.browser != store.browser
+    while (booting := status(second_home)).pid is None:
+        assert any(command.poll() is None for command in commands)
+        time.sleep(0.05)
+    starter = psutil.Process(booting.pid).ppid()
+    assert starter in {command.pid for command in commands}
+    os.kill(starter, signal.SIGKILL)
+    said = {command.pid: command.communicate()[0] for command in commands}
+    assert said.pop(starter) == ""
+    assert set(said.values()) == {f"{booting.pid} {booting.uri}\n"}
+    assert status(second_home) == booting
+    assert {booting.uri, booting.browser}.isdisjoint({store.uri, store.browser})
+    with connect_to(booting) as second:
+        assert second.read("MATCH (n) RETURN count(n) AS nodes") == [{"nodes": 0}]
+
+
+def test_browser_is_served(store: Store) -> None:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(store.browser or "") as page:
+        assert b"<title>Neo4j Browser</title>" in page.read()
 
 
 def test_a_killed_server_starts_again_with_what_it_held(second_home: Path) -> None:
@@ -262,12 +277,12 @@ def test_a_lost_password_file_is_told_before_anything_starts(second_home: Path) 
     file.unlink()
     with pytest.raises(FetchError, match=r"password of the local Neo4j is gone .*: put it back, or delete"):
         start(home=second_home)
-    local._write_private(file, password)
+    home.write_private(file, password)
 
 
 def test_a_start_that_fails_names_the_cause(second_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop(second_home)
-    monkeypatch.setattr(local, "_heap", lambda: ("-Xmx1k",))
+    monkeypatch.setattr(local, "heap", lambda: ("-Xmx1k",))
     with pytest.raises(FetchError, match=r"did not start: .*heap.* \(the whole log: .*logs\)"):
         start(home=second_home)
     assert not status(second_home).running

@@ -175,6 +175,7 @@ def _message(error: Exception, uri: str) -> str:
         (code.endswith("DatabaseNotFound"), "has no such database: set NEO4J_DATABASE, or leave it out for the user's own."),
         (code.endswith("DatabaseUnavailable"), "has the database, but not online: look into Neo4j's log."),
         (code.endswith("Forbidden"), f"does not allow this user to do that: {_line(error)}"),
+        ("TransactionLogError" in code or "needs to be restarted" in said, "can't write any more: make room on its disk, then stop and start it."),
         ("OutOfMemory" in code, f"has not enough memory for that: {_line(error)}"),
         (old, "is no Neo4j that this program can talk to: 5.26 or later is needed."),
         ("looks like HTTP" in said, "is Neo4j's HTTP port: take the one for Bolt (7687, where nothing else was set)."),

@@ -15,7 +15,7 @@ def home() -> Path:
 
 def place() -> Path:
     """Where that folder is, or would be: creates nothing."""
-    return Path(os.environ.get("ETL_HOME") or _default()).expanduser().absolute()
+    return Path(os.environ.get("ETL_HOME") or _default()).expanduser().resolve()
 
 
 def cache() -> Path:
@@ -34,7 +34,18 @@ def private(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
         raise FetchError(f"{folder} can't be created ({error.strerror}): set ETL_HOME to a folder that can be written.") from error
+    if not os.access(folder, os.W_OK):
+        raise FetchError(f"{folder} can't be written: set ETL_HOME to a folder of your own.")
     return folder
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else can read at any moment, all of it or nothing."""
+    beside = path.with_name(path.name + ".new")
+    beside.unlink(missing_ok=True)
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    beside.replace(path)
 
 
 def _default() -> Path:

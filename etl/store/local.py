@@ -6,7 +6,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -15,11 +14,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import psutil
+
 from etl.errors import FetchError, StoreError
 from etl.store import home as places
+from etl.store.configuration import HOST, configure, free_port, heap, require_disk
 from etl.store.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
 
-HOST = "127.0.0.1"
 USERNAME = "neo4j"
 DATABASE = "neo4j"
 READY = "ready"  # in the folder of a store that is to be taken over: all of it is there
@@ -27,7 +28,6 @@ BOLT, HTTP = 7687, 7474  # where they are free
 START_SECONDS = 300.0  # a first start takes 6 to 10; a busy machine gets its time
 STOP_SECONDS = 120.0  # a stop writes the last checkpoint
 PHRASES = ("NOTE:", "Picked up", "Error occurred during", "Error: Could not create", "Error: A fatal")  # what Java says around its reason
-LEAST_DISK = 300_000_000  # an empty store, its logs and some room to work
 
 
 @dataclass(frozen=True)
@@ -77,12 +77,10 @@ def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT,
 
 def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
     server = status(home)
-    if server.running:
-        if not _listens(server):  # whoever started it was killed before it was up
-            _wait(server, home)
+    if server.running and (_listens(server) or _comes_up(server, home)):  # not yet up where whoever started it was killed
         return server
     runtime = fetch(progress, version)
-    _require_disk(home)
+    require_disk(home)
     _move_in(home)
     _prepare(home, runtime, progress)
     progress(f"starting Neo4j {version}")
@@ -102,16 +100,14 @@ def stop(home: Path | None = None) -> Server:
 
 
 def _stop(home: Path) -> Server:
-    import psutil
-
     server = status(home)
     if server.pid is not None:
-        process = psutil.Process(server.pid)
-        process.terminate()
         try:
-            process.wait(STOP_SECONDS)
-        except psutil.TimeoutExpired:
-            raise StoreError(f"Neo4j (process {server.pid}) does not stop: wait for what it is doing, or end that process.") from None
+            _end(psutil.Process(server.pid))
+        except psutil.NoSuchProcess:
+            pass  # it went by itself
+        except psutil.Error as error:
+            raise StoreError(f"Neo4j (process {server.pid}) does not stop: end that process, then try again.") from error
     return replace(server, running=False, pid=None)
 
 
@@ -183,8 +179,8 @@ def _prepare(home: Path, runtime: Runtime, progress: Callable[[str], None]) -> N
             raise FetchError(_password_gone(home))
         return
     progress("setting up an empty store")
-    _write_private(file, secrets.token_hex(16))
-    _configure(home, runtime.version, BOLT, HTTP)
+    places.write_private(file, secrets.token_hex(16))
+    configure(home, runtime.version, BOLT, HTTP)
     # @: the tool reads the argument from the file, so it never shows in the list of processes
     done = admin(home, "dbms", "set-initial-password", f"@{file}", version=runtime.version)
     if done.returncode:
@@ -201,11 +197,11 @@ def _password_gone(home: Path) -> str:
 
 def _launch(home: Path, runtime: Runtime) -> Server:
     state = _state(home)
-    bolt = _free_port(state.get("bolt", BOLT), BOLT)  # the same as last time, so that bookmarks go on working
-    http = _free_port(state.get("http", HTTP), HTTP)
-    _configure(home, runtime.version, bolt, http)
+    bolt = free_port(state.get("bolt", BOLT), BOLT)  # the same as last time, so that bookmarks go on working
+    http = free_port(state.get("http", HTTP), HTTP)
+    configure(home, runtime.version, bolt, http)
     arguments = (f"--home-dir={home}", f"--config-dir={home / 'conf'}")
-    command = runtime.command(MAIN_CLASS[runtime.version], *arguments, flags=_heap())
+    command = runtime.command(MAIN_CLASS[runtime.version], *arguments, flags=heap())
     places.private(home / "logs")
     (home / "logs" / "neo4j.log").unlink(missing_ok=True)  # what it says from here on is about this start; debug.log keeps the past
     with (home / "logs" / "console.log").open("wb") as output:
@@ -213,37 +209,45 @@ def _launch(home: Path, runtime: Runtime) -> Server:
             command, cwd=home, env=_environment(home), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
         )
     try:
-        _write_private(home / "server.json", json.dumps({"pid": process.pid, "bolt": bolt, "http": http, "version": runtime.version}))
+        places.write_private(home / "server.json", json.dumps({"pid": process.pid, "bolt": bolt, "http": http, "version": runtime.version}))
         server = replace(status(home), running=True, pid=process.pid)
-        _wait(server, home)
+        if not _comes_up(server, home):
+            raise _failure(home)
     except BaseException:
-        _end(process)
+        _end(psutil.Process(process.pid))
         raise
-    process.returncode = 0  # it outlives us: no warning about a child that still runs
+    finally:
+        process.returncode = 0  # it outlives us: no warning about a child that still runs
     return server
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _end(process: psutil.Process) -> None:
+    """Ask it to stop, then make it: a store whose process was killed is as good as ever after its next start."""
     process.terminate()
     try:
         process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
+    except psutil.TimeoutExpired:
         process.kill()
-        process.wait()
+        process.wait(STOP_SECONDS)
 
 
-def _wait(server: Server, home: Path) -> None:
-    """Return when a login works and the database is there."""
+def _comes_up(server: Server, home: Path) -> bool:
+    """Wait until a login works and the database is there. False if the server's process ends before that."""
     deadline = time.monotonic() + START_SECONDS
     while not (_listens(server) and _lets_in(server)):
         if server.pid is None or not _is_ours(server.pid, home):
-            lines = _said(home)
-            if any("PortBindException" in line or "Address already in use" in line for line in lines):
-                raise _PortTakenError
-            raise FetchError(f"Neo4j did not start: {telling(lines)} (the whole log: {home / 'logs'})")
+            return False
         if time.monotonic() > deadline:
             raise FetchError(f"Neo4j did not answer within {START_SECONDS:.0f} s: look into {home / 'logs'}, then try again.")
         time.sleep(0.1)
+    return True
+
+
+def _failure(home: Path) -> Exception:
+    lines = _said(home)
+    if any("PortBindException" in line or "Address already in use" in line for line in lines):
+        return _PortTakenError()
+    return FetchError(f"Neo4j did not start: {telling(lines)} (the whole log: {home / 'logs'})")
 
 
 def _lets_in(server: Server) -> bool:
@@ -272,8 +276,6 @@ def _lets_in(server: Server) -> bool:
 
 def _listens(server: Server) -> bool:
     """True if it is this very process that has both ports, not another Neo4j."""
-    import psutil
-
     try:
         ports = {each.laddr.port for each in psutil.Process(server.pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN}
     except psutil.Error:
@@ -281,70 +283,8 @@ def _listens(server: Server) -> bool:
     return {urlsplit(server.uri).port, urlsplit(server.browser).port} <= ports
 
 
-def _configure(home: Path, version: str, bolt: int, http: int) -> None:
-    settings = {
-        "server.default_listen_address": HOST,
-        "server.default_advertised_address": HOST,
-        "server.bolt.listen_address": f"{HOST}:{bolt}",
-        "server.bolt.advertised_address": f"{HOST}:{bolt}",
-        "server.http.enabled": "true",
-        "server.http.listen_address": f"{HOST}:{http}",
-        "server.http.advertised_address": f"{HOST}:{http}",
-        "server.https.enabled": "false",
-        "server.memory.pagecache.size": f"{_page_cache() >> 20}m",
-        "dbms.usage_report.enabled": "false",
-        "client.allow_telemetry": "false",
-        "internal.dbms.bolt.netty_server_shutdown_quiet_period": "0",  # else a stop takes 10 s
-        "db.tx_log.preallocate": "false",  # else a quarter of a gigabyte for each of the two databases
-    }
-    if version == DEFAULT:
-        settings["server.fleet_discovery.enabled"] = "false"  # else it calls out into the network; unknown to the older one
-    places.private(home / "conf")
-    lines = ["# Written at every start by etl: changes are lost."] + [f"{name}={value}" for name, value in settings.items()]
-    (home / "conf" / "neo4j.conf").write_text("\n".join(lines) + "\n", "utf-8")
-
-
-def _heap() -> tuple[str, ...]:
-    return ("-Xms512m", "-Xmx2g") if _memory() > 6 << 30 else ("-Xms256m", "-Xmx1g")
-
-
-def _page_cache() -> int:
-    """A quarter of the machine's memory, between 256 MB and 4 GB."""
-    return min(max(_memory() // 4, 256 << 20), 4 << 30)
-
-
-def _memory() -> int:
-    import psutil
-
-    return int(psutil.virtual_memory().total)
-
-
-def _require_disk(home: Path) -> None:
-    free = shutil.disk_usage(home).free
-    if free < LEAST_DISK:
-        raise FetchError(
-            f"Neo4j needs {LEAST_DISK / 1e6:.0f} MB in {home}, {free / 1e6:.0f} MB are free: make room, or set ETL_HOME to another folder."
-        )
-
-
-def _free_port(*wanted: int) -> int:
-    """The first of `wanted` where nobody listens, else any port that is free."""
-    for port in (*wanted, 0):
-        with socket.socket() as probe:
-            if os.name != "nt":  # there it would share the port with whoever has it
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise FetchError(f"no free port on {HOST}: end a program that listens there.")
-
-
 def _is_ours(pid: int, home: Path) -> bool:
     """True if `pid` is a server on `home`: the number alone may long belong to another program."""
-    import psutil
-
     try:
         return f"--home-dir={home}" in psutil.Process(pid).cmdline()
     except psutil.Error:
@@ -356,15 +296,6 @@ def _state(home: Path) -> dict[str, Any]:
         return dict(json.loads((home / "server.json").read_text("utf-8")))
     except (OSError, ValueError):  # no start yet, or one that was cut off while writing
         return {}
-
-
-def _write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else can read at any moment, all of it or nothing."""
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    beside.replace(path)
 
 
 def _said(home: Path) -> list[str]:
