@@ -1,12 +1,15 @@
-"""Commands for the local Neo4j: start, stop, status, open."""
+"""Commands for the local Neo4j and its Browser: start, stop, status, open, style, favourites."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from etl.cli.options import Format, Quiet, Rows
+from etl.cli.options import Format, ModelName, Quiet, Rows, Uri
 from etl.cli.output import plain, say, show, to_json
 from etl.cli.progress import stages
 
@@ -18,7 +21,7 @@ STATUS = ("running", "uri", "browser", "username", "password_file", "pid", "vers
 
 def add_to(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="The local Neo4j: start it, stop it, look at it.")
-    for command in (start, stop, status):
+    for command in (start, stop, status, style, favourites):
         group.command()(command)
     group.command("open")(open_browser)
     app.add_typer(group, name="neo4j")
@@ -70,6 +73,34 @@ def status(*, format: Rows = Format.table) -> None:
         show([{"property": name, "value": str(value)} for name, value in row.items() if value is not None], ("property", "value"), format)
 
 
+def style(name: ModelName, *, uri: Uri = None) -> None:
+    """Print a style sheet for Neo4j Browser: a model's neurons coloured by layer and sized by role. Drop the file into Browser.
+
+    Example: `etl neo4j style digits_cnn > digits_cnn.grass`
+    """
+    from etl.browser import style
+    from etl.cli.stored import connected
+
+    with connected(uri, quiet=True) as store:
+        print(style(store, name), end="")
+
+
+def favourites(
+    out: Annotated[Path, typer.Argument(metavar="OUT.zip", help="The file to write.", show_default=False)],
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Write the stored queries to a zip file. Dropped into Neo4j Browser, they are favourites there.
+
+    Example: `etl neo4j favourites queries.zip`
+    """
+    from etl.browser import favourites, folder
+
+    count = favourites(out)
+    if not quiet:
+        say(f"{count} queries are in {plain(str(out))}: drop it into Neo4j Browser. One at a time, they are in {plain(str(folder()))}")
+
+
 def open_browser(*, quiet: Quiet = False) -> None:
     """Open Neo4j Browser with a first query in it; starts the local Neo4j if need be.
 
@@ -82,10 +113,15 @@ def open_browser(*, quiet: Quiet = False) -> None:
     with stages(quiet=quiet) as progress:
         server = store.start(progress)
     address = first_page(server)
-    opened = webbrowser.open(address)
+    opened = has_display() and webbrowser.open(address)
     if not quiet or not opened:
         say(f"{'Opened' if opened else 'No browser here: open'} {address}")
         say_login(server)
+
+
+def has_display() -> bool:
+    """Whether a browser could show itself; else Python would start one in the terminal where there is one."""
+    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
 
 
 def first_page(server: Server) -> str:
