@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from etl.cli.options import Format, ModelName, Quiet, Rows, Uri
+from etl.cli.options import Format, ModelFile, ModelName, Quiet, Rows, Uri
 from etl.cli.output import plain, remark, show
 from etl.cli.progress import bar
 from etl.cli.stored import connected
@@ -32,7 +33,7 @@ class Measure(StrEnum):
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (measure,):
+    for command in (measure, split):
         app.command()(command)
 
 
@@ -71,3 +72,40 @@ def measure(
     show([{column: first + n, "value": None if v != v else v} for n, v in enumerate(values.tolist())], (column, "value"), format)
     if write is not None and not quiet:
         remark(f"written on the neurons of {plain(name)} as {write}")
+
+
+def split(
+    *,
+    model: ModelFile,
+    at: Annotated[list[str], typer.Option(help="Cut after this layer; as often as wanted.", metavar="LAYER", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the parts, new or empty.", metavar="FOLDER", show_default=False)],
+    allow_branches: Annotated[bool, typer.Option("--allow-branches", help="Cut inside branches too: parts with several inputs.")] = False,
+    architecture: Annotated[
+        str | None, typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False)
+    ] = None,
+    tag: Annotated[
+        str | None, typer.Option(help="Number the parts on the Layer nodes (`part`) of this model in the store.", metavar="NAME", show_default=False)
+    ] = None,
+    uri: Uri = None,
+    format: Rows = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """Write a model as several, each of which takes what the one before it gives.
+
+    The framework itself runs the file for that: split only files that you trust.
+
+    Example: `etl split resnet50.h5 --at conv3_block4_out --out parts`
+    """
+    from etl import parts
+
+    written = parts.split(model, at, out, branches=allow_branches, architecture=architecture)
+    if tag is not None:
+        with connected(uri, quiet=quiet) as store:
+            parts.tag(store, tag, written)
+    rows: list[dict[str, Any]] = [
+        {"part": number, "file": part.file, "layers": len(part.layers), "inputs": part.inputs, "outputs": part.outputs}
+        for number, part in enumerate(written)
+    ]
+    if format is Format.table:
+        rows = [row | {"inputs": ", ".join(row["inputs"]), "outputs": ", ".join(row["outputs"])} for row in rows]
+    show(rows, ("part", "file", "layers", "inputs", "outputs"), format)
