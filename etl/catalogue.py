@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import Conflict, NotInStore
 from etl.queries import text
-from etl.sinks.ledger import claimed, transact
+from etl.sinks.ledger import claimed, rows, transact
 
 if TYPE_CHECKING:
     from etl.store import Store
@@ -16,7 +16,7 @@ DELETED = 50_000  # relationships a transaction
 
 def models(store: Store) -> list[dict[str, Any]]:
     """One row a model, by name: name, state, sha256, format, neurons, edges, parameters, loadedAt, etlVersion."""
-    return store.read(text("load", "models"))
+    return rows(store, text("load", "models"))
 
 
 def delete(store: Store, name: str) -> None:
@@ -35,7 +35,7 @@ def delete(store: Store, name: str) -> None:
 
 def find(store: Store, name: str) -> dict[str, Any] | None:
     """The Model node of that name. Raises Conflict where it is not one of ours."""
-    found = store.read(text("load", "find"), name=name)
+    found = rows(store, text("load", "find"), name=name)
     if found and found[0]["base"] is None:
         raise Conflict(f"the store has a node Model {name} that this program did not make: choose another --name.")
     return found[0] if found else None
@@ -43,7 +43,7 @@ def find(store: Store, name: str) -> dict[str, Any] | None:
 
 def unfinished(store: Store, name: str) -> list[dict[str, Any]]:
     """What interrupted loads, replacements and deletions of that name have left."""
-    return store.read(text("load", "unfinished"), name=name)
+    return rows(store, text("load", "unfinished"), name=name)
 
 
 def sweep(store: Store, name: str) -> None:
@@ -55,7 +55,7 @@ def sweep(store: Store, name: str) -> None:
 def erase(store: Store, model: str) -> None:
     """Delete one Model node and what belongs to it: neurons from the last layer to the first, so that each takes only its incoming weights along."""
     transact(store, lambda transaction: transaction.run(text("load", "unload"), model=model).consume())
-    layers = store.read(text("load", "spans"), model=model)
+    layers = rows(store, text("load", "spans"), model=model)
     for layer in layers:
         neurons = layer["end"] - layer["begin"]
         step = max(1, DELETED * neurons // (layer["edges"] + neurons))

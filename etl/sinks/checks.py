@@ -15,6 +15,7 @@ from etl.graph import Graph, Row
 from etl.queries import text
 from etl.scope import Weights
 from etl.sinks.cells import cell
+from etl.sinks.ledger import rows
 
 if TYPE_CHECKING:
     from etl.store import Store
@@ -99,8 +100,8 @@ def differences(store: Store, sums: Sums, base: int) -> Iterator[str]:
     """What differs in one layer, in words."""
     row = sums.row
     span = {"begin": row.begin + base, "end": row.end + base, "base": base, "layer": row.name}
-    neurons = store.read(text("load", "stored_neurons"), **span, scale=sums.bias_scale)[0]
-    weights = store.read(text("load", "stored_weights"), **span, scale=sums.weight_scale)[0]
+    neurons = rows(store, text("load", "stored_neurons"), **span, scale=sums.bias_scale)[0]
+    weights = rows(store, text("load", "stored_weights"), **span, scale=sums.weight_scale)[0]
     for found, sent in ((neurons, sums.neurons), (weights, sums.weights)):
         told = [f"{key} {found[key]:,}, not {sent[key]:,}" for key in sent if found[key] != sent[key]]
         if told:

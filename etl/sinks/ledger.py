@@ -57,6 +57,11 @@ def transact(store: Store, work: Callable[[Transaction], T], stopping: Event | N
         return persistently(attempt, stopping)
 
 
+def rows(store: Store, statement: str, **parameters: Any) -> list[dict[str, Any]]:
+    """What a reading statement gives, one dict a row, persistently."""
+    return transact(store, lambda transaction: transaction.run(statement, parameters).data())
+
+
 @contextmanager
 def claimed(store: Store, name: str) -> Iterator[None]:
     """Hold a model's name: nobody else loads or deletes it meanwhile. The server lets go of it as soon as this process ends, in whatever way.
@@ -89,7 +94,7 @@ def probe(session: Session, name: str) -> None:
             transaction.run(text("load", "claim"), claim=f"\0{name}").consume()
             transaction.rollback()
     except Neo4jError as error:
-        if "Timed" in (error.code or "") or "Terminated" in (error.code or ""):
+        if any(sign in (error.code or "") for sign in ("TimedOut", "Terminated", "LockClientStopped", "LockAcquisitionTimeout")):
             raise Conflict(f"{name} is being loaded or deleted by another process: wait until it has ended, then try again.") from error
         raise
 

@@ -1,0 +1,213 @@
+"""Loaded once, exactly, whatever dies: clients, connections and servers are really killed here."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event, Thread, Timer
+
+import pytest
+
+from etl import catalogue
+from etl import store as stores
+from etl.errors import StoreError
+from etl.sinks import ledger, neo4j
+from etl.sinks.neo4j import load
+from etl.store import Store, connect
+from tests import stored
+from tests.proxy import COMMIT, Cut, Proxy
+from tests.small import convolutional
+
+LOADER = """
+import os, sys
+from etl.sinks import neo4j
+from etl.store import connect
+from tests.small import convolutional
+neo4j.EDGES, neo4j.NEURONS = 1500, 400
+try:
+    with connect(sys.argv[1]) as store:
+        print(neo4j.load(convolutional(), store, "fault", progress=lambda *step: print(*step, flush=True)).outcome)
+except KeyboardInterrupt as interrupt:
+    print(interrupt)
+    sys.exit(130)
+"""
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neo4j, "EDGES", 1500)
+    monkeypatch.setattr(neo4j, "NEURONS", 400)
+
+
+def password() -> str:
+    return stores.status().password_file.read_text().strip()
+
+
+def loader(uri: str) -> subprocess.Popen[str]:
+    """Another process that loads the same graph."""
+    environment = os.environ | {"NEO4J_PASSWORD": password(), "PYTHONPATH": str(Path(__file__).parents[1])}
+    return subprocess.Popen([sys.executable, "-c", LOADER, uri], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@contextmanager
+def through(store: Store, *, delay: float = 0.0, on_sent: Callable[[bytes], None] = lambda _: None) -> Iterator[Store]:
+    """The same store behind a proxy, which begins its work when the connection stands."""
+    with Proxy(store.uri) as proxy, connect(proxy.uri, password=password(), database=store.database) as behind:
+        proxy.delay, proxy.on_sent = delay, on_sent
+        yield behind
+
+
+def nth(number: int, act: Callable[[], None], wanted: bytes = COMMIT) -> Callable[[bytes], None]:
+    """Do something at the `number`-th piece that contains `wanted`, once."""
+    seen = 0
+
+    def on_sent(piece: bytes) -> None:
+        nonlocal seen
+        seen += wanted in piece
+        if seen == number and wanted in piece:
+            seen += 1
+            act()
+
+    return on_sent
+
+
+def cut(*, answered: bool) -> None:
+    raise Cut(answered=answered)
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["acknowledgement lost", "commit lost"])
+def test_a_connection_cut_at_commit_is_settled_by_the_ledger(empty_store: Store, answered: bool) -> None:
+    cuts = []
+
+    def act() -> None:
+        cuts.append(answered)
+        cut(answered=answered)
+
+    for number in (2, 7, 9, 14, 24):  # constraints, the model's own transaction, neurons, weights, the checks
+        with through(empty_store, on_sent=nth(number, act)) as behind:
+            assert load(convolutional(), behind, "fault").outcome == "loaded"
+        stored.check(empty_store, convolutional(), "fault")
+        catalogue.delete(empty_store, "fault")
+    assert len(cuts) == 5
+
+
+def test_a_client_killed_anywhere_goes_on(empty_store: Store) -> None:
+    """Before a transaction is sent, while it is sent, and when COMMIT is on the way."""
+    moments = [(6, COMMIT, False), (11, COMMIT, True), (4, COMMIT, True), (9, b"", False), (60, b"", True), (5, COMMIT, True)]
+    for number, wanted, pass_on in moments:
+        processes: list[subprocess.Popen[str]] = []
+
+        def act(processes: list[subprocess.Popen[str]] = processes, pass_on: bool = pass_on) -> None:
+            processes[0].kill()
+            cut(answered=pass_on)
+
+        with Proxy(empty_store.uri, on_sent=nth(number, act, wanted)) as proxy:
+            processes.append(loader(proxy.uri))
+            processes[0].communicate()
+        assert processes[0].returncode == -signal.SIGKILL
+    assert load(convolutional(), empty_store, "fault").outcome == "resumed"
+    stored.check(empty_store, convolutional(), "fault")
+
+
+def test_an_interrupt_ends_between_batches_and_says_how_to_go_on(empty_store: Store) -> None:
+    with loader(empty_store.uri) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("weights"):
+                process.send_signal(signal.SIGINT)
+                break
+        said = process.stdout.read()
+    assert process.returncode == 130
+    assert "fault is loaded in part: the same command goes on with it." in said
+    before = stored.counts(empty_store)[1]
+    assert load(convolutional(), empty_store, "fault").outcome == "resumed"
+    assert 0 < before < stored.counts(empty_store)[1]
+    stored.check(empty_store, convolutional(), "fault")
+
+
+def test_a_server_killed_in_the_middle_and_started_again(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    starts: list[Thread] = []
+
+    def kill(*, restart: bool) -> Callable[[str, int, int], None]:
+        done = Event()
+
+        def progress(stage: str, rows: int, _: int) -> None:
+            if stage == "weights" and rows > 5000 and not done.is_set():
+                done.set()
+                os.kill(stores.status().pid or 0, signal.SIGKILL)
+                if restart:
+                    starts.append(Thread(target=stores.start))
+                    starts[0].start()
+
+        return progress
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ledger, "PATIENCE", 1.0)
+        with pytest.raises(StoreError, match=r"does not answer.* fault is loaded in part: the same command goes on with it"):
+            load(convolutional(), empty_store, "fault", progress=kill(restart=False))
+    stores.start()
+    assert load(convolutional(), empty_store, "fault").outcome == "resumed"
+    stored.check(empty_store, convolutional(), "fault")
+    monkeypatch.setattr(ledger, "PATIENCE", 300.0)  # a busy machine takes its time to start a server
+    assert load(convolutional(1), empty_store, "fault", replace=True, progress=kill(restart=True)).outcome == "replaced"
+    starts[0].join()
+    stored.check(empty_store, convolutional(1), "fault")
+
+
+def test_passing_faults_pass(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third transaction fails as a deadlock does, before or after its work; and somebody holds a lock for a while."""
+    from neo4j import Transaction
+    from neo4j.exceptions import TransientError
+
+    commit, turns = Transaction.commit, iter(range(1000))
+
+    def fail_at_times(transaction: Transaction) -> None:
+        if next(turns) % 3 == 1:
+            transaction.rollback()
+            raise TransientError._hydrate_neo4j(code="Neo.TransientError.Transaction.DeadlockDetected", message="told by a test")
+        commit(transaction)
+
+    monkeypatch.setattr(Transaction, "commit", fail_at_times)
+    rivals = []
+
+    def hold(stage: str, done: int, total: int) -> None:
+        if stage == "neurons" and done == total:
+            session = empty_store.driver.session(database=empty_store.database)
+            transaction = session.begin_transaction()
+            transaction.run("MATCH (n:Neuron {id: 200}) SET n.held = true").consume()
+            rivals.append(Timer(2.0, lambda: (transaction.rollback(), session.close())))
+            rivals[0].start()
+
+    assert load(convolutional(), empty_store, "fault", progress=hold).outcome == "loaded"
+    rivals[0].join()
+    monkeypatch.undo()
+    stored.check(empty_store, convolutional(), "fault")
+
+
+def test_a_far_server_is_only_slow(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(neo4j, "EDGES", 20_000)
+    with through(empty_store, delay=0.2) as behind:
+        load(convolutional(), behind, "far")
+    stored.check(empty_store, convolutional(), "far")
+
+
+def test_a_transaction_that_an_administrator_ends(empty_store: Store) -> None:
+    ended = []
+
+    def end(stage: str, rows: int, _: int) -> None:
+        if stage == "weights" and rows > 3000 and not ended:
+            others = empty_store.read(
+                "SHOW TRANSACTIONS YIELD transactionId, currentQuery WHERE NOT currentQuery CONTAINS 'SHOW' RETURN transactionId AS id"
+            )
+            ended.extend(row["id"] for row in others)
+            empty_store.driver.execute_query("TERMINATE TRANSACTIONS $ids", ids=ended, database_=empty_store.database)
+
+    with pytest.raises(StoreError, match="the same command goes on with it"):
+        load(convolutional(), empty_store, "fault", progress=end)
+    assert load(convolutional(), empty_store, "fault").outcome == "resumed"
+    stored.check(empty_store, convolutional(), "fault")
