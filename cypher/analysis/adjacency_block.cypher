@@ -1,5 +1,5 @@
 // The weights between two layers, as a block of the adjacency matrix
-// One row a weight, in the order of ids: what a heat map draws.
+// One row a weight, in the order of ids: what a heat map draws. A layer that only moves values (Flatten, Dropout ...) stands for those it shows.
 // $model STRING              model name
 // $source STRING             layer that is read
 // $target STRING             layer that reads it
@@ -7,10 +7,23 @@
 // -> source INTEGER          neuron that is read
 // -> target INTEGER          neuron that reads it
 // -> weight FLOAT            weight; a pair may have several
-// :params {model: 'digits_cnn', source: 'shapes', target: 'digit', limit: 100000}
+// :params {model: 'digits_cnn', source: 'shapes', target: 'pool', limit: 100000}
 
-MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $target})
-MATCH (b:Neuron) WHERE l.begin <= b.id AND b.id < l.end
-MATCH (b)<-[w:WEIGHT]-(a:Neuron {layer: $source})
-RETURN a.id AS source, b.id AS target, w.weight AS weight
+MATCH (m:Model {name: $model})
+CALL (m) {
+  MATCH (m)-[:HAS_LAYER]->(:Layer {name: $source}) ((v:Layer WHERE v.begin = v.end)<-[:FEEDS]-()){0,} (s:Layer) WHERE s.begin < s.end
+  RETURN collect(DISTINCT s.name) AS sources
+}
+CALL (m) {
+  MATCH (m)-[:HAS_LAYER]->(:Layer {name: $target}) ((v:Layer WHERE v.begin = v.end)<-[:FEEDS]-()){0,} (t:Layer) WHERE t.begin < t.end
+  WITH DISTINCT t
+  RETURN t ORDER BY t.position
+}
+MATCH (b:Neuron) WHERE t.begin <= b.id AND b.id < t.end
+WITH sources, b ORDER BY b.id
+CALL (sources, b) {
+  MATCH (b)<-[w:WEIGHT]-(a:Neuron) WHERE a.layer IN sources
+  RETURN a.id AS source, w.weight AS weight ORDER BY source
+}
+RETURN source, b.id AS target, weight
 ORDER BY target, source LIMIT $limit

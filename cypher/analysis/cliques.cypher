@@ -1,18 +1,21 @@
 // In how many cliques a neuron is
-// Layers make no triangles, so a maximal clique is an edge: the number of weights above zero that a neuron has.
+// Layers make no triangles, so a maximal clique is a pair of neurons: the number of those that a neuron shares a weight above zero with.
 // $model STRING          model name
 // $layer STRING = null   layer; without one, all of them
 // $limit INTEGER = 100   rows, most cliques first
 // -> id INTEGER          neuron
 // -> layer STRING        its layer
-// -> cliques INTEGER     weights above zero, in and out
+// -> cliques INTEGER     neighbours over weights above zero, in and out
 // :params {model: 'digits_cnn', layer: null, limit: 100}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end AND ($layer IS NULL OR l.name = $layer)
 CALL (l) {
   MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end
-  OPTIONAL MATCH (n)-[w:WEIGHT]-() WHERE w.weight > 0
-  RETURN n.id AS id, count(w) AS cliques
+  CALL (n) {
+    MATCH (n)-[w:WEIGHT]-(k:Neuron) WHERE w.weight > 0
+    RETURN count(DISTINCT k) AS cliques
+  }
+  RETURN n.id AS id, cliques
 }
 RETURN id, l.name AS layer, cliques
 ORDER BY cliques DESC, id LIMIT $limit

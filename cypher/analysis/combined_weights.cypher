@@ -1,5 +1,6 @@
 // What two layers' weights amount to together
 // The product of two weight matrices that follow each other: for each neuron before the first and each of the second, the sum over all ways between.
+// For layers like Dense: the time grows with the number of ways, whatever the limit. A layer that only moves values stands for those it shows.
 // $model STRING           model name
 // $first STRING           layer nearer to the input, such as dense_0
 // $second STRING          layer that reads it, such as dense_1
@@ -7,12 +8,20 @@
 // -> source INTEGER       neuron that the first layer reads
 // -> target INTEGER       neuron of the second layer
 // -> weight FLOAT         combined weight
-// :params {model: 'digits_cnn', first: 'shapes', second: 'digit', limit: 1000}
+// :params {model: 'digits_cnn', first: 'pool', second: 'digit', limit: 1000}
 
-MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $second})
+MATCH (m:Model {name: $model})
+CALL (m) {
+  MATCH (m)-[:HAS_LAYER]->(:Layer {name: $first}) ((v:Layer WHERE v.begin = v.end)<-[:FEEDS]-()){0,} (f:Layer) WHERE f.begin < f.end
+  RETURN collect(DISTINCT f.name) AS firsts
+}
+CALL (m) {
+  MATCH (m)-[:HAS_LAYER]->(:Layer {name: $second}) ((v:Layer WHERE v.begin = v.end)<-[:FEEDS]-()){0,} (l:Layer) WHERE l.begin < l.end
+  RETURN DISTINCT l
+}
 MATCH (c:Neuron) WHERE l.begin <= c.id AND c.id < l.end
-CALL (c) {
-  MATCH (c)<-[v:WEIGHT]-(b:Neuron {layer: $first})<-[w:WEIGHT]-(a:Neuron)
+CALL (c, firsts) {
+  MATCH (c)<-[v:WEIGHT]-(b:Neuron)<-[w:WEIGHT]-(a:Neuron) WHERE b.layer IN firsts
   RETURN a.id AS source, sum(v.weight * w.weight) AS weight
 }
 RETURN source, c.id AS target, weight

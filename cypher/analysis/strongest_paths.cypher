@@ -4,9 +4,9 @@
 // $neuron INTEGER = null     id of the neuron; without one, the model's last neuron
 // $layer STRING = null       layer to start from; without one, the inputs
 // $limit INTEGER = 5         paths
-// -> product FLOAT              product of |weight| along the path
-// -> neurons LIST            ids from the start to the neuron
-// -> weights LIST            weights between them
+// -> product FLOAT           product of |weight| along the path
+// -> neurons LIST OF INTEGER ids from the start to the neuron
+// -> weights LIST OF FLOAT   weights between them
 // -> path PATH               the same, to look at in Browser
 // writes: reach
 // :params {model: 'digits_cnn', neuron: null, layer: null, limit: 5}
@@ -31,9 +31,11 @@ CALL (layers, t) {
 CALL (m, t) {
   MATCH (a:Neuron)
   WHERE m.base <= a.id AND a.id < m.base + m.neurons AND a <> t AND a.reach IS NOT NULL AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
-  WITH a, t ORDER BY a.reach DESC, a.id LIMIT $limit
-  CALL (a, t) {
-    MATCH path = (a)((x)-[w:WEIGHT]->(y) WHERE y.reach IS NOT NULL AND abs(w.weight) * y.reach = x.reach)+(t)
+  WITH a, t.id AS last ORDER BY a.reach DESC, a.id LIMIT $limit
+  CALL (a, last) {
+    // from the start on, where every step leads on: the sum keeps the planner from beginning at the end
+    MATCH path = (a)((x)-[w:WEIGHT]->(y) WHERE y.reach IS NOT NULL AND abs(w.weight) * y.reach = x.reach)+(z:Neuron)
+    WHERE z.id + 0 = last
     RETURN path LIMIT 1
   }
   RETURN collect({reach: a.reach, neurons: [n IN nodes(path) | n.id], weights: [w IN relationships(path) | w.weight], path: path}) AS found

@@ -21,9 +21,13 @@ CALL (l) {
 WITH l, stored, low, width WHERE size(stored) > 0
 CALL (stored, low, width) {
   UNWIND stored AS weight
-  WITH CASE WHEN width = 0 THEN 0 WHEN toInteger((weight - low) / width) >= $bins THEN $bins - 1 ELSE toInteger((weight - low) / width) END AS bin
-  RETURN collect(bin) AS filled
+  WITH weight, CASE WHEN width > 0 THEN toInteger((weight - low) / width) ELSE 0 END AS bin
+  // where rounding put a weight on the wrong side of a bound, the bound decides; the last bin has both of its bounds
+  WITH CASE WHEN bin >= $bins THEN $bins - 1 WHEN weight < low + bin * width THEN bin - 1
+            WHEN bin < $bins - 1 AND width > 0 AND weight >= low + (bin + 1) * width THEN bin + 1 ELSE bin END AS bin
+  WITH bin, count(*) AS weights
+  RETURN collect([bin, weights]) AS filled
 }
 UNWIND range(0, $bins - 1) AS bin
-RETURN l.name AS layer, bin, low + bin * width AS low, low + (bin + 1) * width AS high, size([b IN filled WHERE b = bin]) AS weights
+RETURN l.name AS layer, bin, low + bin * width AS low, low + (bin + 1) * width AS high, coalesce([f IN filled WHERE f[0] = bin][0][1], 0) AS weights
 ORDER BY l.position, bin

@@ -6,12 +6,12 @@
 // -> kernel INTEGER      its channel or unit; null on the layer's own row
 // -> weights INTEGER     stored weights
 // -> mean FLOAT          their mean
-// -> std FLOAT           standard deviation (of a sample: ddof = 1)
+// -> std FLOAT           standard deviation (ddof = 1); null of a single one
 // -> min FLOAT           least
 // -> max FLOAT           largest
-// -> bias FLOAT          the kernel's bias; null on the layer's own row
+// -> bias FLOAT          the kernel's bias; null on the layer's own row, and where places have biases of their own
 // -> bias_mean FLOAT     mean of the layer's biases; null on a kernel's row
-// -> bias_std FLOAT      standard deviation (ddof = 1)
+// -> bias_std FLOAT      standard deviation (ddof = 1); null of a single one
 // -> bias_min FLOAT      least
 // -> bias_max FLOAT      largest
 // :params {model: 'digits_cnn', layer: null}
@@ -21,22 +21,24 @@ WHERE l.edges > 0 AND ($layer IS NULL OR l.name = $layer OR l.name STARTS WITH $
 CALL (l) {
   MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE l.begin <= n.id AND n.id < l.end AND w.parameter IS NOT NULL
   WITH DISTINCT n.channel AS kernel, w.parameter AS parameter, w.weight AS weight, n.bias AS bias
-  RETURN collect({kernel: kernel, weight: weight, bias: bias}) AS stored
+  RETURN collect({kernel: kernel, parameter: parameter, weight: weight, bias: bias}) AS stored
 }
 WITH l, stored WHERE size(stored) > 0
 CALL (stored) {
   UNWIND stored AS one
-  WITH null AS kernel, count(*) AS weights, avg(one.weight) AS mean, stDev(one.weight) AS std, min(one.weight) AS min, max(one.weight) AS max
+  WITH DISTINCT one.parameter AS parameter, one.weight AS weight
+  WITH null AS kernel, count(*) AS weights, avg(weight) AS mean, CASE WHEN count(*) > 1 THEN stDev(weight) END AS std, min(weight) AS min,
+       max(weight) AS max
   CALL (stored) {
     UNWIND stored AS one
     WITH DISTINCT one.kernel AS kernel, one.bias AS bias
-    RETURN avg(bias) AS bias_mean, CASE WHEN count(bias) > 0 THEN stDev(bias) END AS bias_std, min(bias) AS bias_min, max(bias) AS bias_max
+    RETURN avg(bias) AS bias_mean, CASE WHEN count(bias) > 1 THEN stDev(bias) END AS bias_std, min(bias) AS bias_min, max(bias) AS bias_max
   }
   RETURN kernel, weights, mean, std, min, max, null AS bias, bias_mean, bias_std, bias_min, bias_max
   UNION ALL
   UNWIND stored AS one
-  WITH one.kernel AS kernel, count(*) AS weights, avg(one.weight) AS mean, stDev(one.weight) AS std, min(one.weight) AS min, max(one.weight) AS max,
-       max(one.bias) AS bias
+  WITH one.kernel AS kernel, count(*) AS weights, avg(one.weight) AS mean, CASE WHEN count(*) > 1 THEN stDev(one.weight) END AS std,
+       min(one.weight) AS min, max(one.weight) AS max, CASE WHEN min(one.bias) = max(one.bias) THEN min(one.bias) END AS bias
   RETURN kernel, weights, mean, std, min, max, bias, null AS bias_mean, null AS bias_std, null AS bias_min, null AS bias_max
 }
 RETURN l.name AS layer, kernel, weights, mean, std, min, max, bias, bias_mean, bias_std, bias_min, bias_max
