@@ -35,8 +35,8 @@ def wired(*calls: tuple[str, str], outputs: str = "") -> Network:
     made: list[Call] = []
     last: dict[str, int] = {}
     numbers: dict[str, int] = {}
-    for name, read in calls:
-        args = tuple(Tensor(last[one]) for one in read.split())
+    for name, sources in calls:
+        args = tuple(Tensor(last[one]) for one in sources.split())
         made.append(Call(Layer(name, "Dense" if args else "InputLayer"), args, number=numbers.get(name, 0)))
         last[name], numbers[name] = len(made) - 1, numbers.get(name, 0) + 1
     ends = outputs.split() or [calls[-1][0]]
@@ -90,11 +90,11 @@ def test_refused(network: Network, at: list[str], told: str) -> None:
 
 def composed(keras: Any, folder: Path, inputs: Any) -> list[Any]:
     """What the parts return, one after the other, as anybody would run them."""
-    files = sorted(folder.glob("*.keras"))
-    for path in files:
+    for path in sorted(folder.glob("*.keras")):
         read(path)  # they are models that can be loaded like any other
-        inputs = keras.models.load_model(path, compile=False)(inputs)
-    return [np.asarray(value) for value in (inputs if isinstance(inputs, list | tuple) else [inputs])]
+        given = keras.models.load_model(path, compile=False)(inputs)
+        inputs = [np.asarray(value) for value in given] if isinstance(given, list | tuple) else np.asarray(given)
+    return inputs if isinstance(inputs, list) else [inputs]
 
 
 def check(keras: Any, model: Any, at: list[str], folder: Path, count: int, branches: bool = False) -> None:
