@@ -12,7 +12,7 @@ HEAD = """# Stored queries
 Each is one file in `cypher/analysis/`. `etl query` lists them, `etl query NAME param=value ...` asks one. A value is JSON where it parses as JSON,
 else text; `param=@file.json` reads it from a file. `model` may be left out where the store has one model only.
 
-The same files run in Neo4j Browser: paste the `:params` line, then the file. To add a question, put a file there; its header is checked against
+The same files run in Neo4j Browser: paste the `:param` line, then the file. To add a question, put a file there; its header is checked against
 its text.
 
 This page is made from the headers by `python docs/generate.py`.

@@ -6,7 +6,9 @@
 // $limit INTEGER = 20    rows to return          (a value in JSON after = makes a parameter optional)
 // -> id INTEGER          neuron                  (one line a column, in their order)
 // writes: paths                                  (only where it writes: the scratch property that it leaves behind nowhere)
-// :params {model: 'digits_cnn', limit: 20}       (to be copied into Neo4j Browser, where the same file then runs)
+// :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 20 AS limit}     (to be copied into Neo4j Browser, where the same file then runs)
+
+Browser has a shorter form, `:params {limit: 20}`, which sends 20.0: no number of rows.
 """
 
 from __future__ import annotations
@@ -130,7 +132,7 @@ def parse(name: str, source: str) -> Query:
             columns.append(Column(match[1], match[2], match[3] or ""))
         elif line.startswith("writes:"):
             writes = line.removeprefix("writes:").strip()
-        elif line.startswith(":params"):
+        elif line.startswith(":param"):
             browser = line
         elif line.startswith(("$", "->")):
             raise QueryError(f"{name}: its header has a line that says nothing known: {line}")

@@ -7,7 +7,7 @@
 // -> source INTEGER          neuron that is read
 // -> target INTEGER          neuron that reads it
 // -> weight FLOAT            weight; a pair may have several
-// :params {model: 'digits_cnn', source: 'shapes', target: 'pool', limit: 100000}
+// :param [{model, source, target, limit}] => {RETURN 'digits_cnn' AS model, 'shapes' AS source, 'pool' AS target, 100000 AS limit}
 
 MATCH (m:Model {name: $model})
 CALL (m) {

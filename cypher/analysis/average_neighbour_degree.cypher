@@ -5,7 +5,7 @@
 // $limit INTEGER = 100   rows
 // -> id INTEGER          neuron
 // -> value FLOAT         average neighbour degree; null where its weights add up to nothing
-// :params {model: 'digits_cnn', layer: 'digit', limit: 100}
+// :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'digit' AS layer, 100 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})
 MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end

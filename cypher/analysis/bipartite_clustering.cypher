@@ -6,7 +6,7 @@
 // $limit INTEGER = 100   rows
 // -> id INTEGER          neuron
 // -> value FLOAT         clustering, from 0 to 1; null without partners
-// :params {model: 'digits_cnn', layer: 'digit', limit: 100}
+// :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'digit' AS layer, 100 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})
 MATCH (u:Neuron) WHERE l.begin <= u.id AND u.id < l.end

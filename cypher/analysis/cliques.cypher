@@ -6,7 +6,7 @@
 // -> id INTEGER          neuron
 // -> layer STRING        its layer
 // -> cliques INTEGER     neighbours over weights above zero, in and out
-// :params {model: 'digits_cnn', layer: null, limit: 100}
+// :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, null AS layer, 100 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end AND ($layer IS NULL OR l.name = $layer)
 CALL (l) {

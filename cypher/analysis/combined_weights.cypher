@@ -8,7 +8,7 @@
 // -> source INTEGER       neuron that the first layer reads
 // -> target INTEGER       neuron of the second layer
 // -> weight FLOAT         combined weight
-// :params {model: 'digits_cnn', first: 'pool', second: 'digit', limit: 1000}
+// :param [{model, first, second, limit}] => {RETURN 'digits_cnn' AS model, 'pool' AS first, 'digit' AS second, 1000 AS limit}
 
 MATCH (m:Model {name: $model})
 CALL (m) {

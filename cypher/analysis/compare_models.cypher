@@ -11,7 +11,7 @@
 // -> flipped INTEGER         weights whose sign changed
 // -> zeroed INTEGER          weights that became zero, or went
 // -> max_bias_change FLOAT   largest |after - before| of a bias; null without biases
-// :params {model: 'digits_cnn', other: 'digits_cnn_pruned'}
+// :param [{model, other}] => {RETURN 'digits_cnn' AS model, 'digits_cnn_pruned' AS other}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.edges > 0
 MATCH (:Model {name: $other})-[:HAS_LAYER]->(k:Layer {name: l.name}) WHERE k.shape = l.shape AND k.parameters = l.parameters

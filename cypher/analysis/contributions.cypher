@@ -8,7 +8,7 @@
 // -> value FLOAT             its value
 // -> weight FLOAT            weight
 // -> contribution FLOAT      weight * value
-// :params {model: 'digits_cnn', neuron: null, limit: 20}
+// :param [{model, neuron, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, 20 AS limit}
 
 MATCH (m:Model {name: $model})
 CALL (m) {

@@ -4,7 +4,7 @@
 // -> layer STRING        layer
 // -> type STRING         its kind
 // -> position INTEGER    its place among the layers
-// :params {model: 'digits_cnn'}
+// :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer)
 WITH m, collect(l) AS layers

@@ -4,7 +4,7 @@
 // $limit INTEGER = 10000     rows to return
 // -> id INTEGER              neuron
 // -> layer STRING            its layer
-// :params {model: 'digits_cnn', limit: 10000}
+// :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 10000 AS limit}
 
 MATCH (m:Model {name: $model})
 MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons

@@ -7,7 +7,7 @@
 // -> position INTEGER       place in it, in C order
 // -> value FLOAT            value
 // writes: forward
-// :params {model: 'digits_cnn', input: [0.0]}
+// :param [{model, input}] => {RETURN 'digits_cnn' AS model, [0.0] AS input}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position

@@ -9,7 +9,7 @@
 // -> neurons INTEGER       neurons
 // -> edges INTEGER         weights into them
 // -> parameters INTEGER    numbers stored in the file
-// :params {model: 'digits_cnn'}
+// :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer)
 RETURN l.name AS name, l.type AS type, l.begin AS begin, l.end AS end, l.shape AS shape, l.end - l.begin AS neurons, l.edges AS edges,

@@ -3,7 +3,7 @@
 // $model STRING      model name
 // $layer STRING      layer
 // -> layer STRING    layer
-// :params {model: 'digits_cnn', layer: 'shapes'}
+// :param [{model, layer}] => {RETURN 'digits_cnn' AS model, 'shapes' AS layer}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(:Layer {name: $layer})-[:FEEDS*0..]->(l:Layer)
 WITH DISTINCT l WHERE NOT l.type IN ['sum', 'max', 'min', 'product']

@@ -6,7 +6,7 @@
 // -> source NODE             neuron that is read
 // -> weight RELATIONSHIP     weight
 // -> target NODE             neuron that reads it
-// :params {model: 'digits_cnn', neuron: null, limit: 30}
+// :param [{model, neuron, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, 30 AS limit}
 
 MATCH (m:Model {name: $model})
 MATCH (n:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE m.base <= n.id AND n.id < m.base + m.neurons

@@ -3,7 +3,7 @@
 // $model STRING       model name
 // -> paths NUMBER     paths; an integer where it is exact (below 2^53), else a rounded float
 // writes: paths
-// :params {model: 'digits_cnn'}
+// :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position

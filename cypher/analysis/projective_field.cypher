@@ -8,7 +8,7 @@
 // -> layer STRING            its layer
 // -> index LIST              its place there
 // writes: seen
-// :params {model: 'digits_cnn', neuron: null, layer: null, limit: 10000}
+// :param [{model, neuron, layer, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, null AS layer, 10000 AS limit}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position

@@ -8,7 +8,7 @@
 // -> edges INTEGER           edges that carry stored weights
 // -> prunable_edges INTEGER  edges that carry small ones
 // -> share FLOAT             prunable / parameters
-// :params {model: 'digits_cnn', threshold: 0.01}
+// :param [{model, threshold}] => {RETURN 'digits_cnn' AS model, 0.01 AS threshold}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.edges > 0
 CALL (l) {

@@ -7,7 +7,7 @@
 // -> hops INTEGER            weights on the way
 // -> layers LIST OF STRING   their neurons' layers
 // -> weights LIST OF FLOAT   the weights
-// :params {model: 'digits_cnn', source: null, target: null}
+// :param [{model, source, target}] => {RETURN 'digits_cnn' AS model, null AS source, null AS target}
 
 MATCH (m:Model {name: $model})
 MATCH (a:Neuron {id: coalesce($source, m.base)}) WHERE m.base <= a.id AND a.id < m.base + m.neurons

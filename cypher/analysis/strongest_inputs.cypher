@@ -8,7 +8,7 @@
 // -> index LIST OF INTEGER   its place in that layer: row, column, channel
 // -> weight FLOAT            weight
 // -> parameter INTEGER       place of the weight among the numbers stored in the file's layer; null where it was computed
-// :params {model: 'digits_cnn', neuron: 100, limit: 20}
+// :param [{model, neuron, limit}] => {RETURN 'digits_cnn' AS model, 100 AS neuron, 20 AS limit}
 
 MATCH (m:Model {name: $model})
 MATCH (n:Neuron {id: $neuron}) WHERE m.base <= n.id AND n.id < m.base + m.neurons

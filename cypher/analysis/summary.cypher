@@ -6,7 +6,7 @@
 // -> edges INTEGER        weights: edges between neurons
 // -> parameters INTEGER   numbers stored in the file, biases included
 // -> density FLOAT        edges / (neurons * (neurons - 1))
-// :params {model: 'digits_cnn'}
+// :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})
 OPTIONAL MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons

@@ -8,7 +8,7 @@
 // -> mean FLOAT          mean of their values
 // -> max FLOAT           largest
 // -> at LIST             index of the neuron with the largest
-// :params {model: 'digits_cnn', layer: 'strokes', limit: 12}
+// :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'strokes' AS layer, 12 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})
 MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end AND n.value IS NOT NULL

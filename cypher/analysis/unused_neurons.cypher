@@ -5,7 +5,7 @@
 // -> id INTEGER             neuron
 // -> layer STRING           its layer
 // writes: used
-// :params {model: 'digits_cnn', limit: 100000}
+// :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 100000 AS limit}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position DESC

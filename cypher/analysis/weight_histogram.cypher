@@ -9,7 +9,7 @@
 // -> low FLOAT             its lower bound
 // -> high FLOAT            its upper bound
 // -> weights INTEGER       stored weights in it
-// :params {model: 'digits_cnn', layer: null, kernel: null, bins: 50}
+// :param [{model, layer, kernel, bins}] => {RETURN 'digits_cnn' AS model, null AS layer, null AS kernel, 50 AS bins}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.edges > 0 AND ($layer IS NULL OR l.name = $layer)
 CALL (l) {

@@ -14,7 +14,7 @@
 // -> bias_std FLOAT      standard deviation (ddof = 1); null of a single one
 // -> bias_min FLOAT      least
 // -> bias_max FLOAT      largest
-// :params {model: 'digits_cnn', layer: null}
+// :param [{model, layer}] => {RETURN 'digits_cnn' AS model, null AS layer}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer)
 WHERE l.edges > 0 AND ($layer IS NULL OR l.name = $layer OR l.name STARTS WITH $layer + '/')

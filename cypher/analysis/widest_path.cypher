@@ -9,7 +9,7 @@
 // -> weights LIST OF FLOAT   weights between them
 // -> path PATH               the same, to look at in Browser
 // writes: reach
-// :params {model: 'digits_cnn', neuron: null, layer: null, limit: 5}
+// :param [{model, neuron, layer, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, null AS layer, 5 AS limit}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position DESC
