@@ -29,6 +29,8 @@ def section(query: Query) -> str:
     lines = [f"## {query.name}", "", f"**{query.title}.** {query.description}", ""]
     if query.writes:
         lines += [f"While it runs it writes the property `{query.writes}` on neurons, and removes it again.", ""]
+    if query.needs:
+        lines += [f"It reads the property `{query.needs}` of neurons, which another command writes.", ""]
     lines += ["| parameter | type | default | meaning |", "|---|---|---|---|"]
     lines += [f"| {p.name} | {p.type} | {'' if p.default is REQUIRED else json.dumps(p.default)} | {cell(p.meaning)} |" for p in query.parameters]
     lines += ["", "| column | type | meaning |", "|---|---|---|"]

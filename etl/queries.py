@@ -6,6 +6,7 @@
 // $limit INTEGER = 20    rows to return          (a value in JSON after = makes a parameter optional)
 // -> id INTEGER          neuron                  (one line a column, in their order)
 // writes: paths                                  (only where it writes: the scratch property that it leaves behind nowhere)
+// needs: value                                   (only where it reads a property that other commands write)
 // :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 20 AS limit}     (to be copied into Neo4j Browser, where the same file then runs)
 
 Browser has a shorter form, `:params {limit: 20}`, which sends 20.0: no number of rows.
@@ -59,7 +60,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Query:
-    """A stored query. `writes` names its scratch property, None where it only reads."""
+    """A stored query. `writes` names its scratch property, None where it only reads; `needs` a property that other commands write, or None."""
 
     name: str
     title: str
@@ -67,6 +68,7 @@ class Query:
     parameters: tuple[Parameter, ...]
     columns: tuple[Column, ...]
     writes: str | None
+    needs: str | None
     browser: str
     text: str
 
@@ -123,15 +125,17 @@ def parse(name: str, source: str) -> Query:
     lines = source.splitlines()
     length = next((n for n, line in enumerate(lines) if not line.startswith("//")), len(lines))
     header = [line.removeprefix("//").strip() for line in lines[:length]]
-    parameters, columns, description, writes, browser = [], [], list[str](), None, ""
+    parameters, columns, description, browser = [], [], list[str](), ""
+    said = dict[str, str]()
     for line in header[1:]:
         if match := PARAMETER.fullmatch(line):
             declared, kind, default, meaning = match.groups()
             parameters.append(Parameter(declared, kind, REQUIRED if default is None else json.loads(default), meaning or ""))
         elif match := COLUMN.fullmatch(line):
             columns.append(Column(match[1], match[2], match[3] or ""))
-        elif line.startswith("writes:"):
-            writes = line.removeprefix("writes:").strip()
+        elif line.startswith(("writes:", "needs:")):
+            word, _, property = line.partition(":")
+            said[word] = property.strip()
         elif line.startswith(":param"):
             browser = line
         elif line.startswith(("$", "->")):
@@ -143,7 +147,9 @@ def parse(name: str, source: str) -> Query:
         raise QueryError(f"{name}: header declares {declared_names}, body uses {used}")
     if not columns:
         raise QueryError(f"{name}: its header names no column (// -> column TYPE  meaning)")
-    return Query(name, header[0].rstrip("."), " ".join(description), tuple(parameters), tuple(columns), writes, browser, source)
+    return Query(
+        name, header[0].rstrip("."), " ".join(description), tuple(parameters), tuple(columns), said.get("writes"), said.get("needs"), browser, source
+    )
 
 
 def coerce(value: Any, kind: str, where: str) -> Any:
@@ -186,7 +192,10 @@ def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> lis
         return [{column: plain(record[column]) for column in columns} for record in result]
 
     with explained(store.uri), store.driver.session(database=store.database) as session:
-        return session.execute_write(rows) if query.writes else session.execute_read(rows)
+        found = session.execute_write(rows) if query.writes else session.execute_read(rows)
+    if not found and "model" in bound:
+        explain_nothing(store, query, bound)
+    return found
 
 
 def present(store: Store, model: str | None) -> str:
@@ -208,15 +217,37 @@ def present(store: Store, model: str | None) -> str:
 
 
 def check_place(store: Store, query: Query, bound: Mapping[str, Any]) -> None:
-    """Say what a query would only answer with no rows: a layer that isn't there, a wrong number of input values."""
+    """Say what a query would only answer with no rows: a layer, a neuron or a model that isn't there, a wrong number of input values."""
     model, layers = bound["model"], store.read(text("analysis", "layers"), model=bound["model"])
     names = {row["name"]: row["neurons"] for row in layers}
-    for name in ("layer", "first", "second"):
+    for name in ("layer", "first", "second", "source", "target"):
         if isinstance(bound.get(name), str) and bound[name] not in names:
             raise QueryError(f"{model} has no layer {bound[name]}{nearest(bound[name], names)}: etl query layers lists them.")
+    begin, end = (layers[0]["begin"], layers[-1]["end"]) if layers else (0, 0)
+    for name in ("neuron", "source", "target"):
+        if isinstance(bound.get(name), int) and not begin <= bound[name] < end:
+            there = f"its ids are {begin} to {end - 1}" if begin < end else "it was loaded as layers only"
+            raise QueryError(f"{query.name}: {model} has no neuron {bound[name]}: {there}.")
+    for name, least in (("limit", 0), ("bins", 1)):
+        if isinstance(bound.get(name), int) and bound[name] < least:
+            raise QueryError(f"{query.name}: {name} must be at least {least}, not {bound[name]}")
+    if "other" in bound:
+        present(store, bound["other"])
     size = sum(row["neurons"] for row in layers if row["type"] == "InputLayer")
     if "input" in bound and len(bound["input"]) != size:
         raise QueryError(f"{query.name}: {model} takes {size} input values (all inputs, in the order of ids), not {len(bound['input'])}.")
+
+
+def explain_nothing(store: Store, query: Query, bound: Mapping[str, Any]) -> None:
+    """Warn where an empty answer has a reason that is easily overlooked."""
+    layers = {row["name"]: row for row in store.read(text("analysis", "layers"), model=bound["model"])}
+    layer = layers.get(bound.get("layer") or "")
+    if layers and not sum(row["neurons"] for row in layers.values()):
+        log.warning("%s was loaded as layers only: it has no neurons and no weights.", bound["model"])
+    elif layer and not layer["neurons"]:
+        log.warning("%s (%s) has no neurons of its own, it only passes on others': ask for the layer before it.", layer["name"], layer["type"])
+    elif query.needs:
+        log.warning("no neuron of %s has the property %s: `etl features MODEL IMAGE --write` gives it.", bound["model"], query.needs)
 
 
 def plain(value: Any) -> Any:

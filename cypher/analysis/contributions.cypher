@@ -8,6 +8,7 @@
 // -> value FLOAT             its value
 // -> weight FLOAT            weight
 // -> contribution FLOAT      weight * value
+// needs: value
 // :param [{model, neuron, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, 20 AS limit}
 
 MATCH (m:Model {name: $model})

@@ -8,6 +8,7 @@
 // -> mean FLOAT          mean of their values
 // -> max FLOAT           largest
 // -> at LIST             index of the neuron with the largest
+// needs: value
 // :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'strokes' AS layer, 12 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})
