@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from etl.errors import Unsupported
@@ -30,6 +31,11 @@ def test_category_encoding(package, shape, mode):
 
 def test_category_encoding_of_each_place():
     check(encoded(keras, (4,), keras.layers.CategoryEncoding(5, output_mode="one_hot")))
+
+
+def test_one_hot_operations():
+    check(encoded(keras, (4,), lambda x: keras.ops.one_hot(x, 5)))
+    check(encoded(tf_keras, (4,), lambda x: tf.one_hot(x, 5)))
 
 
 @BOTH

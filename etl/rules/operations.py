@@ -12,6 +12,7 @@ from etl.rules import arithmetic, arrangement, reductions
 from etl.rules.activation import relu
 from etl.rules.arithmetic import constant, function, one_step, two_steps
 from etl.rules.convolution import convolution, depthwise_convolution
+from etl.rules.encoding import one_hot
 from etl.rules.pooling import adaptive_average_pooling, adaptive_max_pooling, average_pooling, max_pooling
 from etl.rules.resize import resizing
 from etl.scope import Ids, Scope
@@ -171,6 +172,7 @@ KERAS: dict[str, Rule] = {
     "Multiply": arithmetic.multiply,
     "Norm": reductions.norm,
     "Normalize": reductions.normalize,
+    "OneHot": one_hot,
     "OnesLike": arrangement.ones_like,
     "Pad": arrangement.pad,
     "Power": arithmetic.power,
@@ -278,6 +280,7 @@ TENSORFLOW: dict[str, Rule] = {
     "nn.space_to_depth": arrangement.space_to_depth,
     "nn.swish": silu,
     "nn.tanh": function("tanh"),
+    "one_hot": renamed(one_hot, x="indices", num_classes="depth"),
     "ones_like": arrangement.ones_like,
     "pad": renamed(arrangement.pad, pad_width="paddings"),
     "repeat": arrangement.repeat,
