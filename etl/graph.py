@@ -243,7 +243,7 @@ class Walk:
         except Unsupported as error:
             self.problems.append(f"{leaf.name} ({leaf.layer.kind}): {error}")
             return None
-        except (ValueError, IndexError, KeyError, TypeError, ZeroDivisionError, OverflowError) as error:
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError, OverflowError) as error:
             raise BadFile(f"layer {leaf.name} ({leaf.layer.kind}) does not fit its input, its weights or its own options: {error}") from error
         outputs = list(made) if isinstance(made, tuple | list) else [made]
         self.leaf(leaf, self.tape.steps[first:], outputs)

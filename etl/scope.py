@@ -196,5 +196,6 @@ class Scope:
         for begin in begins[np.unique(at)]:
             self.tape.wanted[int(begin)] = max(width, self.tape.wanted.get(int(begin), 1))
         self.tape.lookups.add(self.name)
+        bounded((*positions.shape, width))
         last = ends[at][..., None] - 1  # while the walk is still finding out how wide they are
         return np.minimum(positions[..., None] + np.arange(width), last)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops as o
 
-from etl.errors import Unsupported
+from etl.errors import BadRequest, Unsupported
 from etl.graph import trace
 from etl.readers.memory import read_keras_model
 from etl.rules import arithmetic, arrangement, reductions
@@ -291,6 +291,22 @@ def test_what_mixes_examples_or_has_no_formula_is_refused(operation, reason):
 
 def refused(operation):
     trace(read_keras_model(model_of(keras, operation)))
+
+
+@pytest.mark.parametrize(
+    ("rule", "arguments", "options"),
+    [
+        (arrangement.tile, (), {"repeats": [1, 10**6, 10**6]}),
+        (arrangement.repeat, (), {"repeats": 10**12, "axis": 1}),
+        (arrangement.repeat, (), {"repeats": [10**12, 1], "axis": 1}),
+        (arrangement.broadcast_to, (), {"shape": [1, 10**6, 10**6]}),
+        (arrangement.pad, (), {"pad_width": [[0, 0], [0, 10**12], [0, 0]]}),
+        (arithmetic.power, (10**6,), {}),
+    ],
+)
+def test_sizes_that_no_memory_holds_are_refused_before_anything_is_allocated(rule, arguments, options):
+    with pytest.raises((BadRequest, Unsupported)):
+        run(rule, np.ones((2, 1), np.float32), *arguments, **options)
 
 
 def test_constants_become_weights_and_biases():

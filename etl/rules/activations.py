@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.scope import NOTHING, Edges, Ids, Scope
+from etl.scope import NOTHING, Edges, Ids, Scope, bounded
 
 # name -> its arguments and their defaults in Keras 3; ... where there is none, so that it is always written
 FUNCTIONS: dict[str, dict[str, Any]] = {
@@ -126,6 +126,7 @@ def sparsemax(here: Scope, inputs: Ids, *, part: str | None = None, axis: int = 
     """
     ordered, n = sort(here, np.moveaxis(inputs, axis, -1), part), inputs.shape[axis]
     share = 1 / np.arange(1, n + 1)
+    bounded((*ordered.shape, n))
     first = np.where(np.tri(n, dtype=bool), ordered[..., None, :], NOTHING)  # (..., k, the k largest)
     running = here.sum(Edges(first), part=named(part, "running"))
     margin = here.sum(Edges(ordered, over=0), Edges(running, -share, over=0), part=named(part, "margin"), bias=share)

@@ -15,7 +15,7 @@ from etl.errors import Unsupported
 from etl.rules.arithmetic import constant, operand
 from etl.rules.axes import inner, inner_axes
 from etl.rules.einsum import is_ids
-from etl.scope import ZERO, Edges, Ids, Scope, Weights
+from etl.scope import ZERO, Edges, Ids, Scope, Weights, bounded
 
 BATCH = float("nan")
 
@@ -182,7 +182,10 @@ def repeat(here: Scope, x: Ids, *, repeats: Any, axis: Any = None) -> Ids:
     """Each place of an axis several times."""
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
-    return np.repeat(x, repeats, inner(axis, x.ndim))
+    at, times = inner(axis, x.ndim), np.asarray(repeats, dtype=int)
+    wanted = int(times) * x.shape[at] if times.size == 1 else int(times.sum())
+    bounded((*x.shape[:at], wanted, *x.shape[at + 1 :]))
+    return np.repeat(x, times, at)
 
 
 def tile(here: Scope, x: Ids, *, repeats: Any) -> Ids:
@@ -191,7 +194,9 @@ def tile(here: Scope, x: Ids, *, repeats: Any) -> Ids:
     listed = [*[1] * (x.ndim + 1 - len(given)), *given]
     if len(listed) > x.ndim + 1 or listed[0] != 1 or None in listed:
         raise Unsupported("repeats the batch")
-    return np.tile(x, [n for n in listed[1:] if n is not None])
+    times = [n for n in listed[1:] if n is not None]
+    bounded([n * k for n, k in zip(x.shape, times, strict=True)])
+    return np.tile(x, times)
 
 
 def broadcast_to(here: Scope, x: Ids, *, shape: Any) -> Ids:
@@ -199,7 +204,7 @@ def broadcast_to(here: Scope, x: Ids, *, shape: Any) -> Ids:
     wanted = sizes(shape)
     if len(wanted) != x.ndim + 1:
         raise Unsupported("adds axes in front of the batch")
-    return np.broadcast_to(x, [int(n) for n in wanted[1:] if n is not None]).copy()
+    return np.broadcast_to(x, bounded([n for n in wanted[1:] if n is not None])).copy()
 
 
 def pad(here: Scope, x: Ids, *, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Ids:
@@ -207,6 +212,7 @@ def pad(here: Scope, x: Ids, *, pad_width: Any, mode: str = "constant", constant
     pads = np.broadcast_to(np.asarray(pad_width, dtype=int), (x.ndim + 1, 2))
     if pads[0].any():
         raise Unsupported("pads the batch")
+    bounded([n + int(pad.sum()) for n, pad in zip(x.shape, pads[1:], strict=True)])
     if mode.lower() != "constant":
         return np.pad(x, pads[1:], mode=mode.lower())  # type: ignore[call-overload]
     wide, value = np.pad(x, pads[1:], constant_values=ZERO), constant(constant_values or 0, "padding")

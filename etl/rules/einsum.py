@@ -61,7 +61,7 @@ def without_batch(operands: Sequence[tuple[Ids | Weights, str]], out: str) -> tu
     Raises Unsupported where the examples of a batch would meet.
     """
     batches = {letters[:1] for array, letters in operands if is_ids(array)}
-    batch = next(iter(batches))
+    batch = next(iter(batches), "")
     others = "".join(letters if not is_ids(array) else letters[1:] for array, letters in operands)
     if len(batches) > 1 or not batch or batch in others or out[:1] != batch or batch in out[1:]:
         raise Unsupported("lets the examples of a batch meet: only products within an example have a graph")

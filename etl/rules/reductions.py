@@ -15,7 +15,7 @@ from etl.rules.arithmetic import constant, operand
 from etl.rules.axes import across, inner, inner_axes
 from etl.rules.einsum import contract, is_ids, spelled, without_batch
 from etl.rules.normalization import EPSILON, centring, layer_normalization, rms_normalization, unit
-from etl.scope import NOTHING, Edges, Ids, Scope
+from etl.scope import NOTHING, Edges, Ids, Scope, bounded
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]  # rules that are operations too
 
@@ -127,6 +127,7 @@ def rms_norm(here: Scope, x: Ids, scale: Any = None, *, axis: Any = -1, epsilon:
 def running_sum(here: Scope, x: Ids, *, axis: Any = None) -> Ids:
     """The sum of all places up to each along an axis."""
     at = inner(axis, x.ndim) if axis is not None else inner_axes(None, x.ndim)[0]
+    bounded((*x.shape, x.shape[at]))
     seen = np.where(np.tri(x.shape[at], dtype=bool), np.moveaxis(x, at, -1)[..., None, :], NOTHING)
     return here.sum(Edges(np.moveaxis(seen, -2, at)))
 
