@@ -20,6 +20,7 @@ from etl.scope import OPS, ZERO, Edges, Ids, Step, Weights
 ROWS = 1 << 18  # of a batch: with its columns about the size of a core's cache, where cutting is fastest
 LEAST_RUN = 1 << 10  # edges of a window, from which on it is worth to be looked at on its own
 Box = tuple[slice, ...]
+Columns = tuple[Ids, Ids, Weights, Ids | None]  # source, target, weight, parameter: flat
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Block:
     def shape(self) -> tuple[int, ...]:
         return np.broadcast_shapes(self.source.shape, self.target.shape, self.weight.shape)
 
-    def columns(self) -> tuple[Ids, Ids, Weights, Ids | None]:
+    def columns(self) -> Columns:
         """source, target, weight and parameter, flat, an entry an edge."""
         columns = [self.source, self.target, self.weight, *([] if self.parameter is None else [self.parameter])]
         flat = (self.runs(columns) or self.picked(columns)) if self.gaps else [written(column, self.shape) for column in columns]
@@ -198,18 +199,46 @@ def weight_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
     """All edges as record batches of `schema.weights`, small ones joined up to `rows`."""
     names = pa.array([row.name for row in graph.rows], pa.string())
     fields = schema.weights(graph.dtype)
-    yield from joined((weight_batch(block, names, fields) for block in blocks(graph, rows)), rows, fields)
+    cut = ((block.row.position, block.columns()) for block in blocks(graph, rows))
+    for some in gathered(cut, rows):
+        yield weight_batch(some, names, fields)
 
 
-def weight_batch(block: Block, names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
-    """One block as a record batch."""
-    source, target, weight, parameter = block.columns()
-    layer = room(len(source), np.dtype(np.int32))
-    layer.fill(block.row.position)
-    known = pa.nulls(len(source), pa.int64()) if parameter is None else pa.array(parameter)
-    return pa.RecordBatch.from_arrays(
-        [pa.array(source), pa.array(target), pa.array(weight), known, pa.DictionaryArray.from_arrays(layer, names)], schema=fields
-    )
+def gathered(cut: Iterable[tuple[int, Columns]], rows: int) -> Iterator[list[tuple[int, Columns]]]:
+    """Rows of the layer table with their columns, small ones together, up to `rows` each time; empty ones left out."""
+    held: list[tuple[int, Columns]] = []
+    count = 0
+    for position, columns in cut:
+        size = len(columns[0])
+        if held and count + size > rows:
+            yield held
+            held, count = [], 0
+        if size:
+            held.append((position, columns))
+            count += size
+    if held:
+        yield held
+
+
+def weight_batch(some: Sequence[tuple[int, Columns]], names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
+    """Columns of some rows of the layer table as one record batch."""
+    sizes = [len(columns[0]) for _, columns in some]
+    layer = room(sum(sizes), np.dtype(np.int32))
+    layer[...] = some[0][0] if len(some) == 1 else np.repeat([position for position, _ in some], sizes)
+    source, target, weight = (together([columns[n] for _, columns in some]) for n in range(3))
+    known = [columns[3] for _, columns in some]
+    if all(parameter is None for parameter in known):
+        places = pa.nulls(len(layer), pa.int64())
+    else:
+        flat = together([np.full(size, -1) if parameter is None else parameter for parameter, size in zip(known, sizes, strict=True)])
+        places = pa.array(flat, mask=flat < 0) if any(parameter is None for parameter in known) else pa.array(flat)
+    columns = [pa.array(source), pa.array(target), pa.array(weight), places, pa.DictionaryArray.from_arrays(layer, names)]
+    return pa.RecordBatch.from_arrays(columns, schema=fields)
+
+
+def together(columns: Sequence[Any]) -> NDArray[Any]:
+    """Flat arrays one after the other; one alone as it is."""
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
 def neuron_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
