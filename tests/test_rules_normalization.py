@@ -70,6 +70,11 @@ def test_batch_normalization_over_several_axes():
     check(tf_keras.Model(given, tf_keras.layers.BatchNormalization(axis=[1, 3])(given)))
 
 
+def test_batch_normalization_that_renormalises_in_training():
+    given = tf_keras.Input(SHAPE)
+    check(tf_keras.Model(given, tf_keras.layers.BatchNormalization(renorm=True)(given)))
+
+
 @BOTH
 def test_layer_scale_keeps_its_parameters(package):
     given = package.Input(SHAPE)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from etl.network import Array, Call, Layer, Network, Tensor
 
 # Keras lists these after all trainable variables of a layer, wherever inside it they are.
-NOT_TRAINABLE = {"moving_mean", "moving_variance", "mean", "variance", "count", "vector_u"}
+NOT_TRAINABLE = {"moving_mean", "moving_variance", "mean", "variance", "count", "vector_u", "moving_stddev", "renorm_mean", "renorm_stddev"}
 
 
 @dataclass(frozen=True, eq=False)

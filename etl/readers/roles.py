@@ -126,7 +126,8 @@ def embedding(options: Options) -> Slots:
 def batch_normalization(options: Options) -> Slots:
     axes = options.get("axis")
     shape = None if isinstance(axes, list) and len(axes) > 1 else (None,)  # for several axes Keras 2 keeps an axis for each of the input's
-    return [*scale_and_center(options, shape), ("moving_mean", shape), ("moving_variance", shape)]
+    slots = [*scale_and_center(options, shape), ("moving_mean", shape), ("moving_variance", shape)]
+    return [*slots, *((role, None) for role in ("moving_stddev", "renorm_mean", "renorm_stddev"))] if options.get("renorm") else slots
 
 
 def layer_normalization(options: Options) -> Slots:

@@ -30,8 +30,14 @@ def batch_normalization(
     center: bool = True,
     scale: bool = True,
     fused: bool | None = None,
+    moving_stddev: Weights | None = None,
+    renorm_mean: Weights | None = None,
+    renorm_stddev: Weights | None = None,
 ) -> Ids:
-    """gamma (x - mean) / sqrt(variance + epsilon) + beta: one edge each, weight gamma / sqrt(...), bias beta - mean * weight."""
+    """gamma (x - mean) / sqrt(variance + epsilon) + beta: one edge each, weight gamma / sqrt(...), bias beta - mean * weight.
+
+    moving_stddev, renorm_mean, renorm_stddev  of Keras 2 with `renorm`, which matters in training only
+    """
     axes = inner_axes(axis, inputs.ndim)
     weight = np.sqrt(moving_variance.astype(np.float64) + epsilon) ** -1
     weight = weight if gamma is None else gamma * weight
