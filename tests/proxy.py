@@ -23,12 +23,12 @@ class Proxy:
     """Passes bytes on between clients and `uri`.
 
     delay    seconds that each piece of a client's waits
+    find     says where the server is now
     on_sent  sees each piece of a client's before it is passed on, and may raise Cut
     """
 
     def __init__(self, uri: str, *, delay: float = 0.0, on_sent: Callable[[bytes], None] = lambda _: None) -> None:
-        host, _, port = uri.removeprefix("bolt://").rpartition(":")
-        self.server, self.delay, self.on_sent = (host, int(port)), delay, on_sent
+        self.find, self.delay, self.on_sent = (lambda: uri), delay, on_sent
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.uri = f"bolt://127.0.0.1:{self.listener.getsockname()[1]}"
         self.pairs: list[Pair] = []
@@ -46,8 +46,9 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self.listener.accept()
+                host, _, port = self.find().removeprefix("bolt://").rpartition(":")
                 try:
-                    server = socket.create_connection(self.server)
+                    server = socket.create_connection((host, int(port)))
                 except OSError:  # it is down
                     close(client)
                     continue

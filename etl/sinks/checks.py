@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import floor, log2, prod
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etl.errors import StoreError
-from etl.extract import biases, blocks, made
+from etl.extract import Block, biases, blocks, made
 from etl.graph import Graph, Row
 from etl.queries import text
 from etl.scope import Weights
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from etl.store import Store
 
 BLOCK = 1 << 22  # edges looked at in one go
+SESSIONS = 2  # that read at the same time
+COUNTED = ("neurons", "ids", "biases", "bias", "edges", "sources", "targets", "parameters", "weights")
 
 
 @dataclass
@@ -30,8 +33,7 @@ class Sums:
     row: Row
     weight_scale: float = 1.0
     bias_scale: float = 1.0
-    neurons: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("neurons", "ids", "biases", "bias"), 0))
-    weights: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("edges", "sources", "targets", "parameters", "weights"), 0))
+    sent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
 
 
 def scale(largest: float, count: int) -> float:
@@ -56,27 +58,25 @@ def expected(graph: Graph) -> list[Sums]:
 
 
 def add_neurons(sums: Sums, bias: Weights) -> None:
-    known = bias[~np.isnan(bias)]
+    """Add all neurons of a layer."""
+    row, known = sums.row, bias[~np.isnan(bias)]
     sums.bias_scale = scale(float(np.abs(known).max(initial=0)), len(known))
-    sums.neurons["neurons"] = sums.row.neurons
-    sums.neurons["ids"] = sum(range(sums.row.begin, sums.row.end))
-    sums.neurons["biases"] = len(known)
-    sums.neurons["bias"] = int(fixed(known, sums.bias_scale).sum())
+    neurons = {"neurons": row.neurons, "ids": sum(range(row.begin, row.end)), "biases": len(known)}
+    sums.sent |= neurons | {"bias": int(fixed(known, sums.bias_scale).sum())}
 
 
-def add_weights(sums: Sums, block: Any) -> None:
+def add_weights(sums: Sums, block: Block) -> None:
     """Add a block's edges: each window and each kernel is summed once."""
-    part = cell(block)
+    part, sent = cell(block), sums.sent
     filters, real = part.target.shape[1], part.source >= 0
     count = real.sum(1)
-    sums.weights["edges"] += int(count.sum()) * filters
-    sums.weights["sources"] += int(part.source[real].sum()) * filters
-    sums.weights["targets"] += int((part.target.sum(1) * count).sum())
+    sent["edges"] += int(count.sum()) * filters
+    sent["sources"] += int(part.source[real].sum()) * filters
+    sent["targets"] += int((part.target.sum(1) * count).sum())
     over = real.sum(0)[None] if len(part.weight) == 1 else real  # how often each place of the kernel makes an edge
-    sums.weights["weights"] += int((fixed(part.weight, sums.weight_scale).sum(1) * over).sum())
+    sent["weights"] += int((fixed(part.weight, sums.weight_scale).sum(1) * over).sum())
     if part.parameter is not None:
-        over = real.sum(0)[None] if len(part.parameter) == 1 else real
-        sums.weights["parameters"] += int((part.parameter.sum(1) * over).sum())
+        sent["parameters"] += int((part.parameter.sum(1) * over).sum())
 
 
 def fixed(values: Weights, by: float) -> Any:
@@ -86,23 +86,38 @@ def fixed(values: Weights, by: float) -> Any:
 
 def check(store: Store, graph: Graph, model: str, base: int, progress: Callable[[str, int, int], None]) -> None:
     """Compare what the store holds with the graph, layer by layer. Raises StoreError naming every layer that differs."""
-    wrong: list[str] = []
-    checked = 0
-    for sums in expected(graph):
-        wrong += differences(store, sums, base)
-        checked += sums.row.edges
-        progress("checks", checked, graph.edges)
+    checked, wrong = 0, list[str]()
+    with ThreadPoolExecutor(SESSIONS) as sessions:
+        parts = list(groups(expected(graph)))
+        for part, told in zip(parts, sessions.map(lambda part: differences(store, part, base), parts), strict=True):
+            wrong += told
+            checked += sum(sums.row.edges for sums in part)
+            progress("checks", checked, graph.edges)
     if wrong:
         raise StoreError(f"{model} is not in the store as it was sent ({'; '.join(wrong)}): delete it, then load it again.")
 
 
-def differences(store: Store, sums: Sums, base: int) -> Iterator[str]:
-    """What differs in one layer, in words."""
-    row = sums.row
-    span = {"begin": row.begin + base, "end": row.end + base, "base": base, "layer": row.name}
-    neurons = rows(store, text("load", "stored_neurons"), **span, scale=sums.bias_scale)[0]
-    weights = rows(store, text("load", "stored_weights"), **span, scale=sums.weight_scale)[0]
-    for found, sent in ((neurons, sums.neurons), (weights, sums.weights)):
-        told = [f"{key} {found[key]:,}, not {sent[key]:,}" for key in sent if found[key] != sent[key]]
-        if told:
-            yield f"{row.name}: {', '.join(told)}"
+def groups(sums: list[Sums]) -> Iterator[list[Sums]]:
+    """Layers that are read back in one go: small ones together."""
+    held: list[Sums] = []
+    for each in sums:
+        if held and sum(one.row.edges for one in held) + each.row.edges > BLOCK // 8:
+            yield held
+            held = []
+        held.append(each)
+    if held:
+        yield held
+
+
+def differences(store: Store, sums: list[Sums], base: int) -> list[str]:
+    """What differs in some layers, in words."""
+    layers = [{"position": s.row.position, "name": s.row.name, "begin": s.row.begin + base, "end": s.row.end + base} for s in sums]
+    scales = [{"bias_scale": s.bias_scale, "weight_scale": s.weight_scale} for s in sums]
+    found = rows(store, text("load", "stored"), base=base, layers=[layer | by for layer, by in zip(layers, scales, strict=True)])
+    stored = {row["position"]: row for row in found}
+    told = []
+    for each in sums:
+        row, sent = stored[each.row.position], each.sent
+        wrong = [f"{key} {row[key]:,}, not {sent[key]:,}" for key in COUNTED if row[key] != sent[key]]
+        told += [f"{each.row.name}: {', '.join(wrong)}"] if wrong else []
+    return told
