@@ -148,6 +148,8 @@ KERAS3 = {
     "conv": lambda x: o.conv(x, np.arange(18.0).reshape(2, 3, 3).astype("float32") - 8, padding="same"),
     "resize": lambda x: o.image.resize(x[..., None], (6, 5)),
     "resize nearest": lambda x: o.image.resize(x[..., None], (6, 5), interpolation="nearest"),
+    "extract_patches": lambda x: o.image.extract_patches(x[..., None], (2, 3), strides=1),
+    "extract_patches padded": lambda x: o.image.extract_patches(x[..., None], 2, padding="same"),
     "depth_to_space": lambda x: o.depth_to_space(o.reshape(x, (-1, 1, 3, 4)), 2),
     "space_to_depth": lambda x: o.space_to_depth(o.reshape(x, (-1, 2, 2, 3)), 2),
 }
@@ -233,6 +235,7 @@ KERAS2 = {
     "avg_pool2d": lambda x: tf.nn.avg_pool2d(tf.expand_dims(x, -1), [1, 2, 2, 1], [1, 1, 1, 1], "SAME"),
     "resize": lambda x: tf.image.resize(tf.expand_dims(x, -1), (6, 5)),
     "resize nearest": lambda x: tf.image.resize(tf.expand_dims(x, -1), (6, 5), method="nearest"),
+    "extract_patches": lambda x: tf.image.extract_patches(x[..., None], [1, 2, 2, 1], [1, 1, 1, 1], [1, 1, 2, 1], "VALID"),
     "depth_to_space": lambda x: tf.nn.depth_to_space(tf.reshape(x, (-1, 1, 3, 4)), 2),
     "space_to_depth": lambda x: tf.nn.space_to_depth(tf.reshape(x, (-1, 2, 2, 3)), 2),
     "backend hard_sigmoid": lambda x: tf_keras.activations.hard_sigmoid(x),

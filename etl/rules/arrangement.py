@@ -15,7 +15,8 @@ from etl.errors import Unsupported
 from etl.rules.arithmetic import constant, operand
 from etl.rules.axes import inner, inner_axes
 from etl.rules.einsum import is_ids
-from etl.scope import ZERO, Edges, Ids, Scope, Weights, bounded
+from etl.rules.windows import each, windows
+from etl.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
 BATCH = float("nan")
 
@@ -261,6 +262,21 @@ def space_to_depth(here: Scope, x: Ids, *, block_size: int, data_format: str | N
     ids, n = last(x, data_format), block_size
     h, w, c = ids.shape
     return given(ids.reshape(h // n, n, w // n, n, c).transpose(0, 2, 1, 3, 4).reshape(h // n, w // n, -1), data_format)
+
+
+def extract_patches(
+    here: Scope, images: Ids, *, size: Any, strides: Any = None, dilation_rate: Any = 1, padding: str = "valid", data_format: str | None = None
+) -> Ids:
+    """What a window sees at each of its places, laid out as channels: (h, w, c) -> (oh, ow, kh * kw * c)."""
+    ids, steps = last(images, data_format), size if strides is None else strides
+    seen = windows(ids, each(size, 2), each(steps, 2), padding.lower(), each(dilation_rate, 2))
+    patches = seen.reshape(*seen.shape[:2], -1)
+    return given(np.where(patches == NOTHING, ZERO, patches), data_format)
+
+
+def patches_of(here: Scope, images: Ids, *, sizes: Any, strides: Any, rates: Any, padding: str) -> Ids:
+    """The same in TensorFlow's words: lists for batch, rows, columns and channels."""
+    return extract_patches(here, images, size=sizes[1:3], strides=strides[1:3], dilation_rate=rates[1:3], padding=padding)
 
 
 def last(ids: Ids, data_format: str | None) -> Ids:
