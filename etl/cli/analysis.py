@@ -8,11 +8,23 @@ from typing import Annotated, Any
 
 import typer
 
-from etl.cli.options import Format, ModelFile, ModelName, Quiet, Rows, Uri
+from etl.cli.options import Format, ModelFile, ModelName, Quiet, Rows, Uri, shape
 from etl.cli.output import plain, remark, show
 from etl.cli.progress import bar
 from etl.cli.stored import connected
 from etl.errors import BadRequest
+
+Architecture = Annotated[str | None, typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False)]
+
+
+class Preset(StrEnum):
+    """How a picture becomes numbers; see `PRESETS`."""
+
+    imagenet = "imagenet"
+    caffe = "caffe"
+    symmetric = "symmetric"
+    unit = "unit"
+    none = "none"
 
 
 class Measure(StrEnum):
@@ -33,7 +45,7 @@ class Measure(StrEnum):
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (measure, split):
+    for command in (measure, features, split):
         app.command()(command)
 
 
@@ -74,15 +86,63 @@ def measure(
         remark(f"written on the neurons of {plain(name)} as {write}")
 
 
+def features(
+    *,
+    model: ModelFile,
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture, or a .npy array that is taken as it is.", show_default=False)],
+    layer: Annotated[list[str] | None, typer.Option(help="A layer to show. [default: up to six convolutions]", show_default=False)] = None,
+    top: Annotated[int | None, typer.Option(help="The K channels with the largest mean. [default: the first 12]", metavar="K", min=1)] = None,
+    preprocess: Annotated[
+        Preset | None,
+        typer.Option(
+            help="imagenet: mean and deviation of its colours; caffe: its mean, blue first; symmetric: -1..1; unit: 0..1; none: 0..255. "
+            "[default: as the architecture was trained, else unit]",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where to: .png, .svg, .pdf, or .npz for the arrays. [default: IMAGE_features.png]", show_default=False)
+    ] = None,
+    write: Annotated[
+        str | None, typer.Option(help="Store all activations as `value` on the neurons of this model.", metavar="NAME", show_default=False)
+    ] = None,
+    input_shape: Annotated[
+        str | None, typer.Option(help="Where the file leaves it open, like 224,224,3.", metavar="SHAPE", show_default=False)
+    ] = None,
+    architecture: Architecture = None,
+    uri: Uri = None,
+    format: Rows = Format.table,
+    quiet: Quiet = False,
+) -> None:
+    """Draw what layers make of a picture: their feature maps.
+
+    The framework itself runs the file for that: take only files that you trust.
+
+    Example: `etl features digits_cnn.h5 seven.png --layer strokes --layer shapes`
+    """
+    from etl import feature_maps
+    from etl import features as maps
+
+    shapes = (shape(input_shape),) if input_shape else ()
+    found = maps.features(model, image, preprocess=preprocess and preprocess.value, input_shapes=shapes, architecture=architecture)
+    names = maps.chosen(found, layer or [])
+    out = out or Path(f"{image.stem}_features.png")
+    feature_maps.draw(found, names, top, out)
+    if write is not None:
+        with connected(uri, quiet=quiet) as store, bar(f"Writing the values of {write}", quiet=quiet) as progress:
+            maps.write(store, write, found, shapes, progress)
+    show([row for name in names for row in maps.rows(name, found.values[name], top)], ("layer", "channel", "mean", "min", "max"), format)
+    if not quiet:
+        remark(f"drawn in {plain(str(out))}" + (f", the picture prepared as {found.preset}" if found.preset else ""))
+
+
 def split(
     *,
     model: ModelFile,
     at: Annotated[list[str], typer.Option(help="Cut after this layer; as often as wanted.", metavar="LAYER", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the parts, new or empty.", metavar="FOLDER", show_default=False)],
     allow_branches: Annotated[bool, typer.Option("--allow-branches", help="Cut inside branches too: parts with several inputs.")] = False,
-    architecture: Annotated[
-        str | None, typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False)
-    ] = None,
+    architecture: Architecture = None,
     tag: Annotated[
         str | None, typer.Option(help="Number the parts on the Layer nodes (`part`) of this model in the store.", metavar="NAME", show_default=False)
     ] = None,
