@@ -46,7 +46,7 @@ def sheet(layers: list[tuple[str, str]]) -> str:
         "node.Layer": {"diameter": "65px", **colours("#4C5A78"), "caption": "{name}"},
         "node.Neuron": {"diameter": DIAMETERS["hidden"], **colours(GREY), "caption": "{index}"},
         "relationship": {"color": PALE, "shaft-width": "1px", "font-size": "8px", "padding": "3px", **TEXT, "caption": "<type>"},
-        "relationship.WEIGHT": {"color": PALE, "shaft-width": "2px", "caption": "{weight}"},
+        "relationship.WEIGHT": {"color": PALE, "shaft-width": "2px", "caption": ""},  # a weight has too many digits for that
     }
     roles: dict[str, str] = {}
     for label, role in layers:
