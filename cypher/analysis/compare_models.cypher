@@ -25,7 +25,7 @@ CALL (l, k) {
   }
   WITH parameter, sum(before) AS a, sum(after) AS b
   RETURN count(*) AS parameters, sum(CASE WHEN a <> b THEN 1 ELSE 0 END) AS changed, avg(abs(b - a)) AS mean_change, max(abs(b - a)) AS max_change,
-         sum(CASE WHEN a * b < 0 THEN 1 ELSE 0 END) AS flipped, sum(CASE WHEN a <> 0 AND b = 0 THEN 1 ELSE 0 END) AS zeroed
+         sum(CASE WHEN sign(a) * sign(b) < 0 THEN 1 ELSE 0 END) AS flipped, sum(CASE WHEN a <> 0 AND b = 0 THEN 1 ELSE 0 END) AS zeroed
 }
 CALL (l, k) {
   MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end AND n.bias IS NOT NULL
