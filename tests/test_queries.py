@@ -1,0 +1,230 @@
+"""Stored queries: their headers, and their answers against NetworkX, NumPy and a forward pass of its own."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import networkx as nx
+import numpy as np
+import pytest
+
+from etl import queries
+from etl.errors import NotInStore, QueryError
+from etl.graph import Graph
+from etl.queries import parse, run
+from etl.rules.activations import FUNCTIONS
+from etl.sinks.memory import collect
+from etl.sinks.neo4j import load
+from etl.store import Store
+from tests import stored
+from tests.forward import run_graph
+from tests.small import Spec, branched, convolutional, given, graph
+
+HEADER = "// A title\n// What it says.\n// $model STRING   model\n// $limit INTEGER = 20   rows\n// -> id INTEGER   neuron\n"
+
+
+def test_a_header_says_what_goes_in_and_comes_out() -> None:
+    query = parse("some", f"{HEADER}\nMATCH (n:Neuron {{model: $model}}) RETURN n.id AS id LIMIT $limit // $nothing")
+    assert (query.title, query.description, query.writes) == ("A title", "What it says.", None)
+    assert [(p.name, p.type, p.meaning) for p in query.parameters] == [("model", "STRING", "model"), ("limit", "INTEGER", "rows")]
+    assert query.bind({"model": "x"}) == {"model": "x", "limit": 20}
+    assert [(c.name, c.type) for c in query.columns] == [("id", "INTEGER")]
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (f"{HEADER}RETURN $model", r"header declares \['model', 'limit'\], body uses \['model'\]"),
+        (f"{HEADER}RETURN $model, $limit, $name", r"body uses \['limit', 'model', 'name'\]"),
+        ("// T\n// $model TEXT42 what\n// -> id INTEGER  x\nRETURN $model", "says nothing known"),
+        ("// T\n// $model STRING  what\nRETURN $model", "names no column"),
+    ],
+)
+def test_a_header_that_does_not_fit_is_refused(body: str, told: str) -> None:
+    with pytest.raises(QueryError, match=told):
+        parse("some", body)
+
+
+@pytest.mark.parametrize("name", queries.queries())
+def test_every_query_fits_its_header(store: Store, name: str) -> None:
+    query = queries.find(name)
+    values = {p.name: None if p.type != "LIST OF FLOAT" else [] for p in query.parameters}
+    with store.driver.session(database=store.database) as session:
+        result = session.run(f"EXPLAIN {query.text}", values)
+        assert result.keys() == [column.name for column in query.columns]
+        assert result.consume().query_type == ("rw" if query.writes else "r")
+    assert query.title and query.description and all(p.meaning for p in query.parameters) and all(c.meaning for c in query.columns)
+    assert any(p.name == "model" for p in query.parameters)
+    assert query.browser.startswith(":params {")
+    assert re.findall(r"(\w+): ", query.browser) == [p.name for p in query.parameters]
+
+
+def test_a_wrong_name_suggests_the_nearest() -> None:
+    with pytest.raises(QueryError, match="did you mean summary"):
+        queries.find("sumary")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "told"),
+    [
+        ("summary", {"modell": "x"}, r"no parameter modell \(did you mean model\?\): it takes model STRING"),
+        ("strongest_inputs", {"model": "x"}, "needs neuron: it takes model STRING, neuron INTEGER, limit INTEGER = 20"),
+        ("strongest_inputs", {"neuron": "one"}, 'neuron is an INTEGER, not "one"'),
+        ("strongest_inputs", {"neuron": 1.5}, "neuron is an INTEGER, not 1.5"),
+        ("strongest_inputs", {"neuron": True}, "neuron is an INTEGER, not true"),
+        ("forward", {"input": [1, "x"]}, 'input is a FLOAT, not "x"'),
+        ("forward", {"input": 1}, "input is a LIST OF FLOAT, not 1"),
+        ("dead_sources", {"limit": None}, "limit is an INTEGER, not null"),
+    ],
+)
+def test_wrong_parameters_are_named(name: str, values: dict[str, Any], told: str) -> None:
+    with pytest.raises(QueryError, match=told):
+        queries.find(name).bind(values)
+
+
+def test_values_become_what_is_declared() -> None:
+    assert queries.find("summary").bind({"model": 7}) == {"model": "7"}
+    assert queries.find("forward").bind({"input": [1, 2.5]}) == {"input": [1.0, 2.5]}
+    assert queries.find("shortest_path").bind({"source": 3.0, "target": None}) == {"source": 3, "target": None}
+
+
+def networkx(sent: Graph) -> nx.MultiDiGraph:
+    tables = collect(sent)
+    made = nx.MultiDiGraph()
+    for row in tables.neurons.to_pylist():
+        made.add_node(row["id"], op=row["op"], layer=row["layer"])
+    for source, target, weight in zip(*(tables.weights[c].to_pylist() for c in ("source", "target", "weight")), strict=True):
+        made.add_edge(source, target, weight=weight)
+    return made
+
+
+@pytest.mark.parametrize("make", [convolutional, branched])
+def test_answers_agree_with_networkx(empty_store: Store, make: Any) -> None:
+    load(convolutional(9), empty_store, "before")  # so that ids are not positions
+    sent = make()
+    base = load(sent, empty_store, "asked").base
+    known, row = networkx(sent), {"model": "asked"}
+    outputs = {int(i) for ids in sent.outputs for i in ids.reshape(-1) if i >= 0}
+    assert run(empty_store, "summary", row) == [
+        {"model": "asked", "neurons": sent.neurons, "edges": sent.edges, "parameters": sent.parameters, "density": pytest.approx(sent.density)}
+    ]
+    layers = run(empty_store, "layers", row)
+    assert [(r["name"], r["begin"] - base, r["end"] - base, r["edges"]) for r in layers] == [(r.name, r.begin, r.end, r.edges) for r in sent.rows]
+    dead = [n for n in known if not known.out_degree(n) and n not in outputs]
+    assert [r["id"] - base for r in run(empty_store, "dead_sources", row)] == dead
+    check_degrees(run(empty_store, "degrees", row), known, sent)
+    check_paths(empty_store, known, outputs, base)
+    check_around(empty_store, known, base, max(known, key=known.in_degree))
+
+
+def check_degrees(rows: list[dict[str, Any]], known: nx.MultiDiGraph, sent: Graph) -> None:
+    for row in rows:
+        span = next(r for r in sent.rows if r.name == row["layer"])
+        nodes = range(span.begin, span.end)
+        for prefix, degree in (("in", known.in_degree), ("out", known.out_degree)):
+            for column, weight in ((prefix, None), (f"{prefix}_strength", "weight")):
+                values = [degree(n, weight=weight) for n in nodes]
+                found = [row[f"{column}_{what}"] for what in ("min", "mean", "max")]
+                assert found == pytest.approx([min(values), np.mean(values), max(values)], abs=1e-6)
+
+
+def check_paths(store: Store, known: nx.MultiDiGraph, outputs: set[int], base: int) -> None:
+    paths, hops = {}, {}
+    for node in nx.topological_sort(known):
+        into = [a for a, _ in known.in_edges(node)]
+        is_input = known.nodes[node]["op"] == "input"
+        paths[node] = 1 if is_input else sum(paths[a] for a in into)
+        hops[node] = 0 if is_input else max(hops[a] for a in into) + 1
+    before = store.read("MATCH (n:Neuron) RETURN sum(size(keys(n))) AS keys")
+    assert run(store, "path_count", {"model": "asked"}) == [{"paths": sum(paths[n] for n in outputs)}]
+    assert run(store, "longest_path", {"model": "asked"}) == [{"hops": max(hops[n] for n in outputs)}]
+    assert store.read("MATCH (n:Neuron) RETURN sum(size(keys(n))) AS keys") == before
+    target = max(hops, key=hops.__getitem__)
+    source = next(n for n in nx.ancestors(known, target) if known.nodes[n]["op"] == "input")
+    found = run(store, "shortest_path", {"model": "asked", "source": source + base, "target": target + base})[0]
+    assert found["hops"] == nx.shortest_path_length(known, source, target) == len(found["weights"])
+    assert nx.is_path(known, [n - base for n in found["path"]])
+    assert found["layers"] == [known.nodes[n - base]["layer"] for n in found["path"]]
+
+
+def check_around(store: Store, known: nx.MultiDiGraph, base: int, node: int) -> None:
+    into = sorted((abs(w) for _, _, w in known.in_edges(node, data="weight")), reverse=True)
+    found = run(store, "strongest_inputs", {"model": "asked", "neuron": node + base, "limit": 5})
+    assert [abs(r["weight"]) for r in found] == pytest.approx(into[:5])
+    around = run(store, "neighbourhood", {"model": "asked", "neuron": node + base, "limit": 6})
+    assert all(base + node in (r["source"]["id"], r["target"]["id"]) for r in around)
+    assert len(around) == min(3, len(into)) + min(3, known.out_degree(node))
+    assert run(store, "neighbourhood", {"model": "asked"})
+
+
+@pytest.mark.parametrize("make", [convolutional, branched])
+def test_forward_computes_what_the_graph_says(empty_store: Store, make: Any) -> None:
+    sent = make()
+    load(sent, empty_store, "forward")
+    check_forward(empty_store, sent, np.random.default_rng(5).normal(size=inputs(sent)))
+
+
+def check_forward(store: Store, sent: Graph, values: np.ndarray) -> None:
+    before = store.read("MATCH (n:Neuron) RETURN sum(size(keys(n))) AS keys")
+    rows = run(store, "forward", {"input": values.tolist()})
+    assert store.read("MATCH (n:Neuron) RETURN sum(size(keys(n))) AS keys") == before
+    parts = np.split(values, np.cumsum([row.neurons for row in sent.rows if row.type == "InputLayer"])[:-1])
+    for number, sent_values in enumerate(run_graph(sent, parts)):
+        mine = [row for row in rows if row["output"] == number]
+        assert [row["position"] for row in mine] == list(range(len(sent_values)))
+        np.testing.assert_allclose([row["value"] for row in mine], sent_values, rtol=1e-9, atol=1e-12)
+
+
+def inputs(sent: Graph) -> int:
+    return sum(row.neurons for row in sent.rows if row.type == "InputLayer")
+
+
+def test_forward_knows_every_activation(empty_store: Store) -> None:
+    random = np.random.default_rng(7)
+    activations: dict[str, Any] = {name: name for name in FUNCTIONS}
+    for number, (kind, config) in enumerate(
+        [
+            ("ReLU", {"max_value": 1.5}),
+            ("ReLU", {"negative_slope": 0.3, "max_value": 1.0, "threshold": 0.5}),
+            ("ReLU", {"threshold": -0.5}),
+            ("ReLU", {"threshold": -0.5, "max_value": 2.0}),
+            ("LeakyReLU", {"negative_slope": 0.07}),
+            ("ELU", {"alpha": 0.4}),
+        ]
+    ):
+        activations[f"{kind} {number}"] = {"class_name": kind, "config": config}
+    specs: list[Spec] = [given("input", 2, 3)]
+    for name, activation in activations.items():
+        positive = name in ("sqrt", "rsqrt", "log", "reciprocal")
+        kernel = random.uniform(0.5, 1.5, (3, 9)) if positive else random.normal(scale=3.0, size=(3, 9))
+        specs.append((f"{name} layer", "Dense", {"activation": activation}, {"kernel": kernel.astype("float32")}, ["input"]))
+    pooled = [("Maximum", "max"), ("Minimum", "min"), ("Multiply", "product")]
+    specs += [(op, kind, {}, {}, ["linear layer", "square layer", "linear layer"]) for kind, op in pooled]
+    sent = graph(specs, [spec[0] for spec in specs[1:]])
+    load(sent, empty_store, "activations")
+    check_forward(empty_store, sent, random.uniform(0.2, 1.0, 6))
+
+
+def test_forward_wants_a_value_for_each_input(empty_store: Store) -> None:
+    load(branched(), empty_store, "forward")
+    with pytest.raises(QueryError, match=r"takes 10 input values .* not 3"):
+        run(empty_store, "forward", {"input": [1, 2, 3]})
+
+
+def test_the_model_may_be_left_out_where_there_is_one(empty_store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(NotInStore, match="no model yet"):
+        run(empty_store, "summary")
+    load(branched(), empty_store, "first")
+    assert run(empty_store, "summary")[0]["model"] == "first"
+    with pytest.raises(NotInStore, match=r"no model named frist \(did you mean first\?\)"):
+        run(empty_store, "summary", {"model": "frist"})
+    load(convolutional(), empty_store, "second")
+    with pytest.raises(QueryError, match="several models: say model= one of first, second"):
+        run(empty_store, "summary")
+    empty_store.write("MATCH (m:Model {name: 'first'}) SET m.state = 'LOADING'")
+    with caplog.at_level(logging.WARNING):
+        run(empty_store, "summary", {"model": "first"})
+    assert "first is not complete" in caplog.text
+    assert stored.counts(empty_store)[0] > 0
