@@ -92,7 +92,7 @@ def test_bulk_takes_any_name_and_goes_on_where_it_was_killed(empty_store: Store)
     by_bulk = contents(empty_store)
     assert {row["properties"].get("layer") for row in by_bulk["nodes"]} >= {'x`) DETACH DELETE n //"', "a,b;c\nd", "emoji 🧠 'q' \\"}
     # as if the process had died between the swap and the last check
-    empty_store.write("MATCH (m:Model) SET m.state = 'LOADING' CREATE (m)-[:LEDGER]->(:Ledger {lane: 0, done: 0, plan: 'bulk'})")
+    empty_store.write("MATCH (m:Model) SET m.state = 'LOADING' CREATE (m)-[:LEDGER]->(:Ledger {lane: 0, done: 0, plan: 'import'})")
     assert bulk.load(graph, name).outcome == "resumed"
     assert contents(empty_store) == by_bulk
     catalogue.delete(empty_store, name)

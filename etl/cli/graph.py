@@ -216,7 +216,8 @@ def staged(graph: Graph, out: Path, progress: Progress) -> str:
         files = stage(graph, graph.model.name, out.absolute(), progress)
     except OSError as error:
         raise BadRequest(f"{out} can't be written ({error.strerror or error}): choose another place for it") from error
-    return f"Import it into an empty database with: {join(('neo4j-admin', 'database', 'import', 'full', *files.arguments, 'neo4j'))}"
+    command = join(("neo4j-admin", "database", "import", "full", *files.arguments, "neo4j"))
+    return f"Import it into an empty database with: {command}\nThen load the same file there: what is left to do is to check it."
 
 
 def verify(

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 LANES = 2  # sessions that write at the same time
 NEURONS, EDGES = 20_000, 24_000  # of a batch: one transaction
 PLAN = f"1: {LANES} lanes, {NEURONS} neurons, {EDGES} edges"  # a ledger only counts: it fits batches that are cut in the same way
+IMPORTED = "import"  # the ledger's plan where all rows came through the import tool: only the checks are left
 RENAMED = 200_000  # neurons whose model can be renamed in one transaction
 Progress = Callable[[str, int, int], None]  # what is written, how many of it, of how many
 
@@ -92,7 +93,7 @@ def begin(graph: Graph, store: Store, name: str, mark: str, beside: bool) -> tup
     """The Model node to load into, LOADING: one that an earlier run began and that fits, else a new one; remains that don't fit are deleted."""
     fitting = None
     for begun in catalogue.unfinished(store, name):
-        if fitting is None and begun["fingerprint"] == mark and begun["plan"] == PLAN and (begun["temporary"] is not None) == beside:
+        if fitting is None and begun["fingerprint"] == mark and begun["plan"] in (PLAN, IMPORTED) and (begun["temporary"] is not None) == beside:
             fitting = begun
         else:
             catalogue.erase(store, begun["name"])
@@ -158,13 +159,14 @@ def key(model: str, layer: str) -> str:
 
 
 def write(graph: Graph, store: Store, model: dict[str, Any], progress: Progress) -> None:
-    """Neurons, then weights, then what the model returns; then all of it is read back."""
+    """Neurons, then weights, then what the model returns, unless all of them were imported; then all of it is read back."""
     packer = Packer(store, model["base"], graph.dtype)
     try:
-        with Lanes(store, model["name"], model["done"]) as lanes:
-            lanes.write(neuron_jobs(graph, packer, model["name"]), lambda done: progress("neurons", done, graph.neurons))
-            lanes.write(weight_jobs(graph, packer), lambda done: progress("weights", done, graph.edges))
-            lanes.write(output_jobs(graph, packer, model["name"]), lambda _: None)
+        if model.get("plan") != IMPORTED:
+            with Lanes(store, model["name"], model["done"]) as lanes:
+                lanes.write(neuron_jobs(graph, packer, model["name"]), lambda done: progress("neurons", done, graph.neurons))
+                lanes.write(weight_jobs(graph, packer), lambda done: progress("weights", done, graph.edges))
+                lanes.write(output_jobs(graph, packer, model["name"]), lambda _: None)
         checks.check(store, graph, model["name"], model["base"], progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{model['name']} is loaded in part: the same command goes on with it.") from None

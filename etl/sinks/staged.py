@@ -17,12 +17,11 @@ from pyarrow import csv
 
 from etl.extract import neuron_batches, weight_batches
 from etl.graph import Graph
-from etl.sinks.neo4j import fingerprint, key, layer_properties, model_properties
+from etl.sinks.neo4j import IMPORTED, fingerprint, key, layer_properties, model_properties
 from etl.sinks.packing import label
 
 LISTED = "\x1f"  # between the items of a list: names may hold any printable character
 ROWS = 1 << 18
-PLAN = "bulk"  # in the ledger of a model whose rows all came with the import
 KINDS = {bool: "boolean", int: "long", float: "double", str: "string", list: "string[]"}
 Progress = Callable[[str, int, int], None]
 
@@ -51,7 +50,7 @@ def stage(graph: Graph, name: str, folder: Path, progress: Progress | None = Non
     nodes = [
         write(folder, "neurons", neuron_header, neurons(graph, name, tell)),
         entries(folder, "models", "Model", [ours], [model]),
-        entries(folder, "ledger", "Ledger", [ledger], [{"lane": 0, "done": 0, "plan": PLAN}]),
+        entries(folder, "ledger", "Ledger", [ledger], [{"lane": 0, "done": 0, "plan": IMPORTED}]),
         entries(folder, "layers", "Layer", list(at.values()), layers),
     ]
     feeds = [(at[key(name, source)], at[key(name, row.name)]) for row in graph.rows for source in row.inputs]

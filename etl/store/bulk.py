@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
 from etl import catalogue
 from etl.errors import Conflict, StoreError
 from etl.graph import Graph
-from etl.queries import text
-from etl.sinks import checks
-from etl.sinks.ledger import claimed, transact
-from etl.sinks.neo4j import Loaded, Progress, fingerprint, prepare
-from etl.sinks.staged import PLAN, Staged, stage
+from etl.sinks import neo4j
+from etl.sinks.neo4j import Loaded, Progress, fingerprint
+from etl.sinks.staged import Staged, stage
 from etl.store import home as places
 from etl.store import local
 from etl.store.connection import Store, connect
@@ -37,16 +36,13 @@ def load(graph: Graph, name: str, progress: Progress | None = None) -> Loaded:
         build(stage(graph, name, places.private(folder / "import"), tell), folder)
         local.take_over()
     with connect() as store:
-        prepare(store)  # before the name is claimed: a claim holds off changes of the schema
-        with claimed(store, name):
-            checks.check(store, graph, name, 0, tell)
-            transact(store, lambda transaction: transaction.run(text("load", "complete"), model=name).consume())
-    return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
+        checked = neo4j.load(graph, store, name, progress=tell)
+    return replace(checked, outcome=outcome, seconds=monotonic() - started)
 
 
 def possible(store: Store, name: str) -> bool:
     """Whether a bulk load may be tried: the server is the local one, and holds nothing but, perhaps, what an interrupted bulk load left."""
-    return store.is_local and (empty(store) or any(begun["plan"] == PLAN for begun in catalogue.unfinished(store, name)))
+    return store.is_local and (empty(store) or any(begun["plan"] == neo4j.IMPORTED for begun in catalogue.unfinished(store, name)))
 
 
 def empty(store: Store) -> bool:
@@ -61,7 +57,7 @@ def found(store: Store, graph: Graph, name: str) -> str:
     if there is not None and there["fingerprint"] == mark:
         if there["state"] == "COMPLETE":
             return "unchanged"
-        if any(begun["plan"] == PLAN and begun["fingerprint"] == mark for begun in catalogue.unfinished(store, name)):
+        if any(begun["plan"] == neo4j.IMPORTED and begun["fingerprint"] == mark for begun in catalogue.unfinished(store, name)):
             return "resumed"
     if not empty(store):
         raise Conflict("bulk builds the whole store anew, and the local Neo4j holds something: delete it, or add to it with --mode live.")
