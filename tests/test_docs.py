@@ -63,10 +63,14 @@ def clone(tmp_path: Path) -> Path:
 
 def run(line: str, folder: Path, home: Path) -> subprocess.CompletedProcess[str]:
     """Run one command as a shell would, with this very program."""
+    line, _, file = line.partition(" > ")
     first, *rest = shlex.split(line)
     program = {"etl": [sys.executable, "-m", "etl"], "python": [sys.executable]}[first]
     environment = os.environ | {"ETL_HOME": str(home), "PYTHONPATH": str(Path(etl.__file__).parents[1])}
-    return subprocess.run([*program, *rest], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run([*program, *rest], cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if file:
+        (folder / file).write_text(done.stdout, "utf-8")
+    return done
 
 
 def test_readme_begins_with_the_two_commands() -> None:
