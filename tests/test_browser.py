@@ -22,7 +22,7 @@ from etl.browser import DIAMETERS, PALETTE, colours, contrast, favourites, folde
 from etl.cli.server import first_page
 from etl.errors import BadRequest, NotInStore
 from etl.graph import trace
-from etl.queries import Query, find, queries
+from etl.queries import Query, find, queries, run
 from etl.readers import read
 from etl.sinks import neo4j
 from etl.store import Store, local, status
@@ -38,7 +38,7 @@ ODD = "a 'b' \"c\" {d}.e: f; é"
 PARAM = re.compile(r":param \[\{(.*)\}\] => \{(RETURN .*)\}")
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --disable-dev-shm-usage --force-device-scale-factor=1 --window-size=1290,900"
+    "--disable-sync --disable-dev-shm-usage --force-device-scale-factor=1 --window-size=1300,900"
 )
 PASTE = """
 const transfer = new DataTransfer();
@@ -181,11 +181,13 @@ def test_queries_become_favourites(page: Page, digits: Store, tmp_path: Path) ->
     page.run(query.browser.replace("5 AS limit", "12 AS limit"))
     frame = page.new_frame(lambda: page.favourite(query.title))
     page.press("navigationFavorites")
-    rows = digits.read(query.text, model="digits_cnn", neuron=None, layer=None, limit=12)
+    rows = run(digits, query.name, {"model": "digits_cnn", "limit": 12})
     on_paths = digits.read("MATCH (n:Neuron) WHERE n.id IN $ids RETURN n", ids=sorted({i for row in rows for i in row["neurons"]}))
     nodes = drawn_by(on_paths, "n")
     assert page.drawn(frame, len(nodes)) == nodes
     if picture := os.environ.get("ETL_PICTURE"):
+        frame.find_element("css selector", "[aria-label=zoom-to-fit]").click()
+        page.wait(lambda: frame.screenshot_as_png == frame.screenshot_as_png)  # it has come to rest
         Path(picture).write_bytes(frame.screenshot_as_png)
 
 
