@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from etl.errors import StoreError
-from etl.extract import Block, biases, blocks, made
+from etl.extract import biases, blocks, made
 from etl.graph import Graph, Row
 from etl.queries import text
 from etl.scope import Weights
-from etl.sinks.cells import cell
+from etl.sinks.cells import Cell, cell
 from etl.sinks.ledger import rows
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BLOCK = 1 << 22  # edges looked at in one go
 SESSIONS = 2  # that read at the same time
-COUNTED = ("neurons", "ids", "biases", "bias", "edges", "sources", "targets", "parameters", "weights")
+COUNTED = ("neurons", "ids", "biases", "bias", "read", "written", "edges", "parameters", "weights")
 
 
 @dataclass
@@ -53,7 +53,9 @@ def expected(graph: Graph) -> list[Sums]:
         add_neurons(sums[row.position], biases(step, tuple(slice(0, n) for n in step.ids.shape)).astype(graph.dtype))
     for block in blocks(graph, BLOCK):
         if prod(block.shape):
-            add_weights(sums[block.row.position], block)
+            part = cell(block)
+            add_weights(sums[block.row.position], part)
+            add_sources(sums, part)
     return list(sums.values())
 
 
@@ -65,18 +67,27 @@ def add_neurons(sums: Sums, bias: Weights) -> None:
     sums.sent |= neurons | {"bias": int(fixed(known, sums.bias_scale).sum())}
 
 
-def add_weights(sums: Sums, block: Block) -> None:
-    """Add a block's edges: each window and each kernel is summed once."""
-    part, sent = cell(block), sums.sent
-    filters, real = part.target.shape[1], part.source >= 0
+def add_weights(sums: Sums, part: Cell) -> None:
+    """Add edges into a layer: each window and each kernel is summed once."""
+    sent, real = sums.sent, part.source >= 0
     count = real.sum(1)
-    sent["edges"] += int(count.sum()) * filters
-    sent["sources"] += int(part.source[real].sum()) * filters
-    sent["targets"] += int((part.target.sum(1) * count).sum())
+    sent["edges"] += int(count.sum()) * part.target.shape[1]
+    sent["written"] += int((part.target.sum(1) * count).sum())
     over = real.sum(0)[None] if len(part.weight) == 1 else real  # how often each place of the kernel makes an edge
     sent["weights"] += int((fixed(part.weight, sums.weight_scale).sum(1) * over).sum())
     if part.parameter is not None:
         sent["parameters"] += int((part.parameter.sum(1) * over).sum())
+
+
+def add_sources(sums: dict[int, Sums], part: Cell) -> None:
+    """Add the same edges to the layers that they come from."""
+    ids = part.source[part.source >= 0]
+    low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, -1)
+    for each in sums.values():
+        begin, end = each.row.begin, each.row.end
+        if begin <= high and low < end:
+            mine = ids if begin <= low and high < end else ids[(begin <= ids) & (ids < end)]
+            each.sent["read"] += int(mine.sum()) * part.target.shape[1]
 
 
 def fixed(values: Weights, by: float) -> Any:
@@ -111,7 +122,7 @@ def groups(sums: list[Sums]) -> Iterator[list[Sums]]:
 
 def differences(store: Store, sums: list[Sums], base: int) -> list[str]:
     """What differs in some layers, in words."""
-    layers = [{"position": s.row.position, "name": s.row.name, "begin": s.row.begin + base, "end": s.row.end + base} for s in sums]
+    layers = [{"position": s.row.position, "begin": s.row.begin + base, "end": s.row.end + base} for s in sums]
     scales = [{"bias_scale": s.bias_scale, "weight_scale": s.weight_scale} for s in sums]
     found = rows(store, text("load", "stored"), base=base, layers=[layer | by for layer, by in zip(layers, scales, strict=True)])
     stored = {row["position"]: row for row in found}
