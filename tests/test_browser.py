@@ -38,7 +38,7 @@ ODD = "a 'b' \"c\" {d}.e: f; é"
 PARAM = re.compile(r":param \[\{(.*)\}\] => \{(RETURN .*)\}")
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update "
-    "--disable-sync --disable-dev-shm-usage --force-device-scale-factor=1 --window-size=1300,900"
+    "--disable-sync --disable-dev-shm-usage --force-device-scale-factor=1 --window-size=1290,900"
 )
 PASTE = """
 const transfer = new DataTransfer();
