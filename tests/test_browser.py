@@ -10,6 +10,8 @@ import json
 import os
 import re
 import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -250,3 +252,18 @@ def test_roles_and_labels() -> None:
 def test_style_of_a_model_that_is_not_there(digits: Store) -> None:
     with pytest.raises(NotInStore, match=r"did you mean digits_cnn\?"):
         style(digits, "digits_cn")
+
+
+def test_open_shows_the_page_or_prints_it(store: Store, tmp_path: Path) -> None:
+    """With a browser, it gets the address; without a display, none is started and the address is printed."""
+    shown = tmp_path / "shown"
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\nprintf %s "$1" > {shown}\n', "utf-8")
+    script.chmod(0o700)
+    bare = {name: value for name, value in os.environ.items() if name not in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")}
+    said = [
+        subprocess.run([sys.executable, "-m", "etl", "neo4j", "open"], env=env, capture_output=True, text=True, check=True).stdout.splitlines()[0]
+        for env in (bare, bare | {"BROWSER": str(script)})
+    ]
+    assert said == [f"No browser here: open {first_page(status())}", f"Opened {first_page(status())}"]
+    assert shown.read_text("utf-8") == first_page(status())
