@@ -10,7 +10,7 @@ import typer
 
 from etl.cli.options import Format, ModelFile, ModelName, Quiet, Rows, Uri, shape
 from etl.cli.output import plain, remark, show
-from etl.cli.progress import bar
+from etl.cli.progress import bar, stages
 from etl.cli.stored import connected
 from etl.errors import BadRequest
 
@@ -75,7 +75,9 @@ def measure(
         model = stored.span(store, name)
         with bar(f"Reading {name}", quiet=quiet) as progress:
             edges = stored.edges(store, model, progress)
-        values = measures.laplacian_spectrum(*edges) if spectrum else measures.MEASURES[measure](*edges)
+        with stages(quiet=quiet) as stage:
+            stage(f"computing {measure}")
+            values = measures.laplacian_spectrum(*edges) if spectrum else measures.MEASURES[measure](*edges)
         if write is not None:
             with bar(f"Writing {write}", quiet=quiet) as progress:
                 stored.write(store, model, write, values, progress)
