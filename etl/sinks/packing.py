@@ -30,7 +30,7 @@ class Packer:
 
     def pack(self, array: Any) -> Any:
         """One parameter of at most LONGEST entries."""
-        if not self.vectors:
+        if not self.vectors or not np.isfinite(array).all():  # a vector's entries are numbers, NaN is none
             return array.tolist()
         from neo4j.vector import Vector
 
