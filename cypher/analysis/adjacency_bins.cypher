@@ -4,7 +4,7 @@
 // $model STRING              model name
 // $source STRING = null      layer that is read; without one, all of them
 // $target STRING = null      layer that reads; without one, all of them
-// $bins INTEGER = 300        about how many cells a side of the whole has
+// $bins INTEGER = 300        about how many cells a side has, at most twice as many
 // -> source_layer STRING     layer that is read
 // -> source_begin INTEGER    the cell's first neuron in it
 // -> source_end INTEGER      the one after its last
@@ -37,7 +37,8 @@ UNWIND targets AS t
 MATCH (s:Layer) (()-[:FEEDS]->(v:Layer WHERE v.begin = v.end)){0,} (:Layer)-[:FEEDS]->(t) WHERE s IN sources AND t.edges > 0
 WITH DISTINCT s, t, s.end - s.begin AS rows, t.end - t.begin AS columns, high, wide
 WITH s, t, rows, columns, toInteger(ceil($bins * sqrt(rows) / high)) AS down, toInteger(ceil($bins * sqrt(columns) / wide)) AS across
-WITH s, t, rows, columns, CASE WHEN down < rows THEN down ELSE rows END AS down, CASE WHEN across < columns THEN across ELSE columns END AS across
+// nearly a cell for each neuron: one for each, so that no pattern comes from the counting
+WITH s, t, rows, columns, CASE WHEN 2 * down < rows THEN down ELSE rows END AS down, CASE WHEN 2 * across < columns THEN across ELSE columns END AS across
 CALL (s, t, rows, columns, down, across) {
   MATCH (b:Neuron) WHERE t.begin <= b.id AND b.id < t.end
   MATCH (b)<-[w:WEIGHT]-(a:Neuron) WHERE s.begin <= a.id AND a.id < s.end
