@@ -7,7 +7,9 @@ Files of Keras 2 are run by tf_keras, those of Keras 3 by keras.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -24,16 +26,31 @@ def keras_model(path: Path, model: Model, architecture: str | None = None) -> An
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     old = any(layer.keras == 2 for layer in model.network.layers())
     try:
-        if old:
-            import tf_keras as keras
-        else:
-            import keras
-        if architecture is None:
-            return keras.models.load_model(path, custom_objects=own_layers(keras), compile=False, safe_mode=True)
-        return with_architecture(keras, path, architecture)
+        with quiet():
+            if old:
+                import tf_keras as keras
+            else:
+                import keras
+            if architecture is None:
+                return keras.models.load_model(path, custom_objects=own_layers(keras), compile=False, safe_mode=True)
+            return with_architecture(keras, path, architecture)
     except (ValueError, TypeError, KeyError, OSError, NotImplementedError, AttributeError, ImportError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadFile(f"{path}: {'tf_keras' if old else 'keras'} itself can't load it ({first}); the graph can still be loaded") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nothing on stderr: TensorFlow tells of missing graphics cards there while it is imported, whatever its log level is."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def own_layers(keras: Any) -> dict[str, Any]:
