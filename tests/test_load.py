@@ -180,8 +180,8 @@ def test_a_missing_neuron_stops_the_load(empty_store: Store, small_batches: None
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        ("MATCH (:Neuron)-[w:WEIGHT {layer: 'conv_0'}]->() WITH w LIMIT 1 DELETE w", "conv_0: edges"),
-        ("MATCH (a)-[w:WEIGHT {layer: 'conv_1'}]->(b) WITH a, w, b LIMIT 1 CREATE (a)-[c:WEIGHT]->(b) SET c = w", "conv_1: edges"),
+        ("MATCH (:Neuron)-[w:WEIGHT {layer: 'conv_0'}]->() WITH w LIMIT 1 DELETE w", r"conv_0: .*edges"),
+        ("MATCH (a)-[w:WEIGHT {layer: 'conv_1'}]->(b) WITH a, w, b LIMIT 1 CREATE (a)-[c:WEIGHT]->(b) SET c = w", r"conv_1: .*edges"),
         ("MATCH ()-[w:WEIGHT {layer: 'dense_0'}]->() WITH w LIMIT 1 SET w.weight = w.weight + 1e-6", "dense_0: weights"),
         ("MATCH (n:Neuron {layer: 'conv_1'}) WITH n LIMIT 1 SET n.bias = n.bias * 1.0001", "conv_1: bias"),
         ("MATCH (n:Neuron {layer: 'dense_1'}) WITH n LIMIT 1 REMOVE n.bias", "dense_1: biases"),
