@@ -84,11 +84,13 @@ def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], statistics: 
 
 def bars(axes: Axes, bins: Sequence[Row], colour: str) -> None:
     """The bins as they are."""
+    from matplotlib.ticker import MaxNLocator
+
     low, width = [row["low"] for row in bins], [max(row["high"] - row["low"], 1e-12) for row in bins]
     axes.bar(low, [row["weights"] for row in bins], width, align="edge", color=colour, linewidth=0)
     axes.axvline(0, color="0.7", linewidth=0.6, zorder=0)
     axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
 
 
 def finish(figure: Figure, panels: Any, used: int) -> None:

@@ -1,0 +1,345 @@
+"""Pictures: what they show compared with NumPy on the tables, what they say, and that they open."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+import pytest
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.image import imread
+from numpy.testing import assert_allclose, assert_array_equal
+
+from etl import queries
+from etl.cli import main
+from etl.errors import BadRequest
+from etl.measures import MEASURES
+from etl.plots import adjacency, distributions, figure, histograms, layers, paths
+from etl.plots.scale import LayerScale
+from etl.readers import read
+from etl.selection import Selection, graph_in
+from etl.sinks import neo4j
+from etl.sinks.memory import collect
+from etl.store import Store
+from tests.small import convolutional
+
+if TYPE_CHECKING:
+    from selenium.webdriver import Chrome
+
+DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
+EVIL = '</script><b>x$_\\frac{"'
+NAMES = ("pixels", "strokes", "shapes", "pool", "digit")
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def shelf(store: Store) -> Iterator[Store]:
+    store.write("MATCH (n) DETACH DELETE n")
+    model = read(DIGITS)
+    neo4j.load(convolutional(names={"conv_0": EVIL}), store, "evil")
+    neo4j.load(graph_in(model), store, "digits")
+    neo4j.load(graph_in(model, Selection(granularity="layer")), store, "bare")
+    yield store
+    store.write("MATCH (n) DETACH DELETE n")
+
+
+@pytest.fixture
+def ask(shelf: Store) -> Callable[..., list[dict[str, Any]]]:
+    return lambda query, model="digits", **values: queries.run(shelf, query, {"model": model, **values})
+
+
+@pytest.fixture
+def run(shelf: Store, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    def call(*arguments: object) -> tuple[int, str]:
+        monkeypatch.setattr("sys.argv", ["etl", "plot", *map(str, arguments)])
+        code = main()
+        return code, "".join(capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def kernels() -> dict[str, np.ndarray]:
+    with h5py.File(DIGITS) as file:
+        found = {}
+        file["model_weights"].visititems(lambda name, one: found.update({name.split("/")[0]: one[()]}) if "kernel" in name else None)
+    return found
+
+
+def test_a_scale_gives_large_layers_more_room_and_small_ones_enough() -> None:
+    spans = (("a", 7, 10_007), ("view", 10_007, 10_007), ("b", 10_007, 10_008))
+    scale = LayerScale.of([{"name": name, "begin": begin, "end": end} for name, begin, end in spans])
+        [{"name": name, "begin": b, "end": e} for name, b, e in (("a", 7, 10_007), ("view", 10_007, 10_007), ("b", 10_007, 10_008))]
+    )
+    assert_allclose(scale.borders, [0, 100 / (101 * (100 / 101 + 0.03)), 1])
+    assert_allclose(scale.place(["a", "a", "b", "a"], [7, 10_007, 10_008, 5_007]), [0, scale.borders[1], 1, scale.borders[1] / 2])
+
+
+@pytest.mark.parametrize("chosen", [{}, {"source": "strokes", "target": "shapes"}, {"target": "digit"}])
+def test_a_heat_map_shows_every_weight_in_its_place(ask: Callable[..., Any], chosen: dict[str, str]) -> None:
+    """Each weight of the file's graph is looked up in the drawn cells: counts and means agree with what is found there."""
+    rows, table = ask("adjacency_bins", bins=60, **chosen), ask("layers")
+    made = adjacency.heat_map(rows, table, "title", whole=not chosen)
+    weights = collect(graph_in(read(DIGITS))).weights
+    base = table[0]["begin"]
+    source, target, weight = (weights[name].to_numpy() for name in ("source", "target", "weight"))
+    owner = np.searchsorted([row["end"] - base for row in table], np.arange(table[-1]["end"] - base), side="right")
+    name = np.array([row["name"] for row in table])[owner]
+    kept = np.array([chosen.get("source", s) == s and chosen.get("target", t) == t for s, t in zip(name[source], name[target], strict=True)])
+    source, target, weight = source[kept], target[kept], weight[kept].astype(float)
+    down, across = adjacency.scales(rows, table, whole=not chosen)
+    y, x = down.place(name[source], source + base + 0.5), across.place(name[target], target + base + 0.5)
+    left, right = made.axes[:2]
+    counted, meant = (next(c for c in axes.collections if isinstance(c, PolyCollection)) for axes in (left, right))
+    assert counted.get_array().sum() == len(weight)
+    for path, count, mean in zip(counted.get_paths(), counted.get_array(), meant.get_array(), strict=True):
+        (x0, y0), (x1, y1) = path.vertices.min(axis=0), path.vertices.max(axis=0)
+        inside = (x0 < x) & (x < x1) & (y0 < y) & (y < y1)
+        assert inside.sum() == count
+        assert_allclose(mean, weight[inside].mean(), atol=1e-12)
+    assert [axes.get_title() for axes in (left, right)] == ["weights in a cell (count)", "mean weight in a cell"]
+    assert left.get_ylabel().startswith("neurons that are read") and left.get_xlabel().startswith("neurons that read")
+    if not chosen:
+        assert [text.get_text() for text in left.get_xticklabels()] == [text.get_text() for text in left.get_yticklabels()] == list(NAMES)
+
+
+def test_blue_is_negative_and_red_positive(ask: Callable[..., Any]) -> None:
+    """One cell a weight: no counts to show, the sign is a colour."""
+    made = adjacency.heat_map(ask("adjacency_bins", source="pool", target="digit", bins=400), ask("layers"), "title", whole=False)
+    axes = made.axes[0]
+    (cells,) = (c for c in axes.collections if isinstance(c, PolyCollection))
+    assert axes.get_title() == "weight" and len(made.axes) == 2 and cells.get_array().size == 1440
+    cells.update_scalarmappable()
+    red, _, blue, _ = cells.get_facecolor().T
+    sign = np.sign(cells.get_array())
+    strong = np.abs(cells.get_array()) > 0.1
+    assert_array_equal(np.sign(red - blue)[strong], sign[strong])
+
+
+def test_histograms_show_numpys_counts(ask: Callable[..., Any], kernels: dict[str, np.ndarray]) -> None:
+    statistics = ask("weight_statistics")
+    made = histograms.layer_histograms(ask("weight_histogram"), statistics, "title")
+    for axes, name in zip(made.axes, ("strokes", "shapes", "digit"), strict=True):
+        values = kernels[name].astype(float)
+        check_bars(axes, *np.histogram(values, 50))
+        assert axes.get_title() == f"{name}: {values.size:,} weights\nmean {values.mean():.3g}, std {values.std(ddof=1):.3g}"
+    assert (made.get_supxlabel(), made.get_supylabel()) == ("weight", "stored weights (count)")
+
+    rows = ask("weight_histogram", layer="shapes"), ask("kernel_histogram", layer="shapes"), ask("weight_statistics", layer="shapes")
+    first, *panels = histograms.kernel_histograms(*rows, "title").axes
+    values = kernels["shapes"].astype(float)
+    counts, bounds = np.histogram(values, 50)
+    check_bars(first, counts, bounds)
+    assert len(panels) == 16
+    for number, axes in enumerate(panels):
+        counts, _ = np.histogram(values[..., number], bounds)
+        check_bars(axes, counts[counts > 0], bounds[:-1][counts > 0])
+        assert axes.get_title() == f"kernel {number}"
+
+
+def check_bars(axes: Any, counts: np.ndarray, bounds: np.ndarray) -> None:
+    assert_array_equal([bar.get_height() for bar in axes.patches], counts)
+    assert_allclose([bar.get_x() for bar in axes.patches], bounds[: len(counts)], rtol=1e-12)
+
+
+def test_degrees_and_strengths(ask: Callable[..., Any]) -> None:
+    weights, table = collect(graph_in(read(DIGITS))).weights, ask("layers")
+    made = distributions.degrees(ask("degree_distribution"), "title")
+    n, base = 1306, table[0]["begin"]
+    for axes, end in zip(made.axes, ("target", "source"), strict=True):
+        degree = np.bincount(weights[end].to_numpy(), minlength=n)
+        lines = {line.get_label(): line.get_xydata() for line in axes.lines}
+        assert tuple(lines) == NAMES
+        for row in table:
+            if row["neurons"]:
+                expected = np.unique(degree[row["begin"] - base : row["end"] - base], return_counts=True)
+                assert_array_equal(lines[row["name"]], np.column_stack(expected))
+    assert [axes.get_xlabel() for axes in made.axes] == ["weights into a neuron (count)", "weights out of a neuron (count)"]
+
+    made = distributions.strengths(ask("strength", limit=n), table, "title")
+    assert [text.get_text() for text in made.axes[0].get_yticklabels()] == list(NAMES)
+    for axes, end in zip(made.axes, ("target", "source"), strict=True):
+        strength = np.bincount(weights[end].to_numpy(), weights["weight"].to_numpy(), n)
+        bounds = np.histogram_bin_edges(strength, 50)
+        for place, (ridge, row) in enumerate(zip(axes.collections, [row for row in table if row["neurons"]], strict=True)):
+            counts, _ = np.histogram(strength[row["begin"] - base : row["end"] - base], bounds)
+            steps = np.append(counts, 0) / counts.max() * 0.85 - place
+            assert_allclose(np.unique(ridge.get_paths()[0].vertices[:, 1].round(9)), np.unique(steps.round(9)))
+
+
+@pytest.mark.parametrize("measure", ["strength", "eigenvector"])
+def test_centrality_names_the_classes(ask: Callable[..., Any], measure: str) -> None:
+    weights = collect(graph_in(read(DIGITS))).weights
+    values = MEASURES[measure](1306, *(weights[name].to_numpy() for name in ("source", "target", "weight")))
+    classes = [f"a {n}" for n in range(10)]
+    made = distributions.centrality(values, ask("layers"), classes, measure, "title")
+    left, right = made.axes
+    assert [text.get_text() for text in left.get_yticklabels()] == list(NAMES)
+    assert [text.get_text() for text in right.get_yticklabels()] == classes
+    assert_allclose([bar.get_width() for bar in right.patches], values[-10:])
+    assert (left.get_xlabel(), right.get_ylabel(), right.get_title()) == (measure, "class", "digit")
+
+
+def test_main_paths_are_a_network(ask: Callable[..., Any]) -> None:
+    rows, table = ask("strongest_paths", limit=6), ask("layers")
+    axes = paths.main_paths(rows, table, "nine", "title").axes[0]
+    edges = {(s, t): w for row in rows for s, t, w in zip(row["neurons"], row["neurons"][1:], row["weights"], strict=False)}
+    drawn = [line for line in axes.lines if len(line.get_xdata()) == 2]
+    place = paths.places(rows, {n: r for row in rows for n in row["neurons"] for r in table if r["begin"] <= n < r["end"]})
+    assert len(set(place.values())) == len(place)
+    for line, ((source, target), weight) in zip(drawn, edges.items(), strict=True):
+        assert [*zip(line.get_xdata(), line.get_ydata(), strict=True)] == [place[source], place[target]]
+        assert to_hex(line.get_color()) == (figure.POSITIVE if weight > 0 else figure.NEGATIVE)
+    said = {text.get_text() for text in axes.texts}
+    assert {"nine", *(f"{weight:.2g}" for weight in edges.values())} <= said
+    first = rows[0]["neurons"][0] - table[0]["begin"]
+    assert ", ".join(map(str, np.unravel_index(first, (8, 8, 1)))) in said
+    assert [text.get_text() for text in axes.get_xticklabels()] == list(NAMES)
+
+
+def test_the_layer_graph_is_the_models(ask: Callable[..., Any]) -> None:
+    text = layers.dot(ask("layer_graph"), "title")
+    assert re.findall(r"<B>(\w+)</B><BR/>(\w+) ([0-9x]+)", text)[1:3] == [("strokes", "Conv2D", "8x8x8"), ("shapes", "Conv2D", "6x6x16")]
+    assert re.findall(r"n(\d+) -> n(\d+)", text) == [(str(n), str(n + 1)) for n in range(6)]
+    assert "512 neurons, 3,872 weights" in text and "only moves values" in text
+
+
+def test_sublayers_are_drawn_as_their_layer() -> None:
+    def node(name: str, kind: str, size: int) -> dict[str, Any]:
+        return {"name": name, "type": kind, "begin": 0, "end": size, "edges": size, "shape": [size]}
+
+    rows = [
+        {"source": node("x", "InputLayer", 2), "target": node("lstm/step_0/gate", "sum", 3)},
+        {"source": node("lstm/step_0/gate", "sum", 3), "target": node("lstm", "LSTM", 4)},
+        {"source": node("lstm", "LSTM", 4), "target": None},
+    ]
+    text = layers.dot(rows, "title")
+    assert re.findall(r"n(\d+) -> n(\d+)", text) == [("0", "1")] and "7 neurons, 7 weights" in text and "gate" not in text
+
+
+def test_without_graphviz_it_is_said(ask: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BadRequest, match=r"Graphviz, which is not installed .*install graphviz"):
+        layers.draw(ask("layer_graph"), "title", tmp_path / "layers.png")
+
+
+KINDS: list[tuple[str, list[str], list[str]]] = [
+    ("adjacency", [], ["adjacency matrix", "mean weight in a cell", *NAMES]),
+    ("adjacency", ["--source", "pool", "--target", "digit"], ["adjacency matrix, pool to digit", "the 144 of pool"]),
+    ("weights", [], ["strokes: 72 weights", "stored weights (count)"]),
+    ("weights", ["--layer", "shapes"], ["stored weights of shapes", "kernel 15"]),
+    ("degrees", [], ["weights into a neuron (count)", *NAMES]),
+    ("strengths", [], ["sum of a neuron's incoming weights", *NAMES]),
+    ("centrality", ["--measure", "pagerank"], ["pagerank", *NAMES]),
+    ("paths", ["--into", "4"], ["strongest paths into digit 4", "row, column, channel"]),
+    ("layers", [], [*NAMES, "flatten", "MaxPooling2D"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "said"), KINDS)
+def test_every_picture_is_written(run: Run, tmp_path: Path, kind: str, options: list[str], said: list[str]) -> None:
+    if kind == "layers" and not shutil.which("dot"):
+        pytest.skip("no Graphviz on the path (Debian: apt-get install graphviz)")
+    code, out = run(kind, "digits", tmp_path / "a.svg", *options)
+    assert code == 0 and f"Wrote {tmp_path / 'a.svg'}\n" in out
+    text = (tmp_path / "a.svg").read_text("utf-8").replace("&#39;", "'").replace("&apos;", "'")
+    assert all(one in text for one in said)
+    assert run(kind, "digits", tmp_path / "a.png", *options, "--quiet") == (0, "")
+    height, width = imread(tmp_path / "a.png").shape[:2]
+    assert min(height, width) > 200
+    if kind in ("adjacency", "weights"):
+        assert run(kind, "digits", tmp_path / "b.svg", *options, "--quiet")[0] == 0
+        assert (tmp_path / "a.svg").read_bytes() == (tmp_path / "b.svg").read_bytes()
+
+
+def test_names_from_files_are_only_text(run: Run, tmp_path: Path) -> None:
+    for kind, options in (("adjacency", []), ("weights", []), ("weights", ["--layer", EVIL]), ("degrees", []), ("paths", []), ("layers", [])):
+        if kind != "layers" or shutil.which("dot"):
+            code, out = run(kind, "evil", tmp_path / "a.svg", *options)
+            assert code == 0, out
+            assert "</script><b>" not in (tmp_path / "a.svg").read_text("utf-8")
+
+
+def test_classes_have_names(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "classes.txt"
+    file.write_text("\n".join(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]), "utf-8")
+    assert run("paths", "digits", tmp_path / "a.svg", "--into", "four", "--classes", file)[0] == 0
+    assert "strongest paths into four" in (tmp_path / "a.svg").read_text("utf-8")
+    assert run("centrality", "digits", tmp_path / "b.svg", "--classes", file)[0] == 0
+    assert all(f">{name}<" in (tmp_path / "b.svg").read_text("utf-8") for name in ("zero", "nine"))
+    assert "say a number from 0 to 9, or one of zero, one" in run("paths", "digits", tmp_path / "a.svg", "--into", "ten", "--classes", file)[1]
+
+
+MISTAKES: list[tuple[list[str], str]] = [
+    (["adjacency", "digits", "a.pdf"], "a.pdf must end in .png or .svg or .html"),
+    (["degrees", "digits", "a.html"], "must end in .png or .svg"),
+    (["degrees", "digits", "nowhere/a.png"], "nowhere is no folder"),
+    (["adjacency", "digits", "a.png", "--source", "digit", "--target", "pixels"], "no weights from digit to pixels"),
+    (["adjacency", "digits", "a.png", "--source", "stroke"], "did you mean strokes?"),
+    (["weights", "digits", "a.png", "--layer", "pool"], "pool has no stored weights"),
+    (["paths", "digits", "a.png", "--into", "10"], "there is no class 10: say a number from 0 to 9"),
+    (["paths", "digits", "a.png", "--classes", "missing.txt"], "missing.txt can't be read as a list of classes"),
+    (["centrality", "digits", "a.png", "--measure", "laplacian_spectrum"], "belongs to no neurons"),
+    (["degrees", "bare", "a.png"], "loaded as layers only"),
+    (["degrees", "nothing", "a.png"], "no model named nothing"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES)
+def test_a_mistake_is_one_line(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out = run(*arguments, "--quiet")
+    assert code == 1 and message in out and out.startswith("error: ") and out.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("no chromium and chromedriver on the path (Debian: apt-get install chromium chromium-driver)")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    profile = tmp_path_factory.mktemp("chromium")
+    flags = "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
+        "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update --disable-dev-shm-usage"
+    )
+    for flag in [*flags.split(), "--disable-dev-shm-usage", f"--user-data-dir={profile}", "--window-size=1400,900"]:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})  # type: ignore[arg-type]
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield opened
+    opened.quit()
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "options", "panels"),
+    [
+        ("adjacency", "digits", [], 2),
+        ("adjacency", "evil", ["--target", EVIL], 2),
+        ("weights", "evil", [], 4),
+        ("weights", "digits", ["--layer", "strokes"], 9),
+    ],
+)
+def test_pages_open_by_themselves(run: Run, chrome: Chrome, tmp_path: Path, kind: str, model: str, options: list[str], panels: int) -> None:
+    """No error in the console, nothing fetched, all panels drawn."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    assert run(kind, model, tmp_path / "a.html", *options, "--quiet") == (0, "")
+    chrome.get((tmp_path / "a.html").as_uri())
+    drawn = "return window.Bokeh && Bokeh.index.roots?.[0]?.model && Bokeh.documents[0].is_idle"
+    WebDriverWait(chrome, 60).until(lambda page: page.execute_script(drawn))
+    names = chrome.execute_script("return Bokeh.documents[0].roots()[0].select({type: 'Figure'}).length")
+    assert names == panels
+    assert [entry for entry in chrome.get_log("browser") if entry["level"] not in ("INFO", "DEBUG")] == []
+    assert chrome.execute_script("return performance.getEntriesByType('resource').map(e => e.name)") == []
+    assert json.loads(chrome.execute_script("return JSON.stringify([...document.querySelectorAll('body > b')].length)")) == 0
