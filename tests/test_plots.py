@@ -76,8 +76,6 @@ def kernels() -> dict[str, np.ndarray]:
 def test_a_scale_gives_large_layers_more_room_and_small_ones_enough() -> None:
     spans = (("a", 7, 10_007), ("view", 10_007, 10_007), ("b", 10_007, 10_008))
     scale = LayerScale.of([{"name": name, "begin": begin, "end": end} for name, begin, end in spans])
-        [{"name": name, "begin": b, "end": e} for name, b, e in (("a", 7, 10_007), ("view", 10_007, 10_007), ("b", 10_007, 10_008))]
-    )
     assert_allclose(scale.borders, [0, 100 / (101 * (100 / 101 + 0.03)), 1])
     assert_allclose(scale.place(["a", "a", "b", "a"], [7, 10_007, 10_008, 5_007]), [0, scale.borders[1], 1, scale.borders[1] / 2])
 
@@ -311,8 +309,6 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     options.binary_location = chromium
     profile = tmp_path_factory.mktemp("chromium")
     flags = "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update"
-        "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update --disable-dev-shm-usage"
-    )
     for flag in [*flags.split(), "--disable-dev-shm-usage", f"--user-data-dir={profile}", "--window-size=1400,900"]:
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})  # type: ignore[arg-type]
