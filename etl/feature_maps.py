@@ -71,10 +71,8 @@ def draw_layer(section: SubFigure, name: str, values: Values, kept: Sequence[int
         axes.set_xlabel("unit", fontsize=8)
         section.colorbar(picture, ax=axes, label="activation")
         return
-    which = "the first" if top is None else "the strongest"
-    section.suptitle(
-        f"{name}: {which} {len(kept)} of {count} channels, {size} each; black is a map's least activation, white its largest", fontsize=10
-    )
+    which = f"all {count}" if len(kept) == count else f"{'the first' if top is None else 'the strongest'} {len(kept)} of {count}"
+    section.suptitle(f"{name}: {which} channels, {size} each", fontsize=10)
     tiles = section.subplots(-(-len(kept) // COLUMNS), COLUMNS, squeeze=False).reshape(-1)
     for tile, channel in zip(tiles, kept, strict=False):
         show(tile, values[..., channel], f"channel {channel}\n{span(values[..., channel])}")
