@@ -247,7 +247,7 @@ def explain_nothing(store: Store, query: Query, bound: Mapping[str, Any]) -> Non
     elif layer and not layer["neurons"]:
         log.warning("%s (%s) has no neurons of its own, it only passes on others': ask for the layer before it.", layer["name"], layer["type"])
     elif query.needs:
-        log.warning("no neuron of %s has the property %s: `etl features MODEL IMAGE --write` gives it.", bound["model"], query.needs)
+        log.warning("no neuron of %s has the property %s: `etl features MODEL IMAGE --write NAME` gives it.", bound["model"], query.needs)
 
 
 def plain(value: Any) -> Any:

@@ -441,7 +441,7 @@ def test_compare_models_sees_biases_and_signs(store: Store, shelf: dict[str, Loa
 
 def test_values_of_an_example(digits: Loaded, caplog: pytest.LogCaptureFixture) -> None:
     assert digits.ask("contributions") == digits.ask("top_channels", layer="strokes") == []
-    assert "etl features MODEL IMAGE --write" in caplog.text
+    assert "etl features MODEL IMAGE --write NAME" in caplog.text
     values = np.random.default_rng(0).normal(size=digits.graph.neurons)
     digits.store.write("UNWIND range(0, size($v) - 1) AS i MATCH (n:Neuron {id: $base + i}) SET n.value = $v[i]", v=values.tolist(), base=digits.base)
     begin, _ = digits.span("digit")

@@ -1,5 +1,5 @@
 // What drove a neuron for one example
-// Weight times value of each neuron that it reads, largest first. Values come from `etl features MODEL IMAGE --write`.
+// Weight times value of each neuron that it reads, largest first. Values come from `etl features MODEL IMAGE --write NAME`.
 // $model STRING              model name
 // $neuron INTEGER = null     its id; without one, the most active neuron of the last layer
 // $limit INTEGER = 20        rows

@@ -1,5 +1,5 @@
 // The channels of a layer that an example excites most
-// Mean and largest value of each feature map. Values come from `etl features MODEL IMAGE --write`.
+// Mean and largest value of each feature map. Values come from `etl features MODEL IMAGE --write NAME`.
 // $model STRING          model name
 // $layer STRING          layer
 // $limit INTEGER = 12    rows, largest mean first
