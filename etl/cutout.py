@@ -95,15 +95,15 @@ class Outputs:
         return Tensor(self.call, output)
 
 
-def flat(network: Network) -> Network:
-    """The same network without nested models: their layers are called `outer/inner`."""
+def flat(network: Network, opened: Callable[[str], bool] = lambda name: True) -> Network:
+    """The same network without nested models, or without those whose name `opened` takes: their layers are called `outer/inner`."""
     calls: list[Call] = []
 
     def visit_in(prefix: str) -> Callable[[Call, Mapping[Tensor, Tensor]], Any]:
         def visit(call: Call, reach: Mapping[Tensor, Tensor]) -> Any:
             if not call.args and prefix:
                 return list(reach.values())
-            if call.layer.network is not None:
+            if call.layer.network is not None and opened(prefix + label(call)):
                 return flow(call.layer.network, list(reach.values()), visit_in(f"{prefix}{label(call)}/"))
             args, keywords = substitute((call.args, dict(call.kwargs)), reach)
             calls.append(replace(call, layer=replace(call.layer, name=prefix + call.layer.name), args=args, kwargs=keywords))

@@ -1,4 +1,4 @@
-"""Where a model can be cut, and the parts between the cuts. A layer is one of the model itself; a nested model counts as one layer.
+"""Where a model can be cut, and the parts between the cuts. A nested model counts as one layer, unless it is cut inside.
 
 A part is a level: what is reached through as many cuts. So parts follow each other, each takes what the one before it gives, and layers that
 are called several times or lie on several ways need no rules of their own.
@@ -6,11 +6,12 @@ are called several times or lie on several ways need no rules of their own.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+import re
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from etl.cutout import after, before, label
+from etl.cutout import after, before, flat, label
 from etl.errors import BadRequest
 from etl.graph import Graph
 from etl.network import Network, Tensor, tensors
@@ -62,6 +63,31 @@ def parts(network: Network, at: Sequence[str], *, branches: bool = False) -> lis
     return [Part(*made) for made in zip(calls, borders[:-1], borders[1:], strict=True)]
 
 
+def unfolded(network: Network, at: Sequence[str]) -> tuple[Network, Set[str]]:
+    """The network with the layers of those nested models that have one of the names inside, and the models' names.
+
+    Raises BadRequest where a model is to be cut inside and after it as well.
+    """
+    opened = {model for name in at for model in models_around(network, name)}
+    if both := opened & set(at):
+        raise BadRequest(f"--at {min(both)} and a layer inside it: name the last layer inside in the place of {min(both)}")
+    return flat(network, lambda name: path(f"{name}/")[:-1] in opened), opened
+
+
+def models_around(network: Network, name: str) -> Iterator[str]:
+    """The nested models that a layer is inside, the outermost first."""
+    if name not in {layer.name for layer in network.layers()}:
+        for layer in network.layers():
+            if layer.network is not None and name.startswith(f"{layer.name}/"):
+                yield layer.name
+                yield from (f"{layer.name}/{inner}" for inner in models_around(layer.network, name.removeprefix(f"{layer.name}/")))
+
+
+def path(name: str) -> str:
+    """`outer:1/inner` -> `outer/inner`: the layer, whichever call of the models around it is meant."""
+    return re.sub(r":\d+(?=/)", "", name)
+
+
 class Wiring:
     """What a network's calls read, looked at once.
 
@@ -72,7 +98,7 @@ class Wiring:
         self.network = network
         self.reads = [tuple(tensors((call.args, call.kwargs))) for call in network.calls]
         self.used = before([{t.call for t in read} for read in self.reads], {t.call for t in network.outputs})
-        self.names = [call.layer.name for call in network.calls]
+        self.names = [path(call.layer.name) for call in network.calls]
 
     def calls_of(self, names: Set[str]) -> set[int]:
         return {number for number, name in enumerate(self.names) if name in names}
@@ -109,11 +135,8 @@ class Wiring:
 
     def check_names(self, names: Sequence[str]) -> None:
         """Raises BadRequest for a name that no layer of the model has."""
-        models = dict.fromkeys(call.layer.name for call in self.network.calls if call.layer.network is not None)
         for name in names:
             if name not in self.names:
-                if outer := next((model for model in models if name.startswith(f"{model}/")), None):
-                    raise BadRequest(f"{name} is inside the model {outer}, which stays whole: name {outer}, or save that model to a file of its own")
                 near = get_close_matches(name, self.names, 1)
                 raise BadRequest(f"there is no layer {name}" + (f"; did you mean {near[0]}?" if near else "; `etl plan` lists them"))
 

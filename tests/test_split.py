@@ -103,7 +103,7 @@ def check(keras: Any, model: Any, at: list[str], folder: Path, count: int, branc
     path = folder / "whole.keras"
     if not path.exists():
         model.save(path)
-    out = folder / "_".join(at)
+    out = folder / "_".join(at).replace("/", "-")
     written = write_parts(path, at, out, branches=branches)
     assert [part.file for part in written] == sorted(p.name for p in out.iterdir()) and len(written) == count
     compare(keras, model, out)
@@ -154,8 +154,12 @@ def test_siamese(keras: Any, tmp_path: Path) -> None:
     check(keras, model, ["minus", "times"], tmp_path, 2)
     with pytest.raises(BadRequest, match="cut at shared or join instead"):
         write_parts(tmp_path / "whole.keras", ["minus"], tmp_path / "refused")
-    with pytest.raises(BadRequest, match="deep is inside the model tower"):
-        write_parts(tmp_path / "whole.keras", ["tower/deep"], tmp_path / "refused")
+    check(keras, model, ["tower/wide"], tmp_path, 2)
+    check(keras, model, ["tower/deep", "join"], tmp_path, 3)
+    with pytest.raises(BadRequest, match="name the last layer inside"):
+        write_parts(tmp_path / "whole.keras", ["tower/wide", "tower"], tmp_path / "refused")
+    with pytest.raises(BadRequest, match="no layer tower/wild; did you mean tower/wide"):
+        write_parts(tmp_path / "whole.keras", ["tower/wild"], tmp_path / "refused")
     assert not (tmp_path / "refused").exists()
     check(keras, model, ["times"], tmp_path, 2, branches=True)
 
@@ -189,6 +193,21 @@ def test_resnet50(tmp_path: Path) -> None:
     assert not [name for name in clean if name.endswith(("_1_conv", "_2_relu", "_3_bn"))]
     with pytest.raises(BadRequest, match="cut at conv3_block3_out or conv3_block4_add instead"):
         write_parts(tmp_path / "whole.keras", ["conv3_block4_2_relu"], tmp_path / "refused")
+
+
+def test_models_within_models(keras: Any, tmp_path: Path) -> None:
+    """Names that are inside and outside, a model called on its own kind, two levels deep."""
+    layers = keras.layers
+    core = keras.Sequential([keras.Input((4,)), layers.Dense(4, activation="relu", name="one"), layers.Dense(4, name="two")], name="core")
+    x = keras.Input((4,))
+    middle = keras.Model(x, layers.Add(name="add")([core(layers.Dense(4, name="one")(x)), x]), name="middle")
+    y = keras.Input((4,))
+    model = shuffled(keras.Model(y, layers.Dense(2, name="two")(middle(layers.Dense(4, name="one")(middle(y)))), name="outer"))
+    check(keras, model, ["middle", "one"], tmp_path, 4)
+    check(keras, model, ["middle/add"], tmp_path, 3)
+    check(keras, model, ["middle/core/one", "one"], tmp_path, 4, branches=True)
+    with pytest.raises(BadRequest, match="middle/core/one is inside a branch"):
+        write_parts(tmp_path / "whole.keras", ["middle/core/one"], tmp_path / "refused")
 
 
 def test_layers_above_mixed9() -> None:
