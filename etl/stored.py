@@ -52,8 +52,11 @@ def span(store: Store, name: str) -> Span:
 def edges(store: Store, model: Span, progress: Progress = lambda *_: None) -> tuple[int, NDArray[Any], NDArray[Any], NDArray[Any]]:
     """All weights of a model: the number of its neurons, and source, target, weight, an entry an edge, ids as positions.
 
-    progress  is told how many of the `weights` are read. Raises StoreError where some are missing.
+    progress  is told how many of the `weights` are read.
+    Raises Conflict where the store has more or fewer of them, BadRequest where only layers were loaded.
     """
+    if not model.neurons:
+        raise BadRequest(f"{model.name} has no neurons in the store: it was loaded with --granularity layer")
     source, target = np.empty(model.edges, np.int64), np.empty(model.edges, np.int64)
     weight = np.empty(model.edges)
     done = 0

@@ -141,7 +141,8 @@ def test_parallel_edges() -> None:
 def test_no_edges() -> None:
     nothing = np.empty(0, np.int64)
     for name, measure in MEASURES.items():
-        assert measure(4, nothing, nothing, np.empty(0, np.float32)).shape == (4,), name
+        for n in (0, 1, 4):
+            assert measure(n, nothing, nothing, np.empty(0, np.float32)).shape == (n,), name
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ def eigenvector(n: int, source: Numbers, target: Numbers, weight: Numbers) -> Nu
     for _ in range(MOST_STEPS):
         last, x = x, x + into @ x
         x /= np.linalg.norm(x) or 1.0
-        if np.abs(x - last).sum() < n * TOLERANCE:
+        if np.abs(x - last).sum() <= n * TOLERANCE:
             return x
     raise BadRequest(f"eigenvector does not settle within {MOST_STEPS:,} steps on this graph")
 
@@ -39,8 +39,8 @@ def pagerank(n: int, source: Numbers, target: Numbers, weight: Numbers) -> Numbe
     share = np.divide(1, leaving, out=np.zeros(n), where=leaving > 0)
     x = np.full(n, 1 / max(n, 1))
     for _ in range(MOST_STEPS):
-        lost = x[leaving == 0].sum()
-        last, x = x, DAMPING * (into @ (x * share) + lost / n) + (1 - DAMPING) / n
+        lost = x[leaving == 0].sum() / max(n, 1)
+        last, x = x, DAMPING * (into @ (x * share) + lost) + (1 - DAMPING) / max(n, 1)
         if np.abs(x - last).sum() < 1e-14:
             return x
     raise BadRequest(f"pagerank does not settle within {MOST_STEPS:,} steps on this graph")
