@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from etl import __version__, catalogue
+from etl.cutout import label
 from etl.errors import Conflict, StoreError
 from etl.extract import blocks, made
 from etl.graph import Graph, Row
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from etl.store import Store
 
 LANES = 2  # sessions that write at the same time
-NEURONS, EDGES = 20_000, 24_000  # of a batch: one transaction
+NEURONS, EDGES = 10_000, 10_000  # of a batch: one transaction; larger ones only give the garbage collector more to do
 PLAN = f"1: {LANES} lanes, {NEURONS} neurons, {EDGES} edges"  # a ledger only counts: it fits batches that are cut in the same way
 IMPORTED = "import"  # the ledger's plan where all rows came through the import tool: only the checks are left
 RENAMED = 200_000  # neurons whose model can be renamed in one transaction
@@ -131,7 +132,7 @@ def model_properties(graph: Graph, name: str, mark: str, base: int) -> dict[str,
         "edges": graph.edges,
         "parameters": graph.parameters,
         "inputs": [network.calls[tensor.call].layer.name for tensor in network.inputs],
-        "outputs": [network.calls[tensor.call].layer.name for tensor in network.outputs],
+        "outputs": [label(network.calls[tensor.call]) for tensor in network.outputs],
         "outputSizes": [ids.size for ids in graph.outputs],
         "etlVersion": __version__,
     }
