@@ -17,8 +17,8 @@ from etl import split
 from etl.cli import main
 from etl.errors import BadRequest, Conflict
 from etl.network import Call, Layer, Network, Tensor
+from etl.parts import models, tag
 from etl.parts import split as write_parts
-from etl.parts import tag
 from etl.readers import read
 from tests import zoo
 
@@ -193,6 +193,20 @@ def test_resnet50(tmp_path: Path) -> None:
     assert not [name for name in clean if name.endswith(("_1_conv", "_2_relu", "_3_bn"))]
     with pytest.raises(BadRequest, match="cut at conv3_block3_out or conv3_block4_add instead"):
         write_parts(tmp_path / "whole.keras", ["conv3_block4_2_relu"], tmp_path / "refused")
+
+
+def test_two_splits_of_one_model_in_memory(keras: Any, tmp_path: Path) -> None:
+    """They overlap, and share the layers of the model, which is what it was afterwards."""
+    made = siamese(keras)
+    made.save(tmp_path / "whole.keras")
+    model, given = read(tmp_path / "whole.keras"), [np.full((2, 6), 0.3, np.float32), np.full((2, 6), -0.7, np.float32)]
+    whole = np.asarray(made(given))
+    for at in (["shared"], ["tower", "join"], ["shared"]):
+        values: Any = given
+        for part in models(model, made, split.parts(model.network, at)):
+            values = part(values)
+        assert_allclose(np.asarray(values), whole, rtol=1e-5, atol=1e-6)
+    assert_allclose(np.asarray(made(given)), whole)
 
 
 def test_models_within_models(keras: Any, tmp_path: Path) -> None:
