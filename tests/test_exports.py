@@ -112,6 +112,16 @@ def test_to_networkx_refuses_what_does_not_fit(digits: Graph, monkeypatch: pytes
         digits.to_networkx()
 
 
+def test_layers_alone_are_no_graph_of_neurons(tmp_path: Path) -> None:
+    layers, coarse = etl.read(DIGITS, granularity="layer"), etl.read(DIGITS, granularity="channel")
+    for write in (graphml.export, npz.export):
+        with pytest.raises(BadRequest, match="no neurons at --granularity layer"):
+            write(layers, tmp_path / "x")
+    with pytest.raises(BadRequest, match="no neurons at --granularity layer"):
+        layers.to_networkx()
+    assert coarse.to_networkx().number_of_edges() == npz.adjacency(coarse).nnz == coarse.edges > 0
+
+
 @pytest.mark.parametrize("sink", [graphml, npz])
 def test_files_appear_complete_or_not_at_all(sink: type, digits: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / f"digits.{sink.__name__}"

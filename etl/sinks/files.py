@@ -1,4 +1,4 @@
-"""One file at its place when it is complete, and not before."""
+"""What exports into one file share: it is at its place when it is complete, and not before."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from etl.errors import BadRequest
+from etl.graph import Graph
 
 
 @contextmanager
@@ -28,3 +29,11 @@ def in_place(path: Path) -> Iterator[BinaryIO]:
             partial.unlink(missing_ok=True)
     except OSError as error:
         raise BadRequest(f"{path} can't be written ({error.strerror or error}): choose another place for it") from error
+
+
+def require_neurons(graph: Graph) -> None:
+    """Raises BadRequest for a graph of layers only, of which nothing but an empty file would become."""
+    if graph.rows and not graph.neurons:
+        raise BadRequest(
+            f"{graph.model.name} has no neurons at --granularity layer: take channel, or export to .parquet, which has the layers' table"
+        )

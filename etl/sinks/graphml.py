@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from etl import extract
 from etl.graph import Graph
-from etl.sinks.files import in_place
+from etl.sinks.files import in_place, require_neurons
 
 ILLEGAL = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Progress = Callable[[str, int, int], None]
@@ -27,6 +27,7 @@ def export(graph: Graph, path: Path, progress: Progress = lambda *_: None) -> No
 
     progress  is told what is written (`neurons`, `weights`), how many are done and how many there are
     """
+    require_neurons(graph)
     with in_place(path) as file:
         file.write(head(graph).encode())
         done = 0

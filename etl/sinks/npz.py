@@ -15,7 +15,7 @@ import numpy as np
 from etl import extract, schema
 from etl.errors import BadRequest
 from etl.graph import Graph
-from etl.sinks.files import in_place
+from etl.sinks.files import in_place, require_neurons
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -37,6 +37,7 @@ def adjacency(graph: Graph, progress: Progress = lambda *_: None) -> csr_array[A
     import psutil
     from scipy.sparse import coo_array
 
+    require_neurons(graph)
     need, free = graph.edges * (EDGE_BYTES + graph.dtype.itemsize), psutil.virtual_memory().available
     if need > free:
         raise BadRequest(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from etl import extract
 from etl.errors import BadRequest
 from etl.graph import Graph
+from etl.sinks.files import require_neurons
 
 if TYPE_CHECKING:
     import networkx
@@ -22,6 +23,7 @@ def to_networkx(graph: Graph) -> networkx.DiGraph[int]:
     """
     import networkx
 
+    require_neurons(graph)
     if graph.edges > MOST_EDGES:
         raise BadRequest(
             f"{graph.model.name} has {graph.edges:,} edges and NetworkX holds at most {MOST_EDGES:,} here: select less of it (layers, input_shapes, "
