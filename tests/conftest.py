@@ -44,7 +44,8 @@ def store(etl_home: Path) -> Iterator[Store]:
 def empty_store(store: Store) -> Store:
     """The local Neo4j without nodes, constraints and indexes."""
     with store.driver.session(database=store.database) as session:
-        session.run("MATCH (n) CALL (n) { DETACH DELETE n } IN TRANSACTIONS OF 20000 ROWS").consume()
+        session.run("MATCH ()-[r]->() CALL (r) { DELETE r } IN TRANSACTIONS OF 20000 ROWS").consume()  # first: a neuron may have thousands
+        session.run("MATCH (n) CALL (n) { DELETE n } IN TRANSACTIONS OF 20000 ROWS").consume()
         for row in session.run("SHOW CONSTRAINTS YIELD name").data():
             session.run("DROP CONSTRAINT $name", name=row["name"]).consume()
         for row in session.run("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP'").data():
