@@ -229,7 +229,7 @@ def test_without_graphviz_it_is_said(ask: Callable[..., Any], tmp_path: Path, mo
 
 
 KINDS: list[tuple[str, list[str], list[str]]] = [
-    ("adjacency", [], ["adjacency matrix", "mean weight in a cell", *NAMES]),
+    ("adjacency", ["--bins", "80"], ["adjacency matrix", "mean weight in a cell", *NAMES]),
     ("adjacency", ["--source", "pool", "--target", "digit"], ["adjacency matrix, pool to digit", "the 144 of pool"]),
     ("weights", [], ["strokes: 72 weights", "stored weights (count)"]),
     ("weights", ["--layer", "shapes"], ["stored weights of shapes", "kernel 15"]),

@@ -59,7 +59,8 @@ def single(rows: Sequence[Row]) -> bool:
 @styled
 def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: bool = True) -> Figure:
     """rows of `adjacency_bins`, at least one; layers: rows of `layers`; whole: show all of them, also those without weights here."""
-    from matplotlib.colors import AsinhNorm, LogNorm
+    from matplotlib import colormaps
+    from matplotlib.colors import AsinhNorm, LinearSegmentedColormap, LogNorm
 
     down, across = scales(rows, layers, whole=whole)
     cells = corners(rows, down, across)
@@ -72,12 +73,13 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
         return figure
     figure = new(2 * SIDE + 1, SIDE, title)
     left, right = figure.subplots(1, 2)
-    draw(left, cells, edges, LogNorm(1, max(edges.max(), 2)), "YlGnBu", "weights in a cell (count)", down, across)
+    seen = LinearSegmentedColormap.from_list("counts", colormaps["YlGnBu"](np.linspace(0.25, 1, 64)))  # its palest can't be told from nothing
+    draw(left, cells, edges, LogNorm(1, max(edges.max(), 2)), seen, "weights in a cell (count)", down, across)
     draw(right, cells, means, *signed, "mean weight in a cell", down, across)
     return figure
 
 
-def draw(axes: Axes, cells: NDArray[Any], values: NDArray[Any], norm: Any, colours: str, label: str, down: LayerScale, across: LayerScale) -> None:
+def draw(axes: Axes, cells: NDArray[Any], values: NDArray[Any], norm: Any, colours: Any, label: str, down: LayerScale, across: LayerScale) -> None:
     """One map with its colour bar."""
     from matplotlib.collections import PolyCollection
     from matplotlib.ticker import ScalarFormatter

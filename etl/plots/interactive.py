@@ -45,7 +45,7 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
     usual, most = spread(rows)
     shade = np.arcsinh(np.array(columns["mean"], float) / usual)
     cells = ColumnDataSource({"left": left, "right": right, "top": top, "bottom": bottom, "shade": shade, **columns, **lasts})
-    counted = LogColorMapper(palette=YlGnBu9[-2::-1], low=1, high=max(*columns["edges"], 2))
+    counted = LogColorMapper(palette=YlGnBu9[-3::-1], low=1, high=max(*columns["edges"], 2))
     signed = LinearColorMapper(palette=RdBu11, low=-np.arcsinh(most / usual), high=np.arcsinh(most / usual))
     tools = "pan,wheel_zoom,box_zoom,reset,save"
     size = {"width": SIDE, "height": SIDE, "tools": tools, "active_drag": "box_zoom", "tooltips": CELL}
