@@ -40,14 +40,32 @@ def store(etl_home: Path) -> Iterator[Store]:
         stop()
 
 
-@pytest.fixture
-def empty_store(store: Store) -> Store:
-    """The local Neo4j without nodes, constraints and indexes."""
+def clear(store: Store) -> None:
+    """Delete all nodes."""
     with store.driver.session(database=store.database) as session:
         session.run("MATCH ()-[r]->() CALL (r) { DELETE r } IN TRANSACTIONS OF 20000 ROWS").consume()  # first: a neuron may have thousands
         session.run("MATCH (n) CALL (n) { DELETE n } IN TRANSACTIONS OF 20000 ROWS").consume()
+
+
+def empty(store: Store) -> None:
+    """Delete all nodes, constraints and indexes."""
+    clear(store)
+    with store.driver.session(database=store.database) as session:
         for row in session.run("SHOW CONSTRAINTS YIELD name").data():
             session.run("DROP CONSTRAINT $name", name=row["name"]).consume()
         for row in session.run("SHOW INDEXES YIELD name, type WHERE type <> 'LOOKUP'").data():
             session.run("DROP INDEX $name", name=row["name"]).consume()
+
+
+@pytest.fixture
+def cleared_store(store: Store) -> Store:
+    """The local Neo4j without nodes. Constraints stay: without them, every statement would be planned anew, which takes longer than a small test."""
+    clear(store)
+    return store
+
+
+@pytest.fixture
+def empty_store(store: Store) -> Store:
+    """The local Neo4j without nodes, constraints and indexes."""
+    empty(store)
     return store

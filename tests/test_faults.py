@@ -81,7 +81,7 @@ def cut(*, answered: bool) -> None:
 
 
 @pytest.mark.parametrize("answered", [True, False], ids=["acknowledgement lost", "commit lost"])
-def test_a_connection_cut_at_commit_is_settled_by_the_ledger(empty_store: Store, answered: bool) -> None:
+def test_a_connection_cut_at_commit_is_settled_by_the_ledger(cleared_store: Store, answered: bool) -> None:
     cuts = []
 
     def act() -> None:
@@ -89,14 +89,14 @@ def test_a_connection_cut_at_commit_is_settled_by_the_ledger(empty_store: Store,
         cut(answered=answered)
 
     for number in (2, 7, 9, 14, 24):  # constraints, the model's own transaction, neurons, weights, the checks
-        with through(empty_store, on_sent=nth(number, act)) as behind:
+        with through(cleared_store, on_sent=nth(number, act)) as behind:
             assert load(convolutional(), behind, "fault").outcome == "loaded"
-        stored.check(empty_store, convolutional(), "fault")
-        catalogue.delete(empty_store, "fault")
+        stored.check(cleared_store, convolutional(), "fault")
+        catalogue.delete(cleared_store, "fault")
     assert len(cuts) == 5
 
 
-def test_a_client_killed_anywhere_goes_on(empty_store: Store) -> None:
+def test_a_client_killed_anywhere_goes_on(cleared_store: Store) -> None:
     """Before a transaction is sent, while it is sent, and when COMMIT is on the way."""
     moments = [(6, COMMIT, False), (11, COMMIT, True), (4, COMMIT, True), (9, b"", False), (60, b"", True), (5, COMMIT, True)]
     for number, wanted, pass_on in moments:
@@ -106,16 +106,16 @@ def test_a_client_killed_anywhere_goes_on(empty_store: Store) -> None:
             processes[0].kill()
             cut(answered=pass_on)
 
-        with Proxy(empty_store.uri, on_sent=nth(number, act, wanted)) as proxy:
+        with Proxy(cleared_store.uri, on_sent=nth(number, act, wanted)) as proxy:
             processes.append(loader(proxy.uri))
             processes[0].communicate()
         assert processes[0].returncode == -signal.SIGKILL
-    assert load(convolutional(), empty_store, "fault").outcome == "resumed"
-    stored.check(empty_store, convolutional(), "fault")
+    assert load(convolutional(), cleared_store, "fault").outcome == "resumed"
+    stored.check(cleared_store, convolutional(), "fault")
 
 
-def test_an_interrupt_ends_between_batches_and_says_how_to_go_on(empty_store: Store) -> None:
-    with loader(empty_store.uri) as process:
+def test_an_interrupt_ends_between_batches_and_says_how_to_go_on(cleared_store: Store) -> None:
+    with loader(cleared_store.uri) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("weights"):
@@ -124,10 +124,10 @@ def test_an_interrupt_ends_between_batches_and_says_how_to_go_on(empty_store: St
         said = process.stdout.read()
     assert process.returncode == 130
     assert "fault is loaded in part: the same command goes on with it." in said
-    before = stored.counts(empty_store)[1]
-    assert load(convolutional(), empty_store, "fault").outcome == "resumed"
-    assert 0 < before < stored.counts(empty_store)[1]
-    stored.check(empty_store, convolutional(), "fault")
+    before = stored.counts(cleared_store)[1]
+    assert load(convolutional(), cleared_store, "fault").outcome == "resumed"
+    assert 0 < before < stored.counts(cleared_store)[1]
+    stored.check(cleared_store, convolutional(), "fault")
 
 
 @pytest.fixture
@@ -169,7 +169,7 @@ def test_a_server_killed_in_the_middle_and_started_again(mortal: tuple[Store, Pa
         load(convolutional(1), store, "other", progress=kill(restart=False))
 
 
-def test_passing_faults_pass(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_passing_faults_pass(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every third transaction fails as a deadlock does, before or after its work; and somebody holds a lock for a while."""
     from neo4j import Transaction
     from neo4j.exceptions import TransientError
@@ -187,38 +187,38 @@ def test_passing_faults_pass(empty_store: Store, monkeypatch: pytest.MonkeyPatch
 
     def hold(stage: str, done: int, total: int) -> None:
         if stage == "neurons" and done == total:
-            session = empty_store.driver.session(database=empty_store.database)
+            session = cleared_store.driver.session(database=cleared_store.database)
             transaction = session.begin_transaction()
             transaction.run("MATCH (n:Neuron {id: 200}) SET n.held = true").consume()
             rivals.append(Timer(2.0, lambda: (transaction.rollback(), session.close())))
             rivals[0].start()
 
-    assert load(convolutional(), empty_store, "fault", progress=hold).outcome == "loaded"
+    assert load(convolutional(), cleared_store, "fault", progress=hold).outcome == "loaded"
     rivals[0].join()
     monkeypatch.undo()
-    stored.check(empty_store, convolutional(), "fault")
+    stored.check(cleared_store, convolutional(), "fault")
 
 
-def test_a_far_server_is_only_slow(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_far_server_is_only_slow(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neo4j, "EDGES", 20_000)
-    with through(empty_store, delay=0.2) as behind:
+    with through(cleared_store, delay=0.2) as behind:
         load(convolutional(), behind, "far")
-    stored.check(empty_store, convolutional(), "far")
+    stored.check(cleared_store, convolutional(), "far")
 
 
-def test_a_transaction_that_an_administrator_ends(empty_store: Store) -> None:
+def test_a_transaction_that_an_administrator_ends(cleared_store: Store) -> None:
     ended = []
 
     def end(stage: str, rows: int, _: int) -> None:
         if stage == "weights" and rows > 3000 and not ended:
-            others = empty_store.read(
+            others = cleared_store.read(
                 "SHOW TRANSACTIONS YIELD transactionId, currentQuery WHERE NOT currentQuery CONTAINS 'SHOW' RETURN transactionId AS id"
             )
             ended.extend(row["id"] for row in others)
-            empty_store.driver.execute_query("TERMINATE TRANSACTIONS $ids", ids=ended, database_=empty_store.database)
+            cleared_store.driver.execute_query("TERMINATE TRANSACTIONS $ids", ids=ended, database_=cleared_store.database)
 
     with suppress(StoreError):  # it may have been between two transactions
-        load(convolutional(), empty_store, "fault", progress=end)
+        load(convolutional(), cleared_store, "fault", progress=end)
     assert ended
-    assert load(convolutional(), empty_store, "fault").outcome in ("resumed", "unchanged")
-    stored.check(empty_store, convolutional(), "fault")
+    assert load(convolutional(), cleared_store, "fault").outcome in ("resumed", "unchanged")
+    stored.check(cleared_store, convolutional(), "fault")

@@ -40,83 +40,83 @@ def test_the_store_holds_the_graph(empty_store: Store, make: Any, small_batches:
     assert {step for step in told if step[1] == step[2]} >= {("neurons", sent.neurons, sent.neurons), ("weights", sent.edges, sent.edges)}
 
 
-def test_large_batches_and_float64(empty_store: Store) -> None:
+def test_large_batches_and_float64(cleared_store: Store) -> None:
     sent = convolutional(dtype="float64")
-    load(sent, empty_store, "doubles")
-    stored.check(empty_store, sent, "doubles")
+    load(sent, cleared_store, "doubles")
+    stored.check(cleared_store, sent, "doubles")
 
 
-def test_lists_where_the_server_takes_no_vectors(empty_store: Store, small_batches: None) -> None:
+def test_lists_where_the_server_takes_no_vectors(cleared_store: Store, small_batches: None) -> None:
     sent = convolutional()
-    load(sent, replace(empty_store, bolt=(5, 8)), "lists")
-    stored.check(empty_store, sent, "lists")
+    load(sent, replace(cleared_store, bolt=(5, 8)), "lists")
+    stored.check(cleared_store, sent, "lists")
 
 
-def test_ids_of_models_never_clash(empty_store: Store) -> None:
-    empty_store.write("CREATE (:Neuron {id: 7, mine: true})")
+def test_ids_of_models_never_clash(cleared_store: Store) -> None:
+    cleared_store.write("CREATE (:Neuron {id: 7, mine: true})")
     bases = {}
     for number in range(3):
-        bases[number] = load(convolutional(number), empty_store, f"model {number}").base
+        bases[number] = load(convolutional(number), cleared_store, f"model {number}").base
     for number, base in bases.items():
-        assert stored.check(empty_store, convolutional(number), f"model {number}") == base
+        assert stored.check(cleared_store, convolutional(number), f"model {number}") == base
     assert sorted(bases.values()) == [8 + n * convolutional().neurons for n in range(3)]
     for number in bases:
-        catalogue.delete(empty_store, f"model {number}")
-    assert stored.counts(empty_store) == (1, 0)
+        catalogue.delete(cleared_store, f"model {number}")
+    assert stored.counts(cleared_store) == (1, 0)
 
 
 @pytest.mark.parametrize("name", NASTY)
-def test_names_are_never_code(empty_store: Store, name: str) -> None:
-    empty_store.write("CREATE (:Bystander)")
+def test_names_are_never_code(cleared_store: Store, name: str) -> None:
+    cleared_store.write("CREATE (:Bystander)")
     sent = convolutional(names={"conv_0": name, "dense_1": f"{name}/{name}"})
-    load(sent, empty_store, name)
-    stored.check(empty_store, sent, name)
-    labels = empty_store.read("MATCH (n:Neuron) RETURN DISTINCT n.layer AS layer, labels(n) AS labels")
+    load(sent, cleared_store, name)
+    stored.check(cleared_store, sent, name)
+    labels = cleared_store.read("MATCH (n:Neuron) RETURN DISTINCT n.layer AS layer, labels(n) AS labels")
     assert {row["layer"]: sorted(row["labels"]) for row in labels}[name] == sorted(["Neuron", label(name)])
     assert label("Neuron") == "Neuron_"
-    catalogue.delete(empty_store, name)
-    assert stored.counts(empty_store) == (1, 0)
+    catalogue.delete(cleared_store, name)
+    assert stored.counts(cleared_store) == (1, 0)
 
 
-def test_model_and_layer_names_with_slashes_make_different_keys(empty_store: Store) -> None:
-    load(convolutional(names={"conv_0": "b/c"}), empty_store, "a")
-    load(convolutional(names={"conv_0": "c"}), empty_store, "a/b")
-    stored.check(empty_store, convolutional(names={"conv_0": "c"}), "a/b")
+def test_model_and_layer_names_with_slashes_make_different_keys(cleared_store: Store) -> None:
+    load(convolutional(names={"conv_0": "b/c"}), cleared_store, "a")
+    load(convolutional(names={"conv_0": "c"}), cleared_store, "a/b")
+    stored.check(cleared_store, convolutional(names={"conv_0": "c"}), "a/b")
 
 
-def test_the_same_file_again_changes_nothing(empty_store: Store) -> None:
+def test_the_same_file_again_changes_nothing(cleared_store: Store) -> None:
     sent = convolutional()
-    load(sent, empty_store, "again")
-    before = empty_store.read("MATCH (m:Model) RETURN properties(m) AS m")
-    assert load(sent, empty_store, "again").outcome == "unchanged"
-    assert load(sent, empty_store, "again", replace=True).outcome == "unchanged"
-    assert empty_store.read("MATCH (m:Model) RETURN properties(m) AS m") == before
-    stored.check(empty_store, sent, "again")
+    load(sent, cleared_store, "again")
+    before = cleared_store.read("MATCH (m:Model) RETURN properties(m) AS m")
+    assert load(sent, cleared_store, "again").outcome == "unchanged"
+    assert load(sent, cleared_store, "again", replace=True).outcome == "unchanged"
+    assert cleared_store.read("MATCH (m:Model) RETURN properties(m) AS m") == before
+    stored.check(cleared_store, sent, "again")
 
 
-def test_another_file_under_the_name_needs_replace(empty_store: Store, small_batches: None) -> None:
-    load(convolutional(1), empty_store, "mine")
+def test_another_file_under_the_name_needs_replace(cleared_store: Store, small_batches: None) -> None:
+    load(convolutional(1), cleared_store, "mine")
     with pytest.raises(Conflict, match="--replace"):
-        load(convolutional(2), empty_store, "mine")
-    stored.check(empty_store, convolutional(1), "mine")
+        load(convolutional(2), cleared_store, "mine")
+    stored.check(cleared_store, convolutional(1), "mine")
     seen = []
 
     def look(*_: object) -> None:
-        seen.append(empty_store.read("MATCH (m:Model {name: 'mine'}) RETURN m.state AS state, COUNT { (:Neuron {model: 'mine'}) } AS neurons"))
+        seen.append(cleared_store.read("MATCH (m:Model {name: 'mine'}) RETURN m.state AS state, COUNT { (:Neuron {model: 'mine'}) } AS neurons"))
 
-    assert load(convolutional(2), empty_store, "mine", replace=True, progress=look).outcome == "replaced"
+    assert load(convolutional(2), cleared_store, "mine", replace=True, progress=look).outcome == "replaced"
     assert all(rows == [{"state": "COMPLETE", "neurons": convolutional().neurons}] for rows in seen) and seen
-    stored.check(empty_store, convolutional(2), "mine")
-    assert [row["name"] for row in catalogue.models(empty_store)] == ["mine"]
-    assert stored.counts(empty_store)[1] == relationships(convolutional(2))
+    stored.check(cleared_store, convolutional(2), "mine")
+    assert [row["name"] for row in catalogue.models(cleared_store)] == ["mine"]
+    assert stored.counts(cleared_store)[1] == relationships(convolutional(2))
 
 
-def test_replacing_more_than_one_transaction_renames(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replacing_more_than_one_transaction_renames(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(neo4j, "RENAMED", 100)
-    load(convolutional(1), empty_store, "mine")
-    load(convolutional(2), empty_store, "mine", replace=True)
-    stored.check(empty_store, convolutional(2), "mine")
-    assert stored.counts(empty_store)[1] == relationships(convolutional(2))
+    load(convolutional(1), cleared_store, "mine")
+    load(convolutional(2), cleared_store, "mine", replace=True)
+    stored.check(cleared_store, convolutional(2), "mine")
+    assert stored.counts(cleared_store)[1] == relationships(convolutional(2))
 
 
 def relationships(sent: Graph) -> int:
@@ -125,15 +125,15 @@ def relationships(sent: Graph) -> int:
     return sent.edges + len(sent.rows) + feeds + sum(int((ids >= 0).sum()) for ids in sent.outputs)
 
 
-def test_an_interrupted_replacement_goes_on(empty_store: Store, small_batches: None) -> None:
-    load(convolutional(1), empty_store, "mine")
+def test_an_interrupted_replacement_goes_on(cleared_store: Store, small_batches: None) -> None:
+    load(convolutional(1), cleared_store, "mine")
     with pytest.raises(StopIteration):
-        load(convolutional(2), empty_store, "mine", replace=True, progress=stop_at("weights", 5000))
-    stored.check_weights(empty_store, collect(convolutional(1)).weights, 0, convolutional(1).neurons)
-    assert [row["state"] for row in catalogue.models(empty_store)] == ["COMPLETE", "LOADING"]
-    load(convolutional(2), empty_store, "mine", replace=True)
-    stored.check(empty_store, convolutional(2), "mine")
-    assert stored.counts(empty_store)[1] == relationships(convolutional(2))
+        load(convolutional(2), cleared_store, "mine", replace=True, progress=stop_at("weights", 5000))
+    stored.check_weights(cleared_store, collect(convolutional(1)).weights, 0, convolutional(1).neurons)
+    assert [row["state"] for row in catalogue.models(cleared_store)] == ["COMPLETE", "LOADING"]
+    load(convolutional(2), cleared_store, "mine", replace=True)
+    stored.check(cleared_store, convolutional(2), "mine")
+    assert stored.counts(cleared_store)[1] == relationships(convolutional(2))
 
 
 def stop_at(stage: str, rows: int) -> Any:
@@ -146,35 +146,35 @@ def stop_at(stage: str, rows: int) -> Any:
     return progress
 
 
-def test_what_was_begun_goes_on_and_another_file_does_not(empty_store: Store, small_batches: None) -> None:
+def test_what_was_begun_goes_on_and_another_file_does_not(cleared_store: Store, small_batches: None) -> None:
     with pytest.raises(StopIteration):
-        load(convolutional(1), empty_store, "begun", progress=stop_at("weights", 5000))
-    assert [row["state"] for row in catalogue.models(empty_store)] == ["LOADING"]
+        load(convolutional(1), cleared_store, "begun", progress=stop_at("weights", 5000))
+    assert [row["state"] for row in catalogue.models(cleared_store)] == ["LOADING"]
     with pytest.raises(Conflict, match="--replace"):
-        load(convolutional(2), empty_store, "begun")
-    before = stored.counts(empty_store)[1]
-    assert load(convolutional(1), empty_store, "begun").outcome == "resumed"
+        load(convolutional(2), cleared_store, "begun")
+    before = stored.counts(cleared_store)[1]
+    assert load(convolutional(1), cleared_store, "begun").outcome == "resumed"
     assert before >= 5000
-    stored.check(empty_store, convolutional(1), "begun")
+    stored.check(cleared_store, convolutional(1), "begun")
 
 
-def test_batches_cut_otherwise_begin_again(empty_store: Store, small_batches: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_batches_cut_otherwise_begin_again(cleared_store: Store, small_batches: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StopIteration):
-        load(convolutional(), empty_store, "begun", progress=stop_at("weights", 5000))
+        load(convolutional(), cleared_store, "begun", progress=stop_at("weights", 5000))
     monkeypatch.setattr(neo4j, "EDGES", 700)
     monkeypatch.setattr(neo4j, "PLAN", "another")
-    assert load(convolutional(), empty_store, "begun").outcome == "loaded"
-    stored.check(empty_store, convolutional(), "begun")
+    assert load(convolutional(), cleared_store, "begun").outcome == "loaded"
+    stored.check(cleared_store, convolutional(), "begun")
 
 
-def test_a_missing_neuron_stops_the_load(empty_store: Store, small_batches: None) -> None:
+def test_a_missing_neuron_stops_the_load(cleared_store: Store, small_batches: None) -> None:
     def lose_one(stage: str, done: int, total: int) -> None:
         if stage == "neurons" and done == total:
-            empty_store.write("MATCH (n:Neuron {id: 250}) DETACH DELETE n")
+            cleared_store.write("MATCH (n:Neuron {id: 250}) DETACH DELETE n")
 
     with pytest.raises(StoreError, match="rows were sent and"):
-        load(convolutional(), empty_store, "lossy", progress=lose_one)
-    assert [row["state"] for row in catalogue.models(empty_store)] == ["LOADING"]
+        load(convolutional(), cleared_store, "lossy", progress=lose_one)
+    assert [row["state"] for row in catalogue.models(cleared_store)] == ["LOADING"]
 
 
 @pytest.mark.parametrize(
@@ -188,17 +188,17 @@ def test_a_missing_neuron_stops_the_load(empty_store: Store, small_batches: None
         ("MATCH ()-[w:WEIGHT {layer: 'dense_1'}]->() WITH w LIMIT 1 SET w.parameter = w.parameter + 1", "dense_1: parameters"),
     ],
 )
-def test_nothing_is_complete_that_does_not_agree(empty_store: Store, damage: str, told: str) -> None:
+def test_nothing_is_complete_that_does_not_agree(cleared_store: Store, damage: str, told: str) -> None:
     def spoil(stage: str, done: int, total: int) -> None:
         if stage == "weights" and done == total:
-            empty_store.write(damage)
+            cleared_store.write(damage)
 
     with pytest.raises(StoreError, match=told):
-        load(convolutional(), empty_store, "spoilt", progress=spoil)
-    assert [row["state"] for row in catalogue.models(empty_store)] == ["LOADING"]
+        load(convolutional(), cleared_store, "spoilt", progress=spoil)
+    assert [row["state"] for row in catalogue.models(cleared_store)] == ["LOADING"]
 
 
-def test_two_loads_of_one_name_are_not_made_at_once(empty_store: Store, monkeypatch: pytest.MonkeyPatch, small_batches: None) -> None:
+def test_two_loads_of_one_name_are_not_made_at_once(cleared_store: Store, monkeypatch: pytest.MonkeyPatch, small_batches: None) -> None:
     monkeypatch.setattr(ledger, "CLAIM_SECONDS", 1.0)
     begun, go_on = Event(), Event()
 
@@ -206,57 +206,57 @@ def test_two_loads_of_one_name_are_not_made_at_once(empty_store: Store, monkeypa
         begun.set()
         assert go_on.wait(60)
 
-    first = Thread(target=load, args=(convolutional(), empty_store, "busy"), kwargs={"progress": wait})
+    first = Thread(target=load, args=(convolutional(), cleared_store, "busy"), kwargs={"progress": wait})
     first.start()
     try:
         assert begun.wait(60)
         with pytest.raises(Conflict, match="busy is being loaded or deleted by another process"):
-            load(convolutional(), empty_store, "busy")
+            load(convolutional(), cleared_store, "busy")
         with pytest.raises(Conflict, match="another process"):
-            catalogue.delete(empty_store, "busy")
-        assert load(convolutional(1), empty_store, "free").outcome == "loaded"
+            catalogue.delete(cleared_store, "busy")
+        assert load(convolutional(1), cleared_store, "free").outcome == "loaded"
     finally:
         go_on.set()
         first.join()
-    assert load(convolutional(), empty_store, "busy").outcome == "unchanged"
-    stored.check(empty_store, convolutional(), "busy")
-    stored.check(empty_store, convolutional(1), "free")
+    assert load(convolutional(), cleared_store, "busy").outcome == "unchanged"
+    stored.check(cleared_store, convolutional(), "busy")
+    stored.check(cleared_store, convolutional(1), "free")
 
 
-def test_loads_at_once_get_different_ids(empty_store: Store) -> None:
-    threads = [Thread(target=load, args=(convolutional(n), empty_store, f"at once {n}")) for n in range(3)]
+def test_loads_at_once_get_different_ids(cleared_store: Store) -> None:
+    threads = [Thread(target=load, args=(convolutional(n), cleared_store, f"at once {n}")) for n in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(stored.check(empty_store, convolutional(n), f"at once {n}") for n in range(3)) == [n * convolutional().neurons for n in range(3)]
+    assert sorted(stored.check(cleared_store, convolutional(n), f"at once {n}") for n in range(3)) == [n * convolutional().neurons for n in range(3)]
 
 
-def test_a_node_of_somebody_elses_is_left_alone(empty_store: Store) -> None:
-    empty_store.write("CREATE (:Model {name: 'theirs', year: 1999})")
-    for call in (lambda: load(convolutional(), empty_store, "theirs"), lambda: catalogue.delete(empty_store, "theirs")):
+def test_a_node_of_somebody_elses_is_left_alone(cleared_store: Store) -> None:
+    cleared_store.write("CREATE (:Model {name: 'theirs', year: 1999})")
+    for call in (lambda: load(convolutional(), cleared_store, "theirs"), lambda: catalogue.delete(cleared_store, "theirs")):
         with pytest.raises(Conflict, match="did not make"):
             call()
-    assert catalogue.models(empty_store) == []
-    assert stored.counts(empty_store) == (1, 0)
+    assert catalogue.models(cleared_store) == []
+    assert stored.counts(cleared_store) == (1, 0)
 
 
-def test_delete_takes_only_its_own(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_delete_takes_only_its_own(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(catalogue, "DELETED", 700)
-    load(convolutional(1), empty_store, "stays")
-    load(convolutional(2), empty_store, "goes")
-    empty_store.write("MATCH (n:Neuron {model: 'goes', layer: 'dense_1'}) CREATE (:Note)-[:ABOUT]->(n)")
-    before = stored.counts(empty_store)
-    catalogue.delete(empty_store, "goes")
-    gone = before[0] - stored.counts(empty_store)[0]
+    load(convolutional(1), cleared_store, "stays")
+    load(convolutional(2), cleared_store, "goes")
+    cleared_store.write("MATCH (n:Neuron {model: 'goes', layer: 'dense_1'}) CREATE (:Note)-[:ABOUT]->(n)")
+    before = stored.counts(cleared_store)
+    catalogue.delete(cleared_store, "goes")
+    gone = before[0] - stored.counts(cleared_store)[0]
     assert gone == convolutional(2).neurons + len(convolutional(2).rows) + 1
-    stored.check(empty_store, convolutional(1), "stays")
+    stored.check(cleared_store, convolutional(1), "stays")
     with pytest.raises(NotInStore, match="stays"):
-        catalogue.delete(empty_store, "goes")
+        catalogue.delete(cleared_store, "goes")
 
 
-def test_an_interrupted_deletion_goes_on(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    load(convolutional(), empty_store, "goes")
+def test_an_interrupted_deletion_goes_on(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(convolutional(), cleared_store, "goes")
     monkeypatch.setattr(catalogue, "DELETED", 2000)
     transact, turns = catalogue.transact, iter(range(5))
 
@@ -267,18 +267,18 @@ def test_an_interrupted_deletion_goes_on(empty_store: Store, monkeypatch: pytest
     with monkeypatch.context() as patch:
         patch.setattr(catalogue, "transact", fail_after_some)
         with pytest.raises(StopIteration):
-            catalogue.delete(empty_store, "goes")
-    assert [row["state"] for row in catalogue.models(empty_store)] == ["LOADING"]
-    catalogue.delete(empty_store, "goes")
-    assert stored.counts(empty_store) == (0, 0)
+            catalogue.delete(cleared_store, "goes")
+    assert [row["state"] for row in catalogue.models(cleared_store)] == ["LOADING"]
+    catalogue.delete(cleared_store, "goes")
+    assert stored.counts(cleared_store) == (0, 0)
 
 
-def test_what_is_left_of_a_deletion_is_loaded_anew(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    load(convolutional(), empty_store, "mended")
-    empty_store.write("MATCH (m:Model) SET m.state = 'LOADING'")
-    empty_store.write("MATCH (n:Neuron {layer: 'dense_1'}) DETACH DELETE n")
-    assert load(convolutional(), empty_store, "mended").outcome == "loaded"
-    stored.check(empty_store, convolutional(), "mended")
+def test_what_is_left_of_a_deletion_is_loaded_anew(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    load(convolutional(), cleared_store, "mended")
+    cleared_store.write("MATCH (m:Model) SET m.state = 'LOADING'")
+    cleared_store.write("MATCH (n:Neuron {layer: 'dense_1'}) DETACH DELETE n")
+    assert load(convolutional(), cleared_store, "mended").outcome == "loaded"
+    stored.check(cleared_store, convolutional(), "mended")
 
 
 def test_batches_hold_every_edge_once_and_lanes_keep_apart() -> None:

@@ -103,22 +103,22 @@ def networkx(sent: Graph) -> nx.MultiDiGraph:
 
 
 @pytest.mark.parametrize("make", [convolutional, branched])
-def test_answers_agree_with_networkx(empty_store: Store, make: Any) -> None:
-    load(convolutional(9), empty_store, "before")  # so that ids are not positions
+def test_answers_agree_with_networkx(cleared_store: Store, make: Any) -> None:
+    load(convolutional(9), cleared_store, "before")  # so that ids are not positions
     sent = make()
-    base = load(sent, empty_store, "asked").base
+    base = load(sent, cleared_store, "asked").base
     known, row = networkx(sent), {"model": "asked"}
     outputs = {int(i) for ids in sent.outputs for i in ids.reshape(-1) if i >= 0}
-    assert run(empty_store, "summary", row) == [
+    assert run(cleared_store, "summary", row) == [
         {"model": "asked", "neurons": sent.neurons, "edges": sent.edges, "parameters": sent.parameters, "density": pytest.approx(sent.density)}
     ]
-    layers = run(empty_store, "layers", row)
+    layers = run(cleared_store, "layers", row)
     assert [(r["name"], r["begin"] - base, r["end"] - base, r["edges"]) for r in layers] == [(r.name, r.begin, r.end, r.edges) for r in sent.rows]
     dead = [n for n in known if not known.out_degree(n) and n not in outputs]
-    assert [r["id"] - base for r in run(empty_store, "dead_sources", row)] == dead
-    check_degrees(run(empty_store, "degrees", row), known, sent)
-    check_paths(empty_store, known, outputs, base)
-    check_around(empty_store, known, base, max(known, key=known.in_degree))
+    assert [r["id"] - base for r in run(cleared_store, "dead_sources", row)] == dead
+    check_degrees(run(cleared_store, "degrees", row), known, sent)
+    check_paths(cleared_store, known, outputs, base)
+    check_around(cleared_store, known, base, max(known, key=known.in_degree))
 
 
 def check_degrees(rows: list[dict[str, Any]], known: nx.MultiDiGraph, sent: Graph) -> None:
@@ -162,10 +162,10 @@ def check_around(store: Store, known: nx.MultiDiGraph, base: int, node: int) -> 
 
 
 @pytest.mark.parametrize("make", [convolutional, branched])
-def test_forward_computes_what_the_graph_says(empty_store: Store, make: Any) -> None:
+def test_forward_computes_what_the_graph_says(cleared_store: Store, make: Any) -> None:
     sent = make()
-    load(sent, empty_store, "forward")
-    check_forward(empty_store, sent, np.random.default_rng(5).normal(size=inputs(sent)))
+    load(sent, cleared_store, "forward")
+    check_forward(cleared_store, sent, np.random.default_rng(5).normal(size=inputs(sent)))
 
 
 def check_forward(store: Store, sent: Graph, values: np.ndarray) -> None:
@@ -200,7 +200,7 @@ WRITTEN = [
 ]
 
 
-def test_forward_knows_every_activation_and_operation(empty_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forward_knows_every_activation_and_operation(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RULES, "Written", lambda here, inputs, *, written: here.sum(Edges(inputs, over=0), bias=0.1, activation=written))
     specs: list[Spec] = [given("signed", 5, 4), given("positive", 5, 4)]
     for written in WRITTEN:
@@ -210,30 +210,30 @@ def test_forward_knows_every_activation_and_operation(empty_store: Store, monkey
     specs.append(("padded", "MaxPooling1D", {"pool_size": 2, "padding": "same"}, {}, ["zeros"]))
     specs.insert(-1, ("zeros", "ZeroPadding1D", {"padding": 2}, {}, ["negative layer"]))
     sent = graph(specs, [spec[0] for spec in specs[2:]])
-    load(sent, empty_store, "activations")
+    load(sent, cleared_store, "activations")
     random = np.random.default_rng(7)
     spread = np.array([-9, -3, -2, -1, -0.5, -0.3, -0.1, 0, 0.05, 0.2, 0.4, 0.9, 1.4, 2.5, 3.1, 5.9, 6.1, 7.5, 12, 0.7]) + random.uniform(0, 1e-3, 20)
-    check_forward(empty_store, sent, np.concatenate([spread, random.uniform(0.1, 3.0, 20)]))
+    check_forward(cleared_store, sent, np.concatenate([spread, random.uniform(0.1, 3.0, 20)]))
 
 
-def test_forward_wants_a_value_for_each_input(empty_store: Store) -> None:
-    load(branched(), empty_store, "forward")
+def test_forward_wants_a_value_for_each_input(cleared_store: Store) -> None:
+    load(branched(), cleared_store, "forward")
     with pytest.raises(QueryError, match=r"takes 10 input values .* not 3"):
-        run(empty_store, "forward", {"input": [1, 2, 3]})
+        run(cleared_store, "forward", {"input": [1, 2, 3]})
 
 
-def test_the_model_may_be_left_out_where_there_is_one(empty_store: Store, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_model_may_be_left_out_where_there_is_one(cleared_store: Store, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(NotInStore, match="no model yet"):
-        run(empty_store, "summary")
-    load(branched(), empty_store, "first")
-    assert run(empty_store, "summary")[0]["model"] == "first"
+        run(cleared_store, "summary")
+    load(branched(), cleared_store, "first")
+    assert run(cleared_store, "summary")[0]["model"] == "first"
     with pytest.raises(NotInStore, match=r"no model named frist \(did you mean first\?\)"):
-        run(empty_store, "summary", {"model": "frist"})
-    load(convolutional(), empty_store, "second")
+        run(cleared_store, "summary", {"model": "frist"})
+    load(convolutional(), cleared_store, "second")
     with pytest.raises(QueryError, match="several models: say model= one of first, second"):
-        run(empty_store, "summary")
-    empty_store.write("MATCH (m:Model {name: 'first'}) SET m.state = 'LOADING'")
+        run(cleared_store, "summary")
+    cleared_store.write("MATCH (m:Model {name: 'first'}) SET m.state = 'LOADING'")
     with caplog.at_level(logging.WARNING):
-        run(empty_store, "summary", {"model": "first"})
+        run(cleared_store, "summary", {"model": "first"})
     assert "first is not complete" in caplog.text
-    assert stored.counts(empty_store)[0] > 0
+    assert stored.counts(cleared_store)[0] > 0
