@@ -28,6 +28,7 @@ from etl.selection import Selection, graph_in
 from etl.sinks import neo4j
 from etl.sinks.memory import collect
 from etl.store import Store
+from tests.conftest import clear
 from tests.small import convolutional
 
 if TYPE_CHECKING:
@@ -41,13 +42,13 @@ Run = Callable[..., tuple[int, str]]
 
 @pytest.fixture(scope="module")
 def shelf(store: Store) -> Iterator[Store]:
-    store.write("MATCH (n) DETACH DELETE n")
+    clear(store)
     model = read(DIGITS)
     neo4j.load(convolutional(names={"conv_0": EVIL}), store, "evil")
     neo4j.load(graph_in(model), store, "digits")
     neo4j.load(graph_in(model, Selection(granularity="layer")), store, "bare")
     yield store
-    store.write("MATCH (n) DETACH DELETE n")
+    clear(store)
 
 
 @pytest.fixture
