@@ -314,7 +314,7 @@ def test_adjacency_block(loaded: Loaded) -> None:
     assert loaded.ask("adjacency_block", source=target, target=source) == []
 
 
-@pytest.mark.parametrize("chosen", [{}, {"bins": 17}, {"source": 1, "target": 2}, {"source": 1}])
+@pytest.mark.parametrize("chosen", [{"bins": 40}, {"bins": 17}, {"source": 1, "target": 2, "bins": 50}, {"source": 1, "bins": 25}])
 def test_adjacency_bins_hold_every_weight_once(loaded: Loaded, chosen: dict[str, Any]) -> None:
     names = {"digits": ["pixels", "strokes", "shapes"], "branching": ["image", "square", "hidden"]}[loaded.name]
     asked = {key: value if key == "bins" else names[value] for key, value in chosen.items()}
