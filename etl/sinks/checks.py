@@ -15,13 +15,14 @@ from etl.extract import biases, blocks, made
 from etl.graph import Graph, Row
 from etl.queries import text
 from etl.scope import Weights
-from etl.sinks.cells import Cell, cell
+from etl.sinks.cells import Cell, cell, parts
 from etl.sinks.ledger import rows
 
 if TYPE_CHECKING:
     from etl.store import Store
 
 BLOCK = 1 << 22  # edges looked at in one go
+READ = 500_000  # edges read back in one go
 SESSIONS = 2  # that read at the same time
 COUNTED = ("neurons", "ids", "biases", "bias", "read", "written", "edges", "parameters", "weights")
 
@@ -97,38 +98,37 @@ def fixed(values: Weights, by: float) -> Any:
 
 def check(store: Store, graph: Graph, model: str, base: int, progress: Callable[[str, int, int], None]) -> None:
     """Compare what the store holds with the graph, layer by layer. Raises StoreError naming every layer that differs."""
-    checked, wrong = 0, list[str]()
+    sums, checked = expected(graph), 0
+    found = {each.row.position: dict.fromkeys(COUNTED, 0) for each in sums}
     with ThreadPoolExecutor(SESSIONS) as sessions:
-        parts = list(groups(expected(graph)))
-        for part, told in zip(parts, sessions.map(lambda part: differences(store, part, base), parts), strict=True):
-            wrong += told
-            checked += sum(sums.row.edges for sums in part)
+        for part in sessions.map(lambda spans: rows(store, text("load", "stored"), base=base, layers=spans), groups(sums, base)):
+            for row in part:
+                here = found[row["position"]]
+                here.update({key: here[key] + row[key] for key in COUNTED})
+                checked += row["edges"]
             progress("checks", checked, graph.edges)
+    wrong = [told for each in sums if (told := difference(each, found[each.row.position]))]
     if wrong:
         raise StoreError(f"{model} is not in the store as it was sent ({'; '.join(wrong)}): delete it, then load it again.")
 
 
-def groups(sums: list[Sums]) -> Iterator[list[Sums]]:
-    """Layers that are read back in one go: small ones together."""
-    held: list[Sums] = []
+def groups(sums: list[Sums], base: int) -> Iterator[list[dict[str, Any]]]:
+    """Spans of ids that are read back in one go: small layers together, large ones in parts."""
+    held, edges = list[dict[str, Any]](), 0
     for each in sums:
-        if held and sum(one.row.edges for one in held) + each.row.edges > BLOCK // 8:
-            yield held
-            held = []
-        held.append(each)
+        row, scales = each.row, {"bias_scale": each.bias_scale, "weight_scale": each.weight_scale}
+        count = min(-(-row.edges // READ) or 1, row.neurons)
+        for part in parts(row.neurons, count):
+            if held and edges + row.edges // count > READ:
+                yield held
+                held, edges = [], 0
+            held.append({"position": row.position, "begin": row.begin + part.start + base, "end": row.begin + part.stop + base} | scales)
+            edges += row.edges // count
     if held:
         yield held
 
 
-def differences(store: Store, sums: list[Sums], base: int) -> list[str]:
-    """What differs in some layers, in words."""
-    layers = [{"position": s.row.position, "begin": s.row.begin + base, "end": s.row.end + base} for s in sums]
-    scales = [{"bias_scale": s.bias_scale, "weight_scale": s.weight_scale} for s in sums]
-    found = rows(store, text("load", "stored"), base=base, layers=[layer | by for layer, by in zip(layers, scales, strict=True)])
-    stored = {row["position"]: row for row in found}
-    told = []
-    for each in sums:
-        row, sent = stored[each.row.position], each.sent
-        wrong = [f"{key} {row[key]:,}, not {sent[key]:,}" for key in COUNTED if row[key] != sent[key]]
-        told += [f"{each.row.name}: {', '.join(wrong)}"] if wrong else []
-    return told
+def difference(sums: Sums, found: dict[str, int]) -> str:
+    """What differs in one layer, in words."""
+    wrong = [f"{key} {found[key]:,}, not {sums.sent[key]:,}" for key in COUNTED if found[key] != sums.sent[key]]
+    return f"{sums.row.name}: {', '.join(wrong)}" if wrong else ""
