@@ -76,7 +76,7 @@ def kernels() -> dict[str, np.ndarray]:
 
 def test_a_scale_gives_large_layers_more_room_and_small_ones_enough() -> None:
     spans = (("a", 7, 10_007), ("view", 10_007, 10_007), ("b", 10_007, 10_008))
-    scale = LayerScale.of([{"name": name, "begin": begin, "end": end} for name, begin, end in spans])
+    scale = LayerScale.of([{"name": name, "type": "Dense", "begin": begin, "end": end} for name, begin, end in spans])
     assert_allclose(scale.borders, [0, 100 / (101 * (100 / 101 + 0.03)), 1])
     assert_allclose(scale.place(["a", "a", "b", "a"], [7, 10_007, 10_008, 5_007]), [0, scale.borders[1], 1, scale.borders[1] / 2])
 
@@ -150,7 +150,7 @@ def check_bars(axes: Any, counts: np.ndarray, bounds: np.ndarray) -> None:
 
 def test_degrees_and_strengths(ask: Callable[..., Any]) -> None:
     weights, table = collect(graph_in(read(DIGITS))).weights, ask("layers")
-    made = distributions.degrees(ask("degree_distribution"), "title")
+    made = distributions.degrees(ask("degree_distribution"), table, "title")
     n, base = 1306, table[0]["begin"]
     for axes, end in zip(made.axes, ("target", "source"), strict=True):
         degree = np.bincount(weights[end].to_numpy(), minlength=n)
@@ -210,17 +210,48 @@ def test_the_layer_graph_is_the_models(ask: Callable[..., Any]) -> None:
     assert "512 neurons, 3,872 weights" in text and "only moves values" in text
 
 
-def test_sublayers_are_drawn_as_their_layer() -> None:
-    def node(name: str, kind: str, size: int) -> dict[str, Any]:
-        return {"name": name, "type": kind, "begin": 0, "end": size, "edges": size, "shape": [size]}
-
-    rows = [
-        {"source": node("x", "InputLayer", 2), "target": node("lstm/step_0/gate", "sum", 3)},
-        {"source": node("lstm/step_0/gate", "sum", 3), "target": node("lstm", "LSTM", 4)},
-        {"source": node("lstm", "LSTM", 4), "target": None},
+def recurrent() -> list[dict[str, Any]]:
+    """Rows of `layers` of a small LSTM."""
+    spans = [
+        ("x", "InputLayer", 0, 2),
+        ("lstm/step_0/gate", "sum", 2, 5),
+        ("lstm/step_1/gate", "sum", 5, 8),
+        ("lstm", "LSTM", 8, 12),
+        ("y", "Dense", 12, 14),
     ]
+    return [
+        {"name": name, "type": kind, "begin": begin, "end": end, "edges": end - begin, "shape": [end - begin]} for name, kind, begin, end in spans
+    ]
+
+
+def test_sublayers_are_drawn_as_their_layer() -> None:
+    nodes = recurrent()
+    rows = [{"source": one, "target": other} for one, other in zip(nodes, [*nodes[1:], None], strict=True)]
     text = layers.dot(rows, "title")
-    assert re.findall(r"n(\d+) -> n(\d+)", text) == [("0", "1")] and "7 neurons, 7 weights" in text and "gate" not in text
+    assert re.findall(r"n(\d+) -> n(\d+)", text) == [("0", "1"), ("1", "2")] and "10 neurons, 10 weights" in text and "gate" not in text
+    scale = LayerScale.of(nodes)
+    assert [(layer["name"], layer["begin"], layer["end"]) for layer in scale.layers] == [("x", 0, 2), ("lstm", 2, 12), ("y", 12, 14)]
+    assert_allclose(scale.place(["lstm/step_1/gate", "lstm"], [7, 7]), [(scale.borders[1] + scale.borders[2]) / 2] * 2)
+
+    told = [{"layer": row["name"], "direction": way, "degree": 3, "neurons": row["end"] - row["begin"]} for row in nodes for way in ("in", "out")]
+    made = distributions.degrees(told, nodes, "title")
+    assert {line.get_label(): line.get_xydata().tolist() for line in made.axes[1].lines} == {"x": [[3, 2]], "lstm": [[3, 10]], "y": [[3, 2]]}
+    assert made.axes[1].get_ylim()[1] > 10
+    made = distributions.centrality(np.arange(14.0), nodes, [], "rank", "title")
+    assert [bar.get_width() for bar in made.axes[1].patches] == [12, 13]
+
+
+def test_weights_that_steps_share_are_drawn_once_and_equal_ones_are_seen() -> None:
+    def bins(layer: str, low: float, high: float, *weights: int) -> list[dict[str, Any]]:
+        step = (high - low) / len(weights)
+        return [{"layer": layer, "bin": n, "low": low + n * step, "high": low + (n + 1) * step, "weights": w} for n, w in enumerate(weights)]
+
+    rows = [*bins("lstm/step_0/gate", 0, 1, 2, 3), *bins("lstm/step_1/gate", 0, 1, 2, 3), *bins("other", 0, 1, 2, 3), *bins("norm", 1, 1, 4, 0)]
+    assert list(histograms.by_layer(rows)) == ["lstm/step_0/gate", "other", "norm"]
+    statistics = [{"layer": row["layer"], "kernel": None, "weights": 5, "mean": 1.0, "std": None} for row in rows]
+    made = histograms.layer_histograms(rows, statistics, "title")
+    assert made.axes[2].get_title() == "norm: 5 weights\nmean 1, std undefined"
+    assert [bar.get_height() for bar in made.axes[2].patches] == [4, 0] and made.axes[2].patches[0].get_width() > 0.005
 
 
 def test_without_graphviz_it_is_said(ask: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

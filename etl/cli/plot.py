@@ -143,7 +143,7 @@ def degrees(*, name: ModelName, out: Out, uri: Uri = None, quiet: Quiet = False)
         from etl.plots import distributions, figure
 
         sheet.neurons()
-        figure.save(distributions.degrees(sheet.ask("degree_distribution"), f"{name}: degrees"), out)
+        figure.save(distributions.degrees(sheet.ask("degree_distribution"), sheet.layers, f"{name}: degrees"), out)
 
     on_sheet(draw, name, out, PICTURE, uri, quiet)
 

@@ -114,8 +114,8 @@ def counts(most: float) -> list[float]:
 def axis_label(what: str, scale: LayerScale) -> str:
     """What an axis shows, and at which scale."""
     if len(scale.layers) > 1:
-        return f"{what}: {scale.neurons:,}, by layer (room by the square root of its size)"
-    return f"{what}: the {scale.neurons:,} of {short(scale.layers[0]['name'])}, in the order of their ids"
+        return f"{what}: {scale.neurons:,}, by layer\n(room by the square root of its size)"
+    return f"{what}: the {scale.neurons:,} of {short(scale.layers[0]['name'])},\nin the order of their ids"
 
 
 def name_layers(axes: Axes, down: LayerScale, across: LayerScale) -> None:

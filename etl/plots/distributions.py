@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.plots.figure import NEUTRAL, Row, new, ridges, short, styled
+from etl.plots.scale import owners, together
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,21 +22,25 @@ BINS = 50
 
 
 @styled
-def degrees(rows: Sequence[Row], title: str) -> Figure:
-    """rows of `degree_distribution`."""
+def degrees(rows: Sequence[Row], layers: Sequence[Row], title: str) -> Figure:
+    """rows of `degree_distribution`; layers: rows of `layers`."""
     from matplotlib import colormaps
 
-    names = list(dict.fromkeys(row["layer"] for row in rows))
+    belongs = owners(layers)
+    found: Counter[tuple[str, str, int]] = Counter()
+    for row in rows:
+        found[belongs[row["layer"]], row["direction"], row["degree"]] += row["neurons"]
+    names = [layer["name"] for layer in together(layers)]
     colours = dict(zip(names, colormaps["turbo"](np.linspace(0.05, 0.95, len(names))), strict=True))
     figure = new(11, 4.4, title)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, direction, what in zip(panels, ("in", "out"), ("into", "out of"), strict=True):
         for name in names:
-            mine = [row for row in rows if row["layer"] == name and row["direction"] == direction]
-            x, y = [row["degree"] for row in mine], [row["neurons"] for row in mine]
+            mine = sorted((degree, count) for (layer, way, degree), count in found.items() if (layer, way) == (name, direction))
+            x, y = [degree for degree, _ in mine], [count for _, count in mine]
             axes.vlines(x, 0.5, y, color=colours[name], linewidth=1, alpha=0.5)
             axes.plot(x, y, "o", color=colours[name], markersize=5, label=short(name))
-        axes.set(xlabel=f"weights {what} a neuron (count)", yscale="log", ylim=(0.5, None))
+        axes.set(xlabel=f"weights {what} a neuron (count)", yscale="log", ylim=(0.5, 2 * max(found.values())))
         axes.set_xscale("symlog", linthresh=1)
         axes.set_xlim(-0.2, 2 * max(row["degree"] for row in rows) + 1)
         axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -65,7 +71,7 @@ def strengths(rows: Sequence[Row], layers: Sequence[Row], title: str) -> Figure:
 def centrality(values: NDArray[Any], layers: Sequence[Row], classes: Sequence[str], measure: str, title: str) -> Figure:
     """values  a measure of all neurons in the order of ids, NaN where undefined; layers: rows of `layers`; classes: names for the last layer's."""
     first = layers[0]["begin"]
-    shown = [layer for layer in layers if layer["end"] > layer["begin"]]
+    shown = together(layers)
     groups = [(layer["name"], values[layer["begin"] - first : layer["end"] - first]) for layer in shown]
     groups = [(name, part[np.isfinite(part)]) for name, part in groups]
     figure = new(11, height(layers), title)
@@ -82,7 +88,8 @@ def centrality(values: NDArray[Any], layers: Sequence[Row], classes: Sequence[st
     else:
         ridges(left, groups, bounds(every))
     left.set(xlabel=measure, ylabel="neurons (count, to each layer's own scale)", title="all layers")
-    last_layer(right, shown[-1], values[shown[-1]["begin"] - first : shown[-1]["end"] - first], classes, measure)
+    last = [layer for layer in layers if layer["end"] > layer["begin"]][-1]  # of a layer with sublayers the last of these
+    last_layer(right, last, values[last["begin"] - first : last["end"] - first], classes, measure)
     return figure
 
 
@@ -99,10 +106,11 @@ def last_layer(axes: Axes, layer: Row, values: NDArray[Any], classes: Sequence[s
 
 
 def grouped(values: Sequence[tuple[str, float]], layers: Sequence[Row]) -> list[tuple[str, NDArray[Any]]]:
-    """Values by layer, in the order of layers."""
-    found: dict[str, list[float]] = {layer["name"]: [] for layer in layers}
+    """Values by layer, in the order of layers, those of sublayers with their layer's."""
+    found: dict[str, list[float]] = {layer["name"]: [] for layer in together(layers)}
+    belongs = owners(layers)
     for name, value in values:
-        found[name].append(value)
+        found[belongs[name]].append(value)
     return [(name, np.array(part)) for name, part in found.items() if part]
 
 
@@ -113,4 +121,4 @@ def bounds(values: NDArray[Any]) -> NDArray[Any]:
 
 def height(layers: Sequence[Row]) -> float:
     """Inches for a ridge a layer."""
-    return min(1.6 + 0.42 * sum(layer["end"] > layer["begin"] for layer in layers), 40)
+    return min(1.6 + 0.42 * len(together(layers)), 40)

@@ -13,14 +13,19 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_LAYERS, MOST_KERNELS = 60, 64  # panels that can still be read
+FEW_LAYERS = 12  # in rows of three
 
 
 def by_layer(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows of `weight_histogram` by layer, in order."""
+    """Rows of `weight_histogram` by layer, in order; of the steps and calls of one layer that use the same weights only the first."""
     found: dict[str, list[Row]] = {}
     for row in rows:
         found.setdefault(row["layer"], []).append(row)
-    return found
+    first: dict[Any, str] = {}
+    for name, bins in found.items():
+        layer = name.partition("/")[0].partition(":")[0]
+        first.setdefault((layer, *((row["low"], row["high"], row["weights"]) for row in bins)), name)
+    return {name: found[name] for name in first.values()}
 
 
 def by_kernel(rows: Sequence[Row]) -> dict[int, list[Row]]:
@@ -40,9 +45,11 @@ def told(statistics: Row) -> str:
 @styled
 def layer_histograms(rows: Sequence[Row], statistics: Sequence[Row], title: str) -> Figure:
     """A panel for each layer. rows of `weight_histogram`, statistics of `weight_statistics`."""
-    layers = dict(list(by_layer(rows).items())[:MOST_LAYERS])
+    every = by_layer(rows)
+    layers = dict(list(every.items())[:MOST_LAYERS])
     whole = {row["layer"]: row for row in statistics if row["kernel"] is None}
-    across = min(len(layers), 3)
+    across = min(len(layers), 3 if len(layers) <= FEW_LAYERS else 6)
+    title += f" (the first {MOST_LAYERS} of {len(every)})" if len(every) > MOST_LAYERS else ""
     down = math.ceil(len(layers) / across)
     figure = new(3.6 * across + 0.4, 2.4 * down + 0.5, title)
     panels = figure.subplots(down, across, squeeze=False)
@@ -86,8 +93,10 @@ def bars(axes: Axes, bins: Sequence[Row], colour: str) -> None:
     """The bins as they are."""
     from matplotlib.ticker import MaxNLocator
 
-    low, width = [row["low"] for row in bins], [max(row["high"] - row["low"], 1e-12) for row in bins]
-    axes.bar(low, [row["weights"] for row in bins], width, align="edge", color=colour, linewidth=0)
+    thinnest = 0.01 * max(1.0, abs(bins[0]["low"]))  # where all weights are equal, bins have no width
+    same = bins[0]["high"] == bins[0]["low"]
+    width = [thinnest if same else row["high"] - row["low"] for row in bins]
+    axes.bar([row["low"] for row in bins], [row["weights"] for row in bins], width, align="edge", color=colour, linewidth=0)
     axes.axvline(0, color="0.7", linewidth=0.6, zorder=0)
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))

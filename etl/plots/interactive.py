@@ -105,7 +105,8 @@ def grid(panels: Mapping[str, Sequence[Row]], title: str, across: int, *, togeth
         shared = {"x_range": made[0].x_range} if together and made else {}
         one = figure(title=short(name), width=320, height=240, tools="pan,xwheel_zoom,box_zoom,reset,save", tooltips=tips, **shared)
         source = ColumnDataSource({key: [row[key] for row in bins] for key in ("low", "high", "weights")})
-        one.quad(left="low", right="high", top="weights", bottom=0, source=source, color=NEUTRAL, line_color="white", line_width=0.3)
+        edge = {"line_color": NEUTRAL, "line_width": 3} if bins[0]["low"] == bins[0]["high"] else {"line_color": "white", "line_width": 0.3}
+        one.quad(left="low", right="high", top="weights", bottom=0, source=source, fill_color=NEUTRAL, **edge)
         one.xaxis.axis_label, one.yaxis.axis_label = "weight", "stored weights (count)"
         one.yaxis.formatter = NumeralTickFormatter(format="0,0")
         made.append(one)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from etl.errors import BadRequest
 from etl.plots.figure import Row, printable, short, writing
+from etl.plots.scale import owners
 
 SECONDS = 300
-STEPS = ("sum", "max", "min", "product")  # the types of sublayers
 FILLS = {"InputLayer": "#deebf7", "view": "#f7f7f7"}
 OTHER = "#fee6ce"
 
@@ -36,7 +36,7 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> None:
 def dot(rows: Sequence[Row], title: str) -> str:
     """The layers in Graphviz' language: sublayers are drawn as part of their layer."""
     layers = {row["source"]["name"]: row["source"] for row in rows}
-    shown = {name: owner(name, layers) for name in layers}
+    shown = owners(list(layers.values()))
     number = {name: n for n, name in enumerate(dict.fromkeys(shown.values()))}
     lines = [
         "digraph layers {",
@@ -51,14 +51,6 @@ def dot(rows: Sequence[Row], title: str) -> str:
     pairs = {(shown[row["source"]["name"]], shown[row["target"]["name"]]): None for row in rows if row["target"]}
     lines += [f"n{number[a]} -> n{number[b]};" for a, b in pairs if a != b]
     return "\n".join([*lines, "}"])
-
-
-def owner(name: str, layers: dict[str, Row]) -> str:
-    """The layer of the file that a sublayer belongs to: `lstm` for `lstm/step_3/input_gate`."""
-    above = name
-    while layers.get(above, {"type": "sum"})["type"] in STEPS and "/" in above:
-        above = above.rpartition("/")[0]
-    return above if above in layers else name
 
 
 def label(layer: Row, neurons: int, weights: int) -> str:

@@ -23,20 +23,24 @@ def main_paths(rows: Sequence[Row], layers: Sequence[Row], goal: str, title: str
     place = places(rows, within)
     columns = sorted({x for x, _ in place.values()})
     tallest = max(sum(x == column for x, _ in place.values()) for column in columns)
-    figure = new(max(2.0 * len(columns) + 1, 6), max(0.62 * tallest + 1.9, 3.4), title)
+    told = len(columns) <= MOST_TOLD
+    figure = new(min(max(2.0 * len(columns) + 1, 6), 2.0 * MOST_TOLD), max(0.62 * tallest + 1.9, 3.4) + (0 if told else 1.5), title)
     axes = figure.subplots()
     strongest = max(abs(weight) for weight in weights.values()) or 1.0
     for (source, target), weight in weights.items():
         (x, y), (x2, y2) = place[source], place[target]
         axes.plot([x, x2], [y, y2], color=POSITIVE if weight > 0 else NEGATIVE, linewidth=0.5 + 3.5 * abs(weight) / strongest, zorder=1)
-        axes.text((x + x2) / 2, (y + y2) / 2, f"{weight:.2g}", fontsize=7, ha="center", va="center", zorder=2, bbox=BOX)
+        if told:
+            axes.text((x + x2) / 2, (y + y2) / 2, f"{weight:.2g}", fontsize=7, ha="center", va="center", zorder=2, bbox=BOX)
     for neuron, (x, y) in place.items():
-        axes.plot(x, y, "o", color="white", markeredgecolor=NEUTRAL, markersize=13, zorder=3)
+        axes.plot(x, y, "o", color="white", markeredgecolor=NEUTRAL, markersize=13 if told else 5, zorder=3)
         last = neuron == rows[0]["neurons"][-1]
+        if not (told or last):
+            continue
         called = goal if last else index(neuron, within[neuron])
         axes.annotate(called, (x, y), (0, -10), textcoords="offset points", ha="center", va="top", fontsize=7, bbox=BOX, zorder=4)
-    axes.set_xticks(columns, [short(name) for name in dict.fromkeys(within[n]["name"] for n in sorted(place))])
-    axes.set_xlabel("layer; below each neuron its place in it (row, column, channel)")
+    axes.set_xticks(columns, [short(name) for name in dict.fromkeys(within[n]["name"] for n in sorted(place))], rotation=0 if told else 90)
+    axes.set_xlabel("layer; below each neuron its place in it (row, column, channel)" if told else "layer")
     axes.set(yticks=[], xlim=(-0.5, max(columns) + 0.5), ylim=(-tallest / 2 - 0.35, tallest / 2 + 0.1))
     axes.spines["left"].set_visible(False)
     handles = [axes.plot([], [], color=colour, linewidth=2, label=label)[0] for colour, label in ((POSITIVE, "positive"), (NEGATIVE, "negative"))]
@@ -44,6 +48,7 @@ def main_paths(rows: Sequence[Row], layers: Sequence[Row], goal: str, title: str
     return figure
 
 
+MOST_TOLD = 14  # layers, each with the places of its neurons
 BOX = {"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85}
 
 
