@@ -93,12 +93,27 @@ def test_matrix_without_memory_is_refused(digits: Graph, monkeypatch: pytest.Mon
 def test_to_networkx(digits: Graph) -> None:
     made = digits.to_networkx()
     neurons, weights = tables(digits)
+    for row in neurons:
+        row["index"] = json.dumps(row["index"]).replace(" ", "")
     assert type(made) is nx.DiGraph and list(made) == list(range(digits.neurons))
     assert [dict(told) for _, told in made.nodes(data=True)] == [{k: v for k, v in row.items() if k != "id" and v is not None} for row in neurons]
     assert made.number_of_edges() == digits.edges
     for row in weights:
         told = made.edges[row.pop("source"), row.pop("target")]
         assert told == {name: value for name, value in row.items() if value is not None}
+
+
+def test_networkx_writes_what_the_export_writes(digits: Graph, tmp_path: Path) -> None:
+    graphml.export(digits, tmp_path / "ours.graphml")
+    nx.write_graphml(digits.to_networkx(), tmp_path / "theirs.graphml")
+    ours, theirs = (nx.read_graphml(tmp_path / name, node_type=int) for name in ("ours.graphml", "theirs.graphml"))
+    for graph in (ours, theirs):  # one writes a float32 as it is, the other the double next to it
+        for _, told in graph.nodes(data=True):
+            told |= {"bias": np.float32(told["bias"])} if "bias" in told else {}
+        for *_, told in graph.edges(data=True):
+            told |= {"weight": np.float32(told["weight"])}
+    assert dict(ours.nodes(data=True)) == dict(theirs.nodes(data=True)) and {**ours.graph} == {**ours.graph, **theirs.graph}
+    assert nx.utils.edges_equal(ours.edges(data=True), theirs.edges(data=True), directed=True)
 
 
 def test_to_networkx_keeps_parallel_edges() -> None:

@@ -255,7 +255,7 @@ def test_masks_do_not_get_lost(keras: Any, tmp_path: Path) -> None:
     path = tmp_path / "masked.keras"
     model.save(path)
     new = keras.__name__ == "keras"
-    with pytest.raises(BadRequest, match="not_equal goes around it" if new else "words gives a mask along"):
+    with pytest.raises(BadRequest, match=r"not_equal(_\d+)? goes around it" if new else "words gives a mask along"):
         write_parts(path, ["words"], tmp_path / "out")
     if new:
         write_parts(path, ["words"], tmp_path / "out", branches=True)

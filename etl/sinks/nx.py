@@ -1,7 +1,8 @@
-"""The graph in NetworkX, for graphs that fit into a Python process."""
+"""The graph in NetworkX, for graphs that fit into a Python process: attribute by attribute the one that `export` writes as GraphML."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ MOST_EDGES = 5_000_000  # about half a kilobyte each
 def to_networkx(graph: Graph) -> networkx.DiGraph[int]:
     """Neurons by id with layer, index, op, bias, activation; edges with weight, parameter, layer. What is null is left out.
 
+    `index` is JSON, `[0,3,2]`: lists would keep NetworkX from writing the graph as GraphML or GEXF.
     A DiGraph, or a MultiDiGraph where two edges join the same pair. Raises BadRequest past 5 million edges.
     """
     import networkx
@@ -37,7 +39,8 @@ def filled(made: networkx.DiGraph[int], graph: Graph) -> networkx.DiGraph[int]:
     """All neurons and weights put into a NetworkX graph."""
     made.graph |= {"name": graph.model.name, "sha256": graph.model.sha256, "format": graph.model.format}
     for batch in extract.neuron_batches(graph):
-        ids, *columns = (column.to_pylist() for column in batch.columns)
+        ids, layer, index, *columns = (column.to_pylist() for column in batch.columns)
+        columns = [layer, [json.dumps(place, separators=(",", ":")) for place in index], *columns]
         made.add_nodes_from(zip(ids, properties(batch.schema.names[1:], columns), strict=True))
     for batch in extract.weight_batches(graph):
         source, target, *columns = (column.to_pylist() for column in batch.columns)
