@@ -235,6 +235,15 @@ def test_a_killed_server_starts_again_with_what_it_held(second_home: Path) -> No
         assert held.read("MATCH (n:Kept) RETURN count(n) AS kept") == [{"kept": 1}]
 
 
+def test_a_command_line_that_cannot_be_read_yet_is_no_end(second_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """For a moment after a process was started the system shows no command line of it; on a busy machine we look in that moment."""
+    stop(second_home)
+    with monkeypatch.context() as patch:
+        patch.setattr(psutil.Process, "cmdline", lambda self: [])
+        pid = start(home=second_home).pid
+    assert status(second_home).pid == pid is not None
+
+
 def test_a_changed_password_is_told(second_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = start(home=second_home)
     password = local.password(server)

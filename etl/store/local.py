@@ -77,7 +77,7 @@ def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT,
 
 def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
     server = status(home)
-    if server.running and (_listens(server) or _comes_up(server, home)):  # not yet up where whoever started it was killed
+    if server.running and (_listens(server) or _comes_up(server, lambda: status(home).running)):  # not yet up where its starter was killed
         return server
     runtime = fetch(progress, version)
     require_disk(home)
@@ -211,10 +211,11 @@ def _launch(home: Path, runtime: Runtime) -> Server:
     try:
         places.write_private(home / "server.json", json.dumps({"pid": process.pid, "bolt": bolt, "http": http, "version": runtime.version}))
         server = replace(status(home), running=True, pid=process.pid)
-        if not _comes_up(server, home):
+        if not _comes_up(server, lambda: process.poll() is None):  # its command line can't be read yet at the moment when it becomes Java
             raise _failure(home)
     except BaseException:
-        _end(psutil.Process(process.pid))
+        if process.poll() is None:
+            _end(psutil.Process(process.pid))
         raise
     finally:
         process.returncode = 0  # it outlives us: no warning about a child that still runs
@@ -231,14 +232,15 @@ def _end(process: psutil.Process) -> None:
         process.wait(STOP_SECONDS)
 
 
-def _comes_up(server: Server, home: Path) -> bool:
+def _comes_up(server: Server, lives: Callable[[], bool]) -> bool:
     """Wait until a login works and the database is there. False if the server's process ends before that."""
     deadline = time.monotonic() + START_SECONDS
     while not (_listens(server) and _lets_in(server)):
-        if server.pid is None or not _is_ours(server.pid, home):
+        if not lives():
             return False
         if time.monotonic() > deadline:
-            raise FetchError(f"Neo4j did not answer within {START_SECONDS:.0f} s: look into {home / 'logs'}, then try again.")
+            logs = server.password_file.parent / "logs"
+            raise FetchError(f"Neo4j did not answer within {START_SECONDS:.0f} s: look into {logs}, then try again.")
         time.sleep(0.1)
     return True
 
