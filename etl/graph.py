@@ -276,7 +276,7 @@ class Walk:
     def feeds(self, leaf: Leaf, sources: Sequence[Ids]) -> tuple[str, ...]:
         """The rows that a step reads: sublayers made before it in the same layer, and what feeds the layer."""
         names: dict[str, None] = {}
-        for source in sources:
+        for source in map(np.atleast_1d, sources):
             if source.dtype != np.int64:  # a shape that was computed: constants
                 names.update(dict.fromkeys(leaf.feeds))
                 continue

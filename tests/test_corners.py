@@ -169,3 +169,10 @@ def test_everything_that_is_refused_is_named_at_once():
     one = kit.LSTM(2, return_sequences=True, name="good")(kit.Masking(name="bad")(x))
     text = refused(x, [one, kit.Lambda(lambda t: t, name="code")(x)])
     assert "bad (Masking)" in text and "code (Lambda)" in text and "python -m etl layers" in text
+
+
+def test_inputs_of_one_number_an_example():
+    a, b = keras.Input((), name="a"), keras.Input((), name="b")
+    rows = rows_of(graph := check(keras.Model([a, b], kit.Add(name="sum")([a, b * 2.0]))))
+    assert rows["sum"]["shape"] == [] and rows["sum"]["edges"] == 2 and rows["sum"]["inputs"] == ["a", "multiply"]
+    assert outputs_of(graph) == [{"output": 0, "position": 0, "id": 3}]

@@ -20,6 +20,7 @@ from tests.one_rule import run
 from tests.oracle import check
 
 TABLE = np.arange(6, dtype="float32").reshape(3, 2) - 2
+COMPARISONS = (o.greater, o.greater_equal, o.less, o.less_equal, o.equal, o.not_equal)
 CUBE = np.arange(24, dtype="float32").reshape(4, 3, 2) - 12
 
 
@@ -114,6 +115,27 @@ KERAS3 = {
     "getitem steps": lambda x: x[:, -3:-1, ::2],
     "take": lambda x: o.take(x, [2, 0], axis=-1),
     "take one": lambda x: o.take(x, 1, axis=-1),
+    "getitem to one number": lambda x: x[:, 1, 2],
+    "take to one number": lambda x: o.take(x[:, 1], 2, axis=1),
+    "unstack to numbers": lambda x: o.unstack(x[:, 1], axis=1),
+    **{f.__name__: (lambda x, y, f=f: o.cast(f(x, y), "float32")) for f in COMPARISONS},
+    **{f"{f.__name__} itself": (lambda x, f=f: o.where(f(x, x), x, 2.0)) for f in COMPARISONS},
+    **{f"{f.__name__} constant": (lambda x, f=f: x * o.cast(f(0.3, x), "float32")) for f in COMPARISONS},
+    **{f.__name__: (lambda x, y, f=f: o.cast(f(o.relu(x), y > 0.2), "float32")) for f in (o.logical_and, o.logical_or, o.logical_xor)},
+    "logical_not": lambda x: o.cast(o.logical_not(o.relu(x)), "float32"),
+    "any": lambda x: o.cast(o.any(x > 0.5, axis=1), "float32"),
+    "all": lambda x: o.cast(o.all(x > -0.5, axis=(1, 2), keepdims=True), "float32"),
+    "count_nonzero": lambda x: o.cast(o.count_nonzero(o.relu(x), axis=-1), "float32"),
+    "sign": lambda x: o.sign(o.relu(x) - o.relu(-x - 0.5)),
+    "argmax": lambda x: o.argmax(o.relu(x - 0.5), axis=1),
+    "argmin": lambda x: o.argmin(o.relu(x), axis=-1, keepdims=True),
+    "where": lambda x, y: o.where(x > y, x, y * 2),
+    "where number": lambda x: o.where(x, 1.0, -1.0),
+    "where zero": lambda x: o.where(o.less(x, 0.1), 0.0, x),
+    "where one axis": lambda x, y: o.where(x[:, :1] > 0, y, 0.5),
+    "where constant": lambda x, y: o.where(TABLE[:2].reshape(4, 1) > -1, x, y),
+    "where constant or zero": lambda x: o.where(np.array([[True, False, True]]), x, 0.0),
+    "where constant or numbers": lambda x: o.where(np.array([[[0, 1, 1]]]), np.array([[1.0], [2], [3], [4]]), x),
     "flip": lambda x: o.flip(x, axis=(1, 2)),
     "roll": lambda x: o.roll(x, 1, axis=1),
     "repeat": lambda x: o.repeat(x, 2, axis=1),
@@ -195,6 +217,13 @@ KERAS2 = {
     "unstack": lambda x: tf.unstack(x, axis=1),
     "getitem": lambda x: x[:, 1:, None, 0],
     "getitem dots": lambda x: x[..., -1],
+    "getitem to one number": lambda x: tf.stack([x[:, 1, 2], x[:, 0, 0]], 1),
+    "comparisons": lambda x, y: tf.where(tf.logical_and(x > y, tf.logical_not(y <= 0.1)), x, tf.zeros_like(y)),
+    "where number": lambda x: tf.where(x > 0.2, x, -1.0),
+    "where constant": lambda x: tf.where([True, False, True], x, 3.0),
+    "cast of a comparison": lambda x: x * tf.cast(tf.math.greater_equal(0.2, x), tf.float32),
+    "reduce_any": lambda x: tf.cast(tf.reduce_any(x < -0.5, 1), tf.float32),
+    "argmax": lambda x: tf.argmax(x, -1),
     "gather": lambda x: tf.gather(x, [0, 2], axis=1),
     "clip from 0": lambda x: tf.clip_by_value(x, 0, 0.5),
     "clip": lambda x: tf.clip_by_value(x, -0.2, 0.5),
@@ -283,7 +312,8 @@ def test_operation_of_keras_2(name):
         (lambda x: o.add(x, o.mean(x, axis=1)), "batch meets another axis"),
         (lambda x: o.cast(x, "int32"), "rounds"),
         (lambda x: x / 0.0, "divides by zero"),
-        (lambda x: o.sign(x), "there is no rule"),
+        (lambda x: o.sin(x), "there is no rule"),
+        (lambda x: o.argmax(x), "all axes at once"),
         (lambda x: x ** o.exp(x), "base of a power"),
     ],
 )

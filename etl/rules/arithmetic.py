@@ -38,13 +38,13 @@ def constant(value: Any, name: str) -> Weights:
     return operand(value)
 
 
-def pair(x: Any, y: Any) -> tuple[Ids | Weights, Ids | Weights]:
-    """Two operands without their batch axes."""
-    x, y = operand(x), operand(y)
-    if is_ids(x) and is_ids(y) and x.ndim != y.ndim:
-        raise Unsupported(f"brings tensors of {x.ndim + 1} and {y.ndim + 1} axes together, so that a batch meets another axis")
-    rank = x.ndim if is_ids(x) else y.ndim
-    return (x if is_ids(x) else fitted(x, rank)), (y if is_ids(y) else fitted(y, rank))
+def operands(*values: Any) -> tuple[Ids | Weights, ...]:
+    """Operands without their batch axes."""
+    plain = [operand(one) for one in values]
+    ranks = sorted({one.ndim for one in plain if is_ids(one)})
+    if len(ranks) > 1:
+        raise Unsupported(f"brings tensors of {ranks[0] + 1} and {ranks[-1] + 1} axes together, so that a batch meets another axis")
+    return tuple(one if is_ids(one) or not ranks else fitted(one, ranks[0]) for one in plain)
 
 
 def fitted(array: Weights, rank: int) -> Weights:
@@ -62,7 +62,7 @@ def both_constant(x: Any, y: Any) -> bool:
 
 def add(here: Scope, x: Any, y: Any) -> Ids | Weights:
     """x + y."""
-    x, y = pair(x, y)
+    x, y = operands(x, y)
     if both_constant(x, y):
         return x + y
     edges = [Edges(one, over=0) for one in (x, y) if is_ids(one)]
@@ -71,17 +71,20 @@ def add(here: Scope, x: Any, y: Any) -> Ids | Weights:
 
 def subtract(here: Scope, x: Any, y: Any) -> Ids | Weights:
     """x - y."""
-    x, y = pair(x, y)
-    if both_constant(x, y):
-        return x - y
-    if not is_ids(x):
-        return here.sum(Edges(y, -1.0, over=0), bias=x)
-    return here.sum(Edges(x, over=0), Edges(y, -1.0, over=0)) if is_ids(y) else here.sum(Edges(x, over=0), bias=-y)
+    x, y = operands(x, y)
+    return x - y if both_constant(x, y) else difference(here, x, y)
+
+
+def difference(here: Scope, x: Ids | Weights, y: Ids | Weights, scale: float = 1.0, **options: Any) -> Ids:
+    """scale (x - y) of what `operands` returns; a constant is a bias."""
+    signed = ((x, scale), (y, -scale))
+    edges = [Edges(one, sign, over=0) for one, sign in signed if is_ids(one)]
+    return here.sum(*edges, bias=next((one * sign for one, sign in signed if not is_ids(one)), None), **options)
 
 
 def multiply(here: Scope, x: Any, y: Any) -> Ids | Weights:
     """x * y."""
-    x, y = pair(x, y)
+    x, y = operands(x, y)
     if both_constant(x, y):
         return x * y
     if is_ids(x) and is_ids(y):
@@ -91,7 +94,7 @@ def multiply(here: Scope, x: Any, y: Any) -> Ids | Weights:
 
 def divide(here: Scope, x: Any, y: Any) -> Ids | Weights:
     """x / y: a constant divisor is a weight 1 / y; a tensor has its `reciprocal` taken first."""
-    x, y = pair(x, y)
+    x, y = operands(x, y)
     if not is_ids(y):
         if not np.all(y):
             raise Unsupported("divides by zero")
@@ -120,17 +123,15 @@ def minimum(here: Scope, x: Any, y: Any) -> Ids:
 
 
 def extreme(here: Scope, op: str, x: Any, y: Any) -> Ids:
-    x, y = pair(x, y)
+    x, y = operands(x, y)
     edges = [Edges(one, over=0) for one in (x, y) if is_ids(one)]
     return here.neurons(op, edges, bias=next((one for one in (x, y) if not is_ids(one)), None))
 
 
 def squared_difference(here: Scope, x: Any, y: Any) -> Ids:
     """(x - y)^2."""
-    x, y = pair(x, y)
-    edges = [Edges(one, sign, over=0) for one, sign in ((x, 1.0), (y, -1.0)) if is_ids(one)]
-    bias = x if not is_ids(x) else None if is_ids(y) else -y
-    return here.sum(*edges, bias=bias, activation="square")
+    x, y = operands(x, y)
+    return difference(here, x, y, activation="square")
 
 
 def power(here: Scope, x: Any, y: Any) -> Ids:

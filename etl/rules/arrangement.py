@@ -115,7 +115,10 @@ def tensors(listed: Any) -> list[Ids]:
 
 def unstack(here: Scope, x: Ids | Weights, *, num: int | None = None, axis: int = 0) -> list[Ids | Weights]:
     """The tensors side by side along an axis."""
-    return list(np.moveaxis(x, inner(axis, x.ndim), 0)) if is_ids(x) else list(x)
+    if not is_ids(x):
+        return list(x)
+    turned = np.moveaxis(x, inner(axis, x.ndim), 0)
+    return [turned[place, ...] for place in range(len(turned))]
 
 
 def split(here: Scope, x: Ids, indices_or_sections: Any, *, axis: int = 0) -> list[Ids]:
@@ -148,7 +151,7 @@ def get_item(here: Scope, x: Ids | Weights, key: Any) -> Ids | Weights:
     keys[dots : dots + 1] = [slice(None)] * (x.ndim + 1 - taken)
     if not isinstance(keys[0], slice) or keys[0] not in (slice(None), slice(None, None, 1), slice(0, None), slice(0, None, 1)):
         raise Unsupported("picks examples out of the batch")
-    return x[tuple(keys[1:])]
+    return x[(*keys[1:], ...)]  # with dots an array comes back also where no axis is left
 
 
 def slice_from(here: Scope, inputs: Ids, start_indices: Any, shape: Any) -> Ids:
@@ -163,7 +166,7 @@ def take(here: Scope, x: Ids, indices: Any, *, axis: Any = None) -> Ids:
     """Chosen places of an axis."""
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
-    return np.take(operand(x), constant(indices, "indices").astype(int), inner(axis, x.ndim))
+    return np.asarray(np.take(operand(x), constant(indices, "indices").astype(int), inner(axis, x.ndim)))
 
 
 def flip(here: Scope, x: Ids, *, axis: Any = None) -> Ids:

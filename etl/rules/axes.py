@@ -45,3 +45,8 @@ def laid(array: Weights, axes: Sequence[int], rank: int) -> Weights:
     for axis, size in zip(sorted(axes), array.shape, strict=True):
         shape[axis] = size
     return array.reshape(shape)
+
+
+def kept(ids: Ids, axes: Sequence[int], keepdims: bool) -> tuple[int, ...]:
+    """The shape that is left of `ids` without some axes, or with one place there."""
+    return tuple(1 if k in axes else n for k, n in enumerate(ids.shape) if keepdims or k not in axes)

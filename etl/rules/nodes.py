@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules import arithmetic, arrangement, reductions
+from etl.rules import arithmetic, arrangement, choice, reductions
 from etl.rules.arithmetic import constant, function, one_step, two_steps
 from etl.rules.einsum import is_ids
 from etl.rules.operations import pool
@@ -119,6 +119,7 @@ PLACE_BY_PLACE: dict[str, Rule] = {
     "Selu": function("selu"),
     "Shape": arrangement.shape_of,
     "Sigmoid": function("sigmoid"),
+    "Sign": choice.sign,
     "Softmax": reductions.softmax,
     "Softplus": function("softplus"),
     "Softsign": function("softsign"),
@@ -130,15 +131,27 @@ PLACE_BY_PLACE: dict[str, Rule] = {
     "Add": arithmetic.add,
     "AddV2": arithmetic.add,
     "DivNoNan": arithmetic.divide_no_nan,
+    "Equal": choice.equal,
+    "Greater": choice.greater,
+    "GreaterEqual": choice.greater_equal,
+    "Less": choice.less,
+    "LessEqual": choice.less_equal,
+    "LogicalAnd": choice.logical_and,
+    "LogicalNot": choice.logical_not,
+    "LogicalOr": choice.logical_or,
     "Maximum": arithmetic.maximum,
     "Minimum": arithmetic.minimum,
     "Mul": arithmetic.multiply,
+    "NotEqual": choice.not_equal,
     "Pow": arithmetic.power,
     "RealDiv": arithmetic.divide,
+    "SelectV2": choice.where,
     "SquaredDifference": arithmetic.squared_difference,
     "Sub": arithmetic.subtract,
 }
 ALONG_AXES: dict[str, Rule] = {
+    "All": choice.all_true,
+    "Any": choice.any_true,
     "Max": reductions.largest,
     "Mean": reductions.mean,
     "Min": reductions.smallest,
@@ -148,6 +161,8 @@ ALONG_AXES: dict[str, Rule] = {
 NODES: dict[str, Rule] = {
     **{name: node(rule) for name, rule in PLACE_BY_PLACE.items()},
     **{name: node(rule, "axis", keepdims="keep_dims") for name, rule in ALONG_AXES.items()},
+    "ArgMax": node(choice.argmax, "axis"),
+    "ArgMin": node(choice.argmin, "axis"),
     "AvgPool": node(pool(average_pooling), ksize="ksize", strides="strides", padding="padding", data_format="data_format"),
     "BatchMatMulV2": node(reductions.matmul, transpose_a="adj_x", transpose_b="adj_y"),
     "BiasAdd": node(arithmetic.bias_add, data_format="data_format"),

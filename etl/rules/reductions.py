@@ -12,7 +12,7 @@ from etl.errors import Unsupported
 from etl.rules.activation import log_softmax, logsumexp, softmax
 from etl.rules.activations import glu, sparsemax
 from etl.rules.arithmetic import constant, operand
-from etl.rules.axes import across, inner, inner_axes
+from etl.rules.axes import across, inner, inner_axes, kept
 from etl.rules.einsum import contract, is_ids, spelled, without_batch
 from etl.rules.normalization import EPSILON, centring, layer_normalization, rms_normalization, unit
 from etl.scope import NOTHING, Edges, Ids, Scope, bounded
@@ -20,11 +20,6 @@ from etl.scope import NOTHING, Edges, Ids, Scope, bounded
 __all__ = ["log_softmax", "logsumexp", "softmax"]  # rules that are operations too
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-
-
-def kept(ids: Ids, axes: Sequence[int], keepdims: bool) -> tuple[int, ...]:
-    """The shape that is left of `ids` without some axes, or with one place there."""
-    return tuple(1 if k in axes else n for k, n in enumerate(ids.shape) if keepdims or k not in axes)
 
 
 def total(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
