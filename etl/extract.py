@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -88,9 +89,11 @@ def folded(column: NDArray[Any], shape: tuple[int, ...], groups: Sequence[slice]
 
 
 def written(column: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """A column that broadcasts, written out flat."""
-    wide = room(prod(shape), column.dtype)
+    """A column that broadcasts, written out flat; one that is whole already as it is."""
     near = column if column.flags.c_contiguous else np.ascontiguousarray(column.copy(order="K"))  # first as it lies: far strides are slow
+    if near.size == prod(shape):
+        return near.reshape(-1)
+    wide = room(prod(shape), column.dtype)
     np.copyto(wide.reshape(shape), near)
     return wide
 
@@ -223,8 +226,7 @@ def gathered(cut: Iterable[tuple[int, Columns]], rows: int) -> Iterator[list[tup
 def weight_batch(some: Sequence[tuple[int, Columns]], names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
     """Columns of some rows of the layer table as one record batch."""
     sizes = [len(columns[0]) for _, columns in some]
-    layer = room(sum(sizes), np.dtype(np.int32))
-    layer[...] = some[0][0] if len(some) == 1 else np.repeat([position for position, _ in some], sizes)
+    layer = alike(some[0][0], sizes[0]) if len(some) == 1 else np.repeat([np.int32(position) for position, _ in some], sizes)
     source, target, weight = (together([columns[n] for _, columns in some]) for n in range(3))
     known = [columns[3] for _, columns in some]
     if all(parameter is None for parameter in known):
@@ -232,8 +234,14 @@ def weight_batch(some: Sequence[tuple[int, Columns]], names: pa.StringArray, fie
     else:
         flat = together([np.full(size, -1) if parameter is None else parameter for parameter, size in zip(known, sizes, strict=True)])
         places = pa.array(flat, mask=flat < 0) if any(parameter is None for parameter in known) else pa.array(flat)
-    columns = [pa.array(source), pa.array(target), pa.array(weight), places, pa.DictionaryArray.from_arrays(layer, names)]
+    columns = [pa.array(source), pa.array(target), pa.array(weight), places, pa.DictionaryArray.from_arrays(layer, names, safe=False)]
     return pa.RecordBatch.from_arrays(columns, schema=fields)
+
+
+@lru_cache(maxsize=1)
+def alike(position: int, size: int) -> NDArray[np.int32]:
+    """One number many times: most batches of a layer are of the same size, and share it."""
+    return np.full(size, position, np.int32)
 
 
 def together(columns: Sequence[Any]) -> NDArray[Any]:
