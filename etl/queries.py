@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import NotInStore, QueryError
@@ -156,18 +157,26 @@ def coerce(value: Any, kind: str, where: str) -> Any:
     """A value as the declared type. Raises QueryError where it is another."""
     if kind.startswith("LIST OF "):
         if not isinstance(value, Sequence) or isinstance(value, str):
-            raise QueryError(f"{where} is a {kind}, not {json.dumps(value, default=str)}")
-        return [coerce(each, kind.removeprefix("LIST OF "), where) for each in value]
+            raise QueryError(f"{where} is a {kind}, not {short(value)}")
+        return [coerce(each, kind.removeprefix("LIST OF "), f"{where}: each value") for each in value]
     if kind == "STRING":
         return value if isinstance(value, str) else json.dumps(value)  # a name may look like a number
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "FLOAT" and number:
         return float(value)
-    if kind == "INTEGER" and number and int(value) == value:
+    if kind == "INTEGER" and number and isfinite(value) and int(value) == value:
+        if not -(2**63) <= value < 2**63:
+            raise QueryError(f"{where} is too large: Neo4j's integers have 64 bits")
         return int(value)
     if kind == "BOOLEAN" and isinstance(value, bool):
         return value
-    raise QueryError(f"{where} is {'an' if kind == 'INTEGER' else 'a'} {kind}, not {json.dumps(value, default=str)}")
+    raise QueryError(f"{where} is {'an' if kind == 'INTEGER' else 'a'} {kind}, not {short(value)}")
+
+
+def short(value: Any) -> str:
+    """A value as JSON, cut where it is long: a line of an error has no room for a picture."""
+    written = json.dumps(value, default=str)
+    return written if len(written) <= 60 else f"{written[:56]} ..."
 
 
 def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
@@ -234,6 +243,8 @@ def check_place(store: Store, query: Query, bound: Mapping[str, Any]) -> None:
     if "other" in bound:
         present(store, bound["other"])
     size = sum(row["neurons"] for row in layers if row["type"] == "InputLayer")
+    if "input" in bound and begin == end:
+        raise QueryError(f"{query.name}: {model} was loaded as layers only: it has no neurons that could compute.")
     if "input" in bound and len(bound["input"]) != size:
         raise QueryError(f"{query.name}: {model} takes {size} input values (all inputs, in the order of ids), not {len(bound['input'])}.")
 
@@ -246,6 +257,10 @@ def explain_nothing(store: Store, query: Query, bound: Mapping[str, Any]) -> Non
         log.warning("%s was loaded as layers only: it has no neurons and no weights.", bound["model"])
     elif layer and not layer["neurons"]:
         log.warning("%s (%s) has no neurons of its own, it only passes on others': ask for the layer before it.", layer["name"], layer["type"])
+    elif any(p.name == "target" and p.type == "INTEGER" for p in query.parameters):
+        source = min(row["begin"] for row in layers.values()) if bound["source"] is None else bound["source"]
+        target = max(row["end"] for row in layers.values()) - 1 if bound["target"] is None else bound["target"]
+        log.warning("no weights lead from neuron %s to neuron %s: choose with source= and target=, `etl query layers` has the ids.", source, target)
     elif query.needs:
         log.warning("no neuron of %s has the property %s: `etl features MODEL IMAGE --write NAME` gives it.", bound["model"], query.needs)
 

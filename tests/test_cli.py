@@ -208,6 +208,9 @@ def test_export_is_quiet(run: Run, tmp_path: Path) -> None:
         (["query", "summary", "modell=x"], "did you mean model?"),
         (["query", "strongest_inputs", "model=x"], "needs neuron"),
         (["query", "strongest_inputs", "model=x", "neuron=five"], "neuron is an INTEGER"),
+        (["query", "strongest_inputs", "model=x", "neuron=1", f"limit={10**20}"], "64 bits"),
+        (["query", "strongest_inputs", "model=x", "neuron=1", "limit=Infinity"], "limit is an INTEGER"),
+        (["query", "forward", "model=x", f"input={[[0.5] * 64]}"], "each value is a FLOAT, not [0.5, 0.5,"),
         (["query", "forward", "input=@nowhere.json"], "nowhere.json can't be read"),
         (["query", "forward", f"input=@{DIGITS}"], "holds no JSON"),
         (["verify", DIGITS, "--input", DIGITS], "can't be read as an array"),
@@ -228,12 +231,24 @@ def test_a_mistake_is_one_line(run: Run, arguments: list[object], said: str) -> 
         ["plan", DIGITS, "--format", "xml"],
         ["load", DIGITS, "--mode", "fast"],
         ["query", "summary", "model"],
+        ["query", "summary", "model=a", "model=b"],
         ["fly"],
     ],
 )
 def test_usage_exits_with_2(run: Run, arguments: list[object]) -> None:
     done = run(*arguments)
     assert done.code == 2 and done.out == "" and "Traceback" not in done.err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="drops root's right to read everything as Linux does")
+def test_no_permission_is_one_line(tmp_path: Path) -> None:
+    """Not the wrong usage that typer makes of it."""
+    path = tmp_path / "secret.h5"
+    path.write_bytes(DIGITS.read_bytes())
+    path.chmod(0)
+    unprivileged = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+    done = subprocess.run([*unprivileged, sys.executable, "-m", "etl", "plan", path], capture_output=True, text=True, check=False, env=environment())
+    assert "secret.h5" in one_line(Done(done.returncode, done.stdout, done.stderr))
 
 
 def test_control_characters_in_names_stay_text(run: Run, tmp_path: Path) -> None:
@@ -303,6 +318,56 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert process.stderr.read() == ""
     process.stderr.close()
     process.wait()
+
+
+def test_nobody_listens() -> None:
+    """`etl plan MODEL >&-`: closed before it starts."""
+    done = subprocess.run(
+        [sys.executable, "-m", "etl", "plan", DIGITS],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=environment(),
+        preexec_fn=lambda: os.close(1),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_locale_without_the_letter(tmp_path: Path) -> None:
+    (tmp_path / "é.h5").write_bytes(DIGITS.read_bytes())
+    done = subprocess.run(
+        [sys.executable, "-m", "etl", "plan", "é.h5"], cwd=tmp_path, capture_output=True, check=False, env=environment(PYTHONIOENCODING="ascii")
+    )
+    assert done.returncode == 0 and rb"\xe9: 1,306 neurons" in done.stdout, done.stderr
+
+
+def test_a_narrow_terminal_shows_all_columns() -> None:
+    """One part of the table below the other; no number is cut, each row says whose it is."""
+    shown = Terminal("plan", DIGITS, COLUMNS="50")
+    assert shown.end() == 0
+    lines = [line.rstrip() for line in ANSI.sub("", shown.screen).splitlines()]
+    table = lines[: next(n for n, line in enumerate(lines) if line.startswith("digits_cnn:"))]
+    assert all(len(line) <= 50 for line in table)
+    titles = [line.split() for line in table if line.startswith("name")]
+    assert [title for line in titles for title in line if title != "name"] == ["type", "shape", "neurons", "edges", "parameters", "density"]
+    assert len(titles) > 1 and sum("strokes" in line for line in table) == len(titles)
+    assert "0.00694444" in "\n".join(table) and "41,472" in "\n".join(table)
+
+
+def test_columns_go_in_groups_that_tell_their_rows() -> None:
+    assert output.parts({"layer": 5, "kernel": 6, "mean": 9, "std": 9}, 2, 80) == [["layer", "kernel", "mean", "std"]]
+    assert output.parts({"layer": 5, "kernel": 6, "mean": 9, "std": 9}, 2, 27) == [["layer", "kernel", "mean"], ["layer", "kernel", "std"]]
+    assert output.parts({"layer": 90, "mean": 9}, 1, 20) == [["layer", "mean"]]
+    assert output.leading({"layer": ["a", "a"], "kernel": ["0", "1"], "mean": ["3", "4"]}) == 2
+    assert output.leading({"layer": ["a", "a"], "mean": ["3", "3"]}) == 1
+
+
+def test_nodes_in_a_few_words() -> None:
+    neuron = {"id": 1295, "layer": "pool", "index": [2, 2, 15], "op": "max", "bias": None}
+    assert output.cell("source", neuron) == "1295 pool [2, 2, 15]"
+    assert output.cell("source", {"name": "pool", "type": "MaxPooling2D", "begin": 3}) == "pool (MaxPooling2D)"
+    assert output.cell("weight", {"weight": 0.123456789, "layer": "digit"}) == "0.123457"
+    assert output.cell("weights", [0.123456789, 1.0, "é"]) == '[0.123457, 1.0, "é"]'
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here: nowhere to write that is always full")

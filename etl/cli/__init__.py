@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import StringIO, TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -47,6 +48,9 @@ def main() -> int:
 
 def run() -> int:
     """Run the command line, its output out."""
+    sys.stdout, sys.stderr = sys.stdout or StringIO(), sys.stderr or StringIO()  # None where whoever called us closed them
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a model may be called é where the locale has no é
     try:
         app(prog_name="etl")
     except SystemExit as end:

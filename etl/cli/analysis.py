@@ -91,7 +91,9 @@ def measure(
 def features(
     *,
     model: ModelFile,
-    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture, or a .npy array that is taken as it is.", show_default=False)],
+    image: Annotated[
+        Path, typer.Argument(metavar="IMAGE", help="A picture, or a .npy array that is taken as it is.", show_default=False, readable=False)
+    ],
     layer: Annotated[list[str] | None, typer.Option(help="A layer to show. [default: up to six convolutions]", show_default=False)] = None,
     top: Annotated[int | None, typer.Option(help="The K channels with the largest mean. [default: the first 12]", metavar="K", min=1)] = None,
     preprocess: Annotated[
@@ -142,7 +144,7 @@ def split(
     *,
     model: ModelFile,
     at: Annotated[list[str], typer.Option(help="Cut after this layer; as often as wanted.", metavar="LAYER", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the parts, new or empty.", metavar="FOLDER", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the parts, new or empty.", metavar="FOLDER", show_default=False, readable=False)],
     allow_branches: Annotated[bool, typer.Option("--allow-branches", help="Cut inside branches too: parts with several inputs.")] = False,
     architecture: Architecture = None,
     tag: Annotated[

@@ -164,7 +164,10 @@ def export(
     *,
     model: ModelFile,
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="OUT.parquet/ (a folder), OUT.graphml, or OUT.npz (scipy's sparse adjacency).", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="OUT", help="OUT.parquet/ (a folder), OUT.graphml, or OUT.npz (scipy's sparse adjacency).", show_default=False, readable=False
+        ),
     ],
     for_import: Annotated[bool, typer.Option("--for-import", help="OUT becomes a folder for Neo4j's import tool.")] = False,
     selection: Selection,
@@ -225,7 +228,9 @@ def verify(
     model: ModelFile,
     input: Annotated[
         list[Path] | None,
-        typer.Option(help="Examples to compare on, one .npy an input. [default: two random ones]", metavar="X.npy", show_default=False),
+        typer.Option(
+            help="Examples to compare on, one .npy an input. [default: two random ones]", metavar="X.npy", show_default=False, readable=False
+        ),
     ] = None,
     within: Annotated[
         Where | None,

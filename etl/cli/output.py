@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 COUNTS = frozenset({"neurons", "edges", "parameters", "paths", "calls"})  # written with thousands separators in tables
 MANY = 2000  # rows
+FOLDED = 24  # characters: text that is longer may go on in the next line
+GAP = "   "  # between columns
 WIDE = 10_000  # columns, where nothing limits them: what is piped is never cut
 
 Row = Mapping[str, Any]
@@ -60,22 +62,53 @@ def show(rows: Iterable[Row], columns: Sequence[str], form: Format, styles: Mapp
 
 
 def table(rows: Sequence[Row], columns: Sequence[str], styles: Mapping[int, str]) -> None:
-    """Print rows under their column names, numbers to the right."""
+    """Print rows under their column names, numbers to the right; one table below the other where the terminal is too narrow for all columns."""
     if len(rows) > MANY:
         long_table(rows, columns)
         return
     from rich import box
+    from rich.cells import cell_len
     from rich.table import Table
     from rich.text import Text
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-    for name in columns:
-        values = [row.get(name) for row in rows]
-        right = any(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
-        made.add_column(Text(name), justify="right" if right else "left", overflow="fold", no_wrap=right)
-    for number, row in enumerate(rows):
-        made.add_row(*(Text(cell(name, row.get(name))) for name in columns), style=styles.get(number))
-    console().print(made)
+    target, cells = console(), {name: [cell(name, row.get(name)) for row in rows] for name in columns}
+    numbers = {name for name in columns if any(is_number(row.get(name)) for row in rows)}
+    widest = {name: max(map(cell_len, (name, *cells[name]))) for name in columns}
+    least = {name: width if name in numbers else min(width, FOLDED) for name, width in widest.items()}
+    for place, part in enumerate(parts(least, leading(cells), target.width)):
+        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+        for name in part:
+            right = name in numbers
+            made.add_column(Text(name), justify="right" if right else "left", overflow="fold", no_wrap=right, min_width=least[name])
+        for number in range(len(rows)):
+            made.add_row(*(Text(cells[name][number]) for name in part), style=styles.get(number))
+        with target.capture() as printed:
+            target.print(made)
+        lines = printed.get().splitlines()
+        if place:
+            print()
+        print(*(lines if target.is_terminal else map(str.rstrip, lines)), sep="\n")  # what goes into a file has no blanks at the ends of its lines
+
+
+def parts(widths: Mapping[str, int], leading: int, room: int) -> list[list[str]]:
+    """Columns in as few groups as fit side by side, each led by the `leading` columns, which say whose row it is."""
+    columns = list(widths)
+    groups = [columns[:leading]]
+    for name in columns[leading:]:
+        if sum(widths[each] + len(GAP) for each in groups[-1]) + widths[name] > room and len(groups[-1]) > leading:
+            groups.append(columns[:leading])
+        groups[-1].append(name)
+    return groups
+
+
+def leading(cells: Mapping[str, Sequence[str]]) -> int:
+    """How many of the first columns tell the rows apart; one where none do."""
+    columns = list(cells.values())
+    return next((n for n in range(1, len(columns)) if len(set(zip(*columns[:n], strict=True))) == len(columns[0])), 1)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def long_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
@@ -84,7 +117,7 @@ def long_table(rows: Sequence[Row], columns: Sequence[str]) -> None:
     padded = []
     for name, cells, values in zip(columns, shown, ([row.get(name) for row in rows] for name in columns), strict=True):
         width = max(len(name), *map(len, cells))
-        right = any(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        right = any(map(is_number, values))
         padded.append([text.rjust(width) if right else text.ljust(width) for text in (name, *cells)])
     sys.stdout.writelines("  ".join(line).rstrip() + "\n" for line in zip(*padded, strict=True))
 
@@ -99,7 +132,34 @@ def cell(column: str, value: Any) -> str:
         return f"{value:,}" if column in COUNTS else str(value)
     if isinstance(value, float):
         return f"{value:.6g}"
-    return plain(to_json(value) if isinstance(value, list | tuple | Mapping) else str(value))
+    if isinstance(value, Mapping):
+        return brief(value)
+    return readable(value) if isinstance(value, list | tuple) else plain(str(value))
+
+
+def brief(properties: Mapping[str, Any]) -> str:
+    """A node or a relationship in a few words: `1295 pool [2, 2, 15]`, `pool (MaxPooling2D)`, a weight's number."""
+    if {"id", "layer", "index"} <= properties.keys():
+        return plain(f"{properties['id']} {properties['layer']} {to_json(properties['index'])}")
+    if {"name", "type"} <= properties.keys():
+        return plain(f"{properties['name']} ({properties['type']})")
+    if "weight" in properties:
+        return cell("weight", properties["weight"])
+    return readable(properties) if properties else ""
+
+
+def readable(value: Any) -> str:
+    """JSON for a person: letters as they are, numbers as short as elsewhere in a table."""
+    return plain(json.dumps(finite(rounded(value)), ensure_ascii=False, default=str))
+
+
+def rounded(value: Any) -> Any:
+    """The same structure with as many digits of its numbers as a table shows."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, Mapping):
+        return {name: rounded(part) for name, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def for_csv(value: Any) -> Any:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 
 PICTURE, PAGE = (".png", ".svg"), (".png", ".svg", ".html")
 
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="The picture: what its suffix says (.png, .svg).", show_default=False)]
-PageOut = Annotated[Path, typer.Argument(metavar="OUT", help="The picture: .png, .svg, or .html to zoom and point into.", show_default=False)]
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="The picture: what its suffix says (.png, .svg).", show_default=False, readable=False)]
+PageOut = Annotated[
+    Path, typer.Argument(metavar="OUT", help="The picture: .png, .svg, or .html to zoom and point into.", show_default=False, readable=False)
+]
 Classes = Annotated[
     Path | None, typer.Option(help="Names of the classes, one a line, in the order of the last layer.", metavar="FILE", show_default=False)
 ]

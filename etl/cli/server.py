@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from etl.cli.options import Format, ModelName, Quiet, Rows, Uri
-from etl.cli.output import plain, say, show, to_json
+from etl.cli.output import cell, plain, say, show, to_json
 from etl.cli.progress import stages
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def status(*, format: Rows = Format.table) -> None:
     elif format is Format.csv:
         show([row], STATUS, format)
     else:
-        show([{"property": name, "value": str(value)} for name, value in row.items() if value is not None], ("property", "value"), format)
+        show([{"property": name, "value": cell(name, value)} for name, value in row.items() if value is not None], ("property", "value"), format)
 
 
 def style(name: ModelName, *, uri: Uri = None) -> None:
@@ -86,7 +86,7 @@ def style(name: ModelName, *, uri: Uri = None) -> None:
 
 
 def favourites(
-    out: Annotated[Path, typer.Argument(metavar="OUT.zip", help="The file to write.", show_default=False)],
+    out: Annotated[Path, typer.Argument(metavar="OUT.zip", help="The file to write.", show_default=False, readable=False)],
     *,
     quiet: Quiet = False,
 ) -> None:

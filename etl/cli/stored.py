@@ -47,10 +47,10 @@ def names(incomplete: str) -> Iterator[tuple[str, str]]:
 
 def query(
     *,
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="A stored query; without one, all are listed.", autocompletion=names)] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A stored query; without one, all are listed.", autocompletion=names)] = None,
     params: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PARAM=VALUE]...", help="Values are JSON where they parse as JSON, else text; PARAM=@FILE.json reads one."),
+        typer.Argument(metavar="PARAM=VALUE", help="Values are JSON where they parse as JSON, else text; PARAM=@FILE.json reads one."),
     ] = None,
     format: Rows = Format.table,
     uri: Uri = None,
@@ -67,7 +67,11 @@ def query(
         return
     stored = queries.find(name)
     texts = {p.name for p in stored.parameters if p.type == "STRING"}
-    values = dict(parameter(text, texts) for text in params or ())
+    values = dict[str, Any]()
+    for given, value in (parameter(text, texts) for text in params or ()):
+        if given in values:
+            raise typer.BadParameter(f"{given} is given twice", param_hint="PARAM=VALUE")
+        values[given] = value
     stored.bind(values)  # what is wrong with them is said before anything is started
     with connected(uri, quiet=quiet) as store:
         rows = queries.run(store, name, values)
@@ -117,8 +121,8 @@ def status(*, format: Rows = Format.table, uri: Uri = None, quiet: Quiet = False
 
 
 def shortened(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows with a sha256 short enough to look at."""
-    return [model | {"sha256": model["sha256"][:12]} for model in models]
+    """The rows with a sha256 and a time short enough to look at."""
+    return [model | {"sha256": model["sha256"][:12], "loadedAt": str(model["loadedAt"] or "").split(".")[0].replace("T", " ")} for model in models]
 
 
 def delete(

@@ -48,8 +48,8 @@ class _PortTakenError(Exception):
 
 
 def status(home: Path | None = None) -> Server:
-    """Is the local Neo4j running, and where? Quick: reads one file and looks at one process."""
-    home = home or places.neo4j()
+    """Is the local Neo4j running, and where? Quick: reads one file and looks at one process; creates nothing."""
+    home = home or places.place() / "neo4j"
     state = _state(home)
     pid = state.get("pid")
     alive = pid is not None and _is_ours(pid, home)
