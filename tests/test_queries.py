@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import networkx as nx
@@ -18,7 +19,7 @@ from etl.rules import RULES
 from etl.rules.activations import FUNCTIONS
 from etl.scope import Edges
 from etl.sinks.memory import collect
-from etl.sinks.neo4j import load
+from etl.sinks.neo4j import load, prepare
 from etl.store import Store
 from tests import stored
 from tests.forward import run_graph
@@ -49,14 +50,33 @@ def test_a_header_that_does_not_fit_is_refused(body: str, told: str) -> None:
         parse("some", body)
 
 
+@pytest.fixture(scope="module")
+def indexed(store: Store) -> Store:
+    """A store in which ids are looked up in an index."""
+    prepare(store)
+    return store
+
+
+def open_ranges(plan: dict[str, Any]) -> Iterator[str]:
+    """Ranges of ids with one end only. A range written as `l.begin <= n.id` has no beginning for the planner, who looks at what is on the left:
+    it would look at the neurons of all layers before, and of all models before."""
+    told = plan["args"].get("Details", "")
+    if "SeekByRange" in plan["operatorType"] and not re.search(r"id >=? .* AND id < ", told):
+        yield told
+    for child in plan.get("children", ()):
+        yield from open_ranges(child)
+
+
 @pytest.mark.parametrize("name", queries.queries())
-def test_every_query_fits_its_header(store: Store, name: str) -> None:
+def test_every_query_fits_its_header(indexed: Store, name: str) -> None:
     query = queries.find(name)
     values = {p.name: None if p.type != "LIST OF FLOAT" else [] for p in query.parameters}
-    with store.driver.session(database=store.database) as session:
+    with indexed.driver.session(database=indexed.database) as session:
         result = session.run(f"EXPLAIN {query.text}", values)
         assert list(result.keys()) == [column.name for column in query.columns]
-        assert result.consume().query_type == ("rw" if query.writes else "r")
+        summary = result.consume()
+        assert summary.query_type == ("rw" if query.writes else "r")
+        assert not list(open_ranges(summary.plan))
     assert query.title and query.description and all(p.meaning for p in query.parameters) and all(c.meaning for c in query.columns)
     assert any(p.name == "model" for p in query.parameters)
     names, rows = re.fullmatch(r":param \[\{(.*)\}\] => \{RETURN (.*)\}", query.browser).groups()
@@ -90,6 +110,16 @@ def test_values_become_what_is_declared() -> None:
     assert queries.find("summary").bind({"model": 7}) == {"model": "7"}
     assert queries.find("forward").bind({"input": [1, 2.5]}) == {"input": [1.0, 2.5]}
     assert queries.find("shortest_path").bind({"source": 3.0, "target": None}) == {"source": 3, "target": None}
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("load", "stored"), ("load", "rename"), ("load", "rename_many"), ("load", "delete_neurons"), ("measure", "edges"), ("measure", "write")],
+)
+def test_layers_and_models_are_ranges_of_ids(indexed: Store, folder: str, name: str) -> None:
+    with indexed.driver.session(database=indexed.database) as session:
+        values = dict.fromkeys(re.findall(r"\$(\w+)", text := queries.text(folder, name)))
+        assert not list(open_ranges(session.run(f"EXPLAIN {text}", values).consume().plan))
 
 
 def networkx(sent: Graph) -> nx.MultiDiGraph:

@@ -40,8 +40,8 @@ WITH s, t, rows, columns, toInteger(ceil($bins * sqrt(rows) / high)) AS down, to
 // nearly a cell for each neuron: one for each, so that no pattern comes from the counting
 WITH s, t, rows, columns, CASE WHEN 2 * down < rows THEN down ELSE rows END AS down, CASE WHEN 2 * across < columns THEN across ELSE columns END AS across
 CALL (s, t, rows, columns, down, across) {
-  MATCH (b:Neuron) WHERE t.begin <= b.id AND b.id < t.end
-  MATCH (b)<-[w:WEIGHT]-(a:Neuron) WHERE s.begin <= a.id AND a.id < s.end
+  MATCH (b:Neuron) WHERE b.id >= t.begin AND b.id < t.end
+  MATCH (b)<-[w:WEIGHT]-(a:Neuron) WHERE a.id >= s.begin AND a.id < s.end
   RETURN (a.id - s.begin) * down / rows AS y, (b.id - t.begin) * across / columns AS x, count(w) AS edges, avg(w.weight) AS mean
 }
 RETURN s.name AS source_layer, s.begin + (y * rows + down - 1) / down AS source_begin, s.begin + ((y + 1) * rows + down - 1) / down AS source_end,

@@ -19,7 +19,7 @@ CALL (m) {
   WITH DISTINCT t
   RETURN t ORDER BY t.position
 }
-MATCH (b:Neuron) WHERE t.begin <= b.id AND b.id < t.end
+MATCH (b:Neuron) WHERE b.id >= t.begin AND b.id < t.end
 WITH sources, b ORDER BY b.id
 CALL (sources, b) {
   MATCH (b)<-[w:WEIGHT]-(a:Neuron) WHERE a.layer IN sources

@@ -8,7 +8,7 @@
 // :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'digit' AS layer, 100 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})
-MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end
+MATCH (n:Neuron) WHERE n.id >= l.begin AND n.id < l.end
 WITH n ORDER BY n.id LIMIT $limit
 CALL (n) {
   MATCH (n)-[w:WEIGHT]-(j:Neuron)

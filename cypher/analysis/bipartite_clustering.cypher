@@ -9,7 +9,7 @@
 // :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'digit' AS layer, 100 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})
-MATCH (u:Neuron) WHERE l.begin <= u.id AND u.id < l.end
+MATCH (u:Neuron) WHERE u.id >= l.begin AND u.id < l.end
 WITH u ORDER BY u.id LIMIT $limit
 CALL (u) {
   OPTIONAL MATCH (u)-[a:WEIGHT]-(k:Neuron) WHERE a.weight > 0

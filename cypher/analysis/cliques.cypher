@@ -10,7 +10,7 @@
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end AND ($layer IS NULL OR l.name = $layer)
 CALL (l) {
-  MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end
+  MATCH (n:Neuron) WHERE n.id >= l.begin AND n.id < l.end
   CALL (n) {
     MATCH (n)-[w:WEIGHT]-(k:Neuron) WHERE w.weight > 0
     RETURN count(DISTINCT k) AS cliques

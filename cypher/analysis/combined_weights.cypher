@@ -19,7 +19,7 @@ CALL (m) {
   MATCH (m)-[:HAS_LAYER]->(:Layer {name: $second}) ((v:Layer WHERE v.begin = v.end)<-[:FEEDS]-()){0,} (l:Layer) WHERE l.begin < l.end
   RETURN DISTINCT l
 }
-MATCH (c:Neuron) WHERE l.begin <= c.id AND c.id < l.end
+MATCH (c:Neuron) WHERE c.id >= l.begin AND c.id < l.end
 CALL (c, firsts) {
   MATCH (c)<-[v:WEIGHT]-(b:Neuron)<-[w:WEIGHT]-(a:Neuron) WHERE b.layer IN firsts
   RETURN a.id AS source, sum(v.weight * w.weight) AS weight

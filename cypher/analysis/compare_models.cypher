@@ -17,10 +17,10 @@ MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.edges > 0
 MATCH (:Model {name: $other})-[:HAS_LAYER]->(k:Layer {name: l.name}) WHERE k.shape = l.shape AND k.parameters = l.parameters
 CALL (l, k) {
   CALL (l, k) {
-    MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE l.begin <= n.id AND n.id < l.end AND w.parameter IS NOT NULL
+    MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE n.id >= l.begin AND n.id < l.end AND w.parameter IS NOT NULL
     RETURN DISTINCT w.parameter AS parameter, w.weight AS before, 0.0 AS after
     UNION ALL
-    MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE k.begin <= n.id AND n.id < k.end AND w.parameter IS NOT NULL
+    MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE n.id >= k.begin AND n.id < k.end AND w.parameter IS NOT NULL
     RETURN DISTINCT w.parameter AS parameter, 0.0 AS before, w.weight AS after
   }
   WITH parameter, sum(before) AS a, sum(after) AS b
@@ -28,7 +28,7 @@ CALL (l, k) {
          sum(CASE WHEN sign(a) * sign(b) < 0 THEN 1 ELSE 0 END) AS flipped, sum(CASE WHEN a <> 0 AND b = 0 THEN 1 ELSE 0 END) AS zeroed
 }
 CALL (l, k) {
-  MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end AND n.bias IS NOT NULL
+  MATCH (n:Neuron) WHERE n.id >= l.begin AND n.id < l.end AND n.bias IS NOT NULL
   MATCH (o:Neuron {id: n.id - l.begin + k.begin})
   RETURN max(abs(o.bias - n.bias)) AS max_bias_change
 }

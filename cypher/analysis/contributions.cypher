@@ -13,7 +13,7 @@
 
 MATCH (m:Model {name: $model})
 CALL (m) {
-  MATCH (n:Neuron {id: $neuron}) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  MATCH (n:Neuron {id: $neuron}) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   RETURN n
   UNION
   MATCH (m)-[:OUTPUT]->(n:Neuron) WHERE $neuron IS NULL AND n.value IS NOT NULL

@@ -7,7 +7,7 @@
 // :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 10000 AS limit}
 
 MATCH (m:Model {name: $model})
-MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   AND NOT EXISTS { (n)-[:WEIGHT]->() } AND NOT EXISTS { (n)<-[:OUTPUT]-() }
 RETURN n.id AS id, n.layer AS layer
 ORDER BY id LIMIT $limit

@@ -10,10 +10,10 @@
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end AND ($layer IS NULL OR l.name = $layer)
 CALL (l) {
-  MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end
+  MATCH (n:Neuron) WHERE n.id >= l.begin AND n.id < l.end
   RETURN 'in' AS direction, COUNT { (n)<-[:WEIGHT]-() } AS degree, count(*) AS neurons
   UNION ALL
-  MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end
+  MATCH (n:Neuron) WHERE n.id >= l.begin AND n.id < l.end
   RETURN 'out' AS direction, COUNT { (n)-[:WEIGHT]->() } AS degree, count(*) AS neurons
 }
 RETURN l.name AS layer, direction, degree, neurons

@@ -19,7 +19,7 @@
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 CALL (l) {
-  MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end
+  MATCH (n:Neuron) WHERE n.id >= l.begin AND n.id < l.end
   CALL (n) {
     OPTIONAL MATCH (n)<-[w:WEIGHT]-()
     RETURN count(w) AS ins, toFloat(sum(w.weight)) AS drawn

@@ -14,7 +14,7 @@ WITH m, l ORDER BY l.position
 WITH m, collect(l) AS layers
 CALL (m) {
   MATCH (m)-[:HAS_LAYER]->(i:Layer {type: 'InputLayer'})
-  MATCH (n:Neuron) WHERE i.begin <= n.id AND n.id < i.end
+  MATCH (n:Neuron) WHERE n.id >= i.begin AND n.id < i.end
   WITH n ORDER BY n.id
   WITH collect(n) AS neurons
   UNWIND range(0, size(neurons) - 1) AS i
@@ -33,7 +33,7 @@ CALL (layers) {
          head([p IN told WHERE p[0] = 'default_value' | toFloat(p[1])]) AS below,
          head([p IN told WHERE p[0] = 'b' | toFloat(p[1])]) AS b4,
          head([p IN told WHERE p[0] = 'approximate' | p[1]]) = 'True' AS rough
-    MATCH (b:Neuron) WHERE l.begin <= b.id AND b.id < l.end AND b.op <> 'input'
+    MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end AND b.op <> 'input'
     OPTIONAL MATCH (b)<-[w:WEIGHT]-(a:Neuron)
     WITH b, f, alpha, slope, most, threshold, below, b4, rough, sum(w.weight * a.forward) AS total,
          max(CASE b.op WHEN 'max' THEN w.weight * a.forward END) AS top, min(CASE b.op WHEN 'min' THEN w.weight * a.forward END) AS least,
@@ -104,7 +104,7 @@ CALL (m) {
   RETURN collect([o.output, o.position, n.forward]) AS computed
 }
 CALL (m) {
-  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   SET n.forward = null
 }
 CALL (m, computed) {

@@ -13,7 +13,7 @@
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})
 CALL (l) {
-  MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE l.begin <= n.id AND n.id < l.end AND w.parameter IS NOT NULL
+  MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE n.id >= l.begin AND n.id < l.end AND w.parameter IS NOT NULL
   WITH DISTINCT n.channel AS kernel, w.parameter AS parameter, w.weight AS weight
   RETURN collect({kernel: kernel, weight: weight}) AS stored, min(weight) AS low, (max(weight) - min(weight)) / $bins AS width
 }

@@ -11,7 +11,7 @@ WITH m, collect(l) AS layers
 CALL (layers) {
   UNWIND layers AS l
   CALL (l) {
-    MATCH (b:Neuron) WHERE l.begin <= b.id AND b.id < l.end
+    MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end
     OPTIONAL MATCH (b)<-[:WEIGHT]-(a:Neuron)
     WITH b, max(a.hops) + 1 AS hops
     SET b.hops = CASE WHEN b.op = 'input' THEN 0 ELSE hops END
@@ -23,7 +23,7 @@ CALL (m) {
   RETURN max(n.hops) AS hops
 }
 CALL (m) {
-  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   SET n.hops = null
 }
 RETURN hops

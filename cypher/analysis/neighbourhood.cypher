@@ -9,7 +9,7 @@
 // :param [{model, neuron, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, 30 AS limit}
 
 MATCH (m:Model {name: $model})
-MATCH (n:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+MATCH (n:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE n.id >= m.base AND n.id < m.base + m.neurons
 CALL (n) {
   MATCH (n)<-[w:WEIGHT]-(:Neuron)
   RETURN w ORDER BY abs(w.weight) DESC LIMIT ($limit + 1) / 2

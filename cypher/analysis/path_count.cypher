@@ -11,7 +11,7 @@ WITH m, collect(l) AS layers
 CALL (layers) {
   UNWIND layers AS l
   CALL (l) {
-    MATCH (b:Neuron) WHERE l.begin <= b.id AND b.id < l.end
+    MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end
     OPTIONAL MATCH (b)<-[:WEIGHT]-(a:Neuron)
     WITH b, sum(a.paths) AS paths
     SET b.paths = CASE WHEN b.op = 'input' THEN 1.0 ELSE paths END
@@ -24,7 +24,7 @@ CALL (m) {
   RETURN sum(n.paths) AS total
 }
 CALL (m) {
-  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   SET n.paths = null
 }
 RETURN CASE WHEN total < 9007199254740992 THEN toInteger(total) ELSE total END AS paths

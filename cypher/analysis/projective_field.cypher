@@ -14,13 +14,13 @@ MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position
 WITH m, collect(l) AS layers
 CALL (m) {
-  MATCH (n:Neuron {id: coalesce($neuron, m.base)}) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  MATCH (n:Neuron {id: coalesce($neuron, m.base)}) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   SET n.seen = true
 }
 CALL (layers) {
   UNWIND layers AS l
   CALL (l) {
-    MATCH (a:Neuron) WHERE l.begin <= a.id AND a.id < l.end AND a.seen
+    MATCH (a:Neuron) WHERE a.id >= l.begin AND a.id < l.end AND a.seen
     MATCH (a)-[:WEIGHT]->(b:Neuron)
     WITH DISTINCT b
     SET b.seen = true
@@ -28,12 +28,12 @@ CALL (layers) {
   RETURN count(*) AS walked
 }
 CALL (m) {
-  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons AND n.seen
+  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons AND n.seen
     AND CASE WHEN $layer IS NULL THEN EXISTS { (m)-[:OUTPUT]->(n) } ELSE n.layer = $layer END
   RETURN collect(n) AS found
 }
 CALL (m) {
-  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   SET n.seen = null
 }
 UNWIND found AS n

@@ -12,7 +12,7 @@
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.edges > 0
 CALL (l) {
-  MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE l.begin <= n.id AND n.id < l.end AND w.parameter IS NOT NULL
+  MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE n.id >= l.begin AND n.id < l.end AND w.parameter IS NOT NULL
   WITH w.parameter AS parameter, abs(w.weight) <= $threshold AS small, count(*) AS edges
   RETURN count(*) AS parameters, sum(CASE WHEN small THEN 1 ELSE 0 END) AS prunable, sum(edges) AS edges,
          sum(CASE WHEN small THEN edges ELSE 0 END) AS prunable_edges

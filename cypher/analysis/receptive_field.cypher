@@ -14,13 +14,13 @@ MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position DESC
 WITH m, collect(l) AS layers
 CALL (m) {
-  MATCH (n:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  MATCH (n:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   SET n.seen = true
 }
 CALL (layers) {
   UNWIND layers AS l
   CALL (l) {
-    MATCH (b:Neuron) WHERE l.begin <= b.id AND b.id < l.end AND b.seen
+    MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end AND b.seen
     MATCH (b)<-[:WEIGHT]-(a:Neuron)
     WITH DISTINCT a
     SET a.seen = true
@@ -28,11 +28,11 @@ CALL (layers) {
   RETURN count(*) AS walked
 }
 CALL (m) {
-  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons AND n.seen AND CASE WHEN $layer IS NULL THEN n.op = 'input' ELSE n.layer = $layer END
+  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons AND n.seen AND CASE WHEN $layer IS NULL THEN n.op = 'input' ELSE n.layer = $layer END
   RETURN collect(n) AS found
 }
 CALL (m) {
-  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   SET n.seen = null
 }
 UNWIND found AS n

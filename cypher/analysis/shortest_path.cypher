@@ -10,7 +10,7 @@
 // :param [{model, source, target}] => {RETURN 'digits_cnn' AS model, null AS source, null AS target}
 
 MATCH (m:Model {name: $model})
-MATCH (a:Neuron {id: coalesce($source, m.base)}) WHERE m.base <= a.id AND a.id < m.base + m.neurons
-MATCH (b:Neuron {id: coalesce($target, m.base + m.neurons - 1)}) WHERE m.base <= b.id AND b.id < m.base + m.neurons AND b <> a
+MATCH (a:Neuron {id: coalesce($source, m.base)}) WHERE a.id >= m.base AND a.id < m.base + m.neurons
+MATCH (b:Neuron {id: coalesce($target, m.base + m.neurons - 1)}) WHERE b.id >= m.base AND b.id < m.base + m.neurons AND b <> a
 MATCH path = shortestPath((a)-[:WEIGHT*]->(b))
 RETURN path, length(path) AS hops, [n IN nodes(path) | n.layer] AS layers, [w IN relationships(path) | w.weight] AS weights

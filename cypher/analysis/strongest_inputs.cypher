@@ -11,7 +11,7 @@
 // :param [{model, neuron, limit}] => {RETURN 'digits_cnn' AS model, 100 AS neuron, 20 AS limit}
 
 MATCH (m:Model {name: $model})
-MATCH (n:Neuron {id: $neuron}) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+MATCH (n:Neuron {id: $neuron}) WHERE n.id >= m.base AND n.id < m.base + m.neurons
 MATCH (n)<-[w:WEIGHT]-(a:Neuron)
 RETURN a.id AS source, a.layer AS layer, a.index AS index, w.weight AS weight, w.parameter AS parameter
 ORDER BY abs(weight) DESC, source LIMIT $limit

@@ -9,7 +9,7 @@
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})
-OPTIONAL MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+OPTIONAL MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
 WITH m, count(n) AS neurons, sum(COUNT { (n)<-[:WEIGHT]-() }) AS edges
 RETURN m.name AS model, neurons, edges, m.parameters AS parameters,
        CASE WHEN neurons > 1 THEN toFloat(edges) / neurons / (neurons - 1) ELSE 0.0 END AS density

@@ -12,7 +12,7 @@
 // :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'strokes' AS layer, 12 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})
-MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end AND n.value IS NOT NULL
+MATCH (n:Neuron) WHERE n.id >= l.begin AND n.id < l.end AND n.value IS NOT NULL
 WITH n ORDER BY n.value DESC, n.id
 WITH n.channel AS channel, count(*) AS neurons, avg(n.value) AS mean, max(n.value) AS max, head(collect(n.index)) AS at
 RETURN channel, neurons, mean, max, at

@@ -18,7 +18,7 @@ CALL (m) {
 CALL (layers) {
   UNWIND layers AS l
   CALL (l) {
-    MATCH (b:Neuron) WHERE l.begin <= b.id AND b.id < l.end AND b.used
+    MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end AND b.used
     MATCH (b)<-[:WEIGHT]-(a:Neuron)
     WITH DISTINCT a
     SET a.used = true
@@ -26,11 +26,11 @@ CALL (layers) {
   RETURN count(*) AS walked
 }
 CALL (m) {
-  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons AND n.used IS NULL
+  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons AND n.used IS NULL
   RETURN collect(n) AS found
 }
 CALL (m) {
-  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   SET n.used = null
 }
 UNWIND found AS n

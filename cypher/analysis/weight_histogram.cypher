@@ -14,7 +14,7 @@
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.edges > 0 AND ($layer IS NULL OR l.name = $layer)
 CALL (l) {
   MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron)
-  WHERE l.begin <= n.id AND n.id < l.end AND w.parameter IS NOT NULL AND ($kernel IS NULL OR n.channel = $kernel)
+  WHERE n.id >= l.begin AND n.id < l.end AND w.parameter IS NOT NULL AND ($kernel IS NULL OR n.channel = $kernel)
   WITH DISTINCT w.parameter AS parameter, w.weight AS weight
   RETURN collect(weight) AS stored, min(weight) AS low, (max(weight) - min(weight)) / $bins AS width
 }

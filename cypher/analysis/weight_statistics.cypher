@@ -19,7 +19,7 @@
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer)
 WHERE l.edges > 0 AND ($layer IS NULL OR l.name = $layer OR l.name STARTS WITH $layer + '/')
 CALL (l) {
-  MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE l.begin <= n.id AND n.id < l.end AND w.parameter IS NOT NULL
+  MATCH (n:Neuron)<-[w:WEIGHT]-(:Neuron) WHERE n.id >= l.begin AND n.id < l.end AND w.parameter IS NOT NULL
   WITH DISTINCT n.channel AS kernel, w.parameter AS parameter, w.weight AS weight, n.bias AS bias
   RETURN collect({kernel: kernel, parameter: parameter, weight: weight, bias: bias}) AS stored
 }

@@ -14,14 +14,14 @@
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position DESC
 WITH m, collect(l) AS layers
-MATCH (t:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE m.base <= t.id AND t.id < m.base + m.neurons
+MATCH (t:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE t.id >= m.base AND t.id < m.base + m.neurons
 CALL (t) {
   SET t.reach = 1.0e300
 }
 CALL (layers, t) {
   UNWIND layers AS l
   CALL (l, t) {
-    MATCH (a:Neuron) WHERE l.begin <= a.id AND a.id < l.end AND a <> t
+    MATCH (a:Neuron) WHERE a.id >= l.begin AND a.id < l.end AND a <> t
     MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE b.reach IS NOT NULL
     WITH a, max(CASE WHEN abs(w.weight) < b.reach THEN abs(w.weight) ELSE b.reach END) AS reach
     SET a.reach = reach
@@ -30,7 +30,7 @@ CALL (layers, t) {
 }
 CALL (m, t) {
   MATCH (a:Neuron)
-  WHERE m.base <= a.id AND a.id < m.base + m.neurons AND a <> t AND a.reach IS NOT NULL AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
+  WHERE a.id >= m.base AND a.id < m.base + m.neurons AND a <> t AND a.reach IS NOT NULL AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
   WITH a, t.id AS last ORDER BY a.reach DESC, a.id LIMIT $limit
   CALL (a, last) {
     // from the start on, where every step leads on: the sum keeps the planner from beginning at the end
@@ -41,7 +41,7 @@ CALL (m, t) {
   RETURN collect({reach: a.reach, neurons: [n IN nodes(path) | n.id], weights: [w IN relationships(path) | w.weight], path: path}) AS found
 }
 CALL (m) {
-  MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
   SET n.reach = null
 }
 UNWIND found AS one

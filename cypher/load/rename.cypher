@@ -6,5 +6,5 @@ MATCH (m:Model {name: $model})
 MATCH (m)-[:HAS_LAYER]->(l:Layer)
 SET l.model = $model, l.key = replace(replace($model, '%', '%25'), '/', '%2F') + '/' + l.name
 WITH DISTINCT m WHERE m.neurons <= $most
-MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
 SET n.model = $model

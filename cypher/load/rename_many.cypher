@@ -2,5 +2,5 @@
 // $new STRING, $name STRING
 
 MATCH (m:Model {name: $new})
-MATCH (n:Neuron) WHERE m.base <= n.id AND n.id < m.base + m.neurons
+MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
 CALL (n) { SET n.model = $name } IN TRANSACTIONS OF 50000 ROWS

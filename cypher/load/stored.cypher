@@ -6,12 +6,12 @@
 
 UNWIND $layers AS l
 CALL (l) {
-  MATCH (n:Neuron) WHERE l.begin <= n.id AND n.id < l.end
+  MATCH (n:Neuron) WHERE n.id >= l.begin AND n.id < l.end
   RETURN count(n) AS neurons, sum(n.id - $base) AS ids, count(n.bias) AS biases, sum(toInteger(n.bias * l.bias_scale)) AS bias,
          sum((n.id - $base) * COUNT { (n)-[:WEIGHT]->() }) AS read, sum((n.id - $base) * COUNT { (n)<-[:WEIGHT]-() }) AS written
 }
 CALL (l) {
-  MATCH (b:Neuron) WHERE l.begin <= b.id AND b.id < l.end
+  MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end
   MATCH (b)<-[w:WEIGHT]-()
   RETURN count(w) AS edges, sum(w.parameter) AS parameters, sum(toInteger(w.weight * l.weight_scale)) AS weights
 }
