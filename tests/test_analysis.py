@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from etl import queries
+from etl import queries, split
 from etl.errors import NotInStore, QueryError
 from etl.graph import Graph, trace
 from etl.measures import MEASURES
@@ -338,38 +338,49 @@ def test_adjacency_bins_hold_every_weight_once(loaded: Loaded, chosen: dict[str,
 @pytest.mark.parametrize("start", [None, 1])
 @pytest.mark.parametrize(("query", "column"), [("strongest_paths", "product"), ("widest_path", "width")])
 def test_best_paths(loaded: Loaded, query: str, column: str, start: int | None) -> None:
-    """The best of all paths, by dynamic programming from the end in NumPy; and each path is one, edge by edge."""
+    """Of all paths the strongest, of each start the widest, by dynamic programming from the end; and each path is one, edge by edge."""
     layers = [row for row in loaded.graph.rows if row.neurons]
     first = layers[start or 0]
-    limit = first.neurons
+    limit, widest = first.neurons, query == "widest_path"
     target = loaded.span(layers[-1].name)[0] + 2
     found = loaded.ask(query, neuron=target, layer=None if start is None else first.name, limit=limit)
 
     into = loaded.into()
-    best = {target: np.inf if query == "widest_path" else 1.0}
+    best = {target: [np.inf if widest else 1.0]}
     for neuron in range(target, loaded.base - 1, -1):
-        for source, weight in into[neuron] if neuron in best else ():
-            one = min(abs(weight), best[neuron]) if query == "widest_path" else abs(weight) * best[neuron]
-            best[source] = max(best.get(source, 0.0), one)
+        best[neuron] = sorted(best.get(neuron, []), reverse=True)[: 1 if widest else limit]
+        for source, weight in into[neuron]:
+            best.setdefault(source, []).extend(min(abs(weight), one) if widest else abs(weight) * one for one in best[neuron])
     begin = first.begin + loaded.base
-    expected = sorted((best[n] for n in range(begin, begin + limit) if n in best), reverse=True)
+    expected = sorted((one for n in range(begin, begin + limit) for one in best[n]), reverse=True)[:limit]
     assert_allclose([row[column] for row in found], expected, rtol=1e-12)
-    assert len({row["neurons"][0] for row in found}) == len(found)
+    assert not widest or len({row["neurons"][0] for row in found}) == len(found)
+    assert loaded.name == "branching" or len({tuple(row["neurons"]) for row in found}) == len(found)  # there two edges may join a pair
     for row in found:
         hops = list(zip(row["neurons"], row["neurons"][1:], row["weights"], strict=False))
         assert row["neurons"][-1] == target and begin <= row["neurons"][0] < begin + limit and row["path"] == row["neurons"]
         assert all((source, weight) in into[reader] for source, reader, weight in hops)
         sizes = [abs(weight) for *_, weight in hops]
-        assert_allclose(row[column], min(sizes) if query == "widest_path" else np.prod(sizes), rtol=1e-12)
-    assert loaded.ask(query, neuron=target, layer=None if start is None else first.name, limit=2) == found[:2]
+        assert_allclose(row[column], min(sizes) if widest else np.prod(sizes), rtol=1e-12)
+    assert_allclose([row[column] for row in loaded.ask(query, neuron=target, layer=None if start is None else first.name, limit=2)], expected[:2])
+
+
+def test_one_start_may_have_several_of_the_strongest_paths(store: Store, shelf: dict[str, Loaded]) -> None:
+    kernels = [[[3.0, -2.0], [0.5, 0.1]], [[1.0], [1.0]]]
+    specs: list[Spec] = [given("x", 2), ("h", "Dense", {}, {"kernel": kernels[0]}, ["x"]), ("y", "Dense", {}, {"kernel": kernels[1]}, ["h"])]
+    base = neo4j.load(graph(specs, ["y"], sha256="two ways"), store, "two ways", replace=True).base
+    rows = queries.run(store, "strongest_paths", {"model": "two ways", "limit": 3})
+    assert [(row["product"], [n - base for n in row["neurons"]]) for row in rows] == [(3.0, [0, 2, 4]), (2.0, [0, 3, 4]), (0.5, [1, 2, 4])]
 
 
 def test_ties_do_not_multiply(shelf: dict[str, Loaded]) -> None:
     """All weights 1: every one of 2^38 ways is as good."""
     chain = shelf["chain"]
-    for query in ("strongest_paths", "widest_path"):
-        (row,) = chain.ask(query)
-        assert row["neurons"][0] == chain.base and row["neurons"][-1] == chain.base + 39 and set(row["weights"]) == {1.0}
+    for query, count in (("strongest_paths", 5), ("widest_path", 1)):
+        rows = chain.ask(query)
+        assert len({tuple(row["neurons"]) for row in rows}) == count
+        for row in rows:
+            assert row["neurons"][0] == chain.base and row["neurons"][-1] == chain.base + 39 and set(row["weights"]) == {1.0}
 
 
 @pytest.mark.parametrize("query", ["receptive_field", "projective_field"])
@@ -485,12 +496,13 @@ def test_layers_above_and_cut_points(shelf: dict[str, Loaded], name: str) -> Non
     for one in rows:
         cut = net.copy()
         cut.remove_node(one)
-        if one in (rows[0], rows[-1]) or not nx.has_path(cut, rows[0], rows[-1]):
+        if one not in (rows[0], rows[-1]) and not nx.has_path(cut, rows[0], rows[-1]):
             expected.append(one)
     assert [row["layer"] for row in loaded.ask("cut_points")] == expected
+    assert name == "layers" or split.cut_points(loaded.graph) == expected
     assert len(loaded.ask("layer_graph")) == max(net.number_of_edges() + sum(not d for _, d in net.out_degree()), 1)
     if name == "branching":
-        assert expected == ["image", "stem", "add", "act", "square", "crop", "flat", "both", "top"]
+        assert expected == ["stem", "add", "act", "square", "crop", "flat", "both"]
 
 
 def test_cut_points_of_shared_layers_several_inputs_and_steps(store: Store, shelf: dict[str, Loaded]) -> None:
@@ -506,18 +518,28 @@ def test_cut_points_of_shared_layers_several_inputs_and_steps(store: Store, shel
         ("top", "Dense", {}, shared, ["norm"]),
     ]
     neo4j.load(graph(specs, ["top"], sha256="merge"), store, "merge", replace=True)
-    assert [row["layer"] for row in queries.run(store, "cut_points", {"model": "merge"})] == ["sum", "norm", "top"]
+    assert [row["layer"] for row in queries.run(store, "cut_points", {"model": "merge"})] == ["sum", "norm"]
     assert [row["layer"] for row in queries.run(store, "layers_above", {"model": "merge", "layer": "sum"})] == ["sum", "norm", "idle", "top"]
 
 
-def test_cut_points_of_a_model_that_returns_a_second_call(store: Store, shelf: dict[str, Loaded]) -> None:
-    """The same layer twice in a row: everything passes both calls."""
-    again = layer("again", "Dense", {}, {"kernel": np.ones((3, 3))})
-    first = layer("x", "InputLayer", {"batch_shape": (None, 3)}, {})
-    calls = (Call(first), Call(again, (Tensor(0),)), Call(again, (Tensor(1),), number=1))
-    made = trace(Model("twice", Network(calls, (Tensor(0),), (Tensor(2),)), "twice", "memory"))
-    neo4j.load(made, store, "twice", replace=True)
-    assert [row["layer"] for row in queries.run(store, "cut_points", {"model": "twice"})] == ["x", "again", "again:1"]
+def test_calls_of_a_shared_layer_are_one_layer(store: Store, shelf: dict[str, Loaded]) -> None:
+    """Two inputs through one layer, as in a Siamese network, and one layer twice in a row: as `split` sees them."""
+    left, right = (layer(name, "InputLayer", {"batch_shape": (None, 3)}, {}) for name in ("left", "right"))
+    tower, again, top = (layer(name, "Dense", {}, {"kernel": np.ones((3, 3))}) for name in ("tower", "again", "top"))
+    minus = Call(layer("minus", "Subtract", {}, {}), (Tensor(2), Tensor(3)))
+    calls = (Call(left), Call(right), Call(tower, (Tensor(0),)), Call(tower, (Tensor(1),), number=1), minus)
+    calls += (Call(again, (Tensor(4),)), Call(again, (Tensor(5),), number=1), Call(top, (Tensor(6),)))
+    made = trace(Model("shared", Network(calls, (Tensor(0), Tensor(1)), (Tensor(7),)), "shared", "memory"))
+    neo4j.load(made, store, "shared", replace=True)
+
+    def ask(query: str, **values: Any) -> list[str]:
+        return [row["layer"] for row in queries.run(store, query, {"model": "shared", **values})]
+
+    assert ask("cut_points") == split.cut_points(made) == ["tower", "minus", "again"]
+    for name in ("left", "right", "tower", "minus", "again", "top"):
+        assert ask("layers_above", layer=name) == split.layers_above(made, name)
+    assert ask("layers_above", layer="right") == ["right", "tower", "minus", "again", "top"]
+    assert ask("layers_above", layer="again:1") == ["again", "top"]
 
 
 MISTAKES: list[tuple[str, dict[str, Any], str]] = [
@@ -567,4 +589,4 @@ def test_layers_above_in_inception(store: Store, shelf: dict[str, Loaded]) -> No
     counted = [f"{kind}_{n}" for kind in ("conv2d", "batch_normalization", "activation") for n in range(85, 94)]
     assert sorted(above) == sorted(named + counted) and len(above) == 32
     cuts = [row["layer"] for row in queries.run(store, "cut_points", {"model": "inception"})]
-    assert {f"mixed{n}" for n in range(11)} <= set(cuts) and "mixed9_1" not in cuts
+    assert {f"mixed{n}" for n in range(10)} <= set(cuts) and "mixed9_1" not in cuts

@@ -1,5 +1,6 @@
 // Layers that everything must pass
-// The layers of the file without which no way leads from an input to an output: between two of them a model can be split.
+// The layers of the file without which no way leads from an input to an output: after each of them `etl split --at` cuts the model in two.
+// A layer that is called several times (`name:1`) counts once, with all of its calls.
 // $model STRING          model name
 // -> layer STRING        layer
 // -> type STRING         its kind
@@ -8,29 +9,24 @@
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer)
 WITH m, collect(l) AS layers
-CALL (m, layers) {
-  UNWIND layers AS l
-  WITH m, l WHERE l.name IN m.inputs
-  MATCH (l)-[:FEEDS*0..]->(after:Layer)
-  RETURN collect(DISTINCT after) AS reached
+WITH layers, [l IN layers WHERE l.name IN m.inputs] AS begins, [l IN layers WHERE l.name IN m.outputs] AS ends, [l IN layers | l.name] AS names
+UNWIND layers AS l
+WITH l, begins, ends, names, reduce(own = '', part IN split(l.name, '/') | own + '/' + CASE WHEN part =~ '.+:\\d+' THEN split(part, ':')[0] ELSE part END) AS own
+WITH l, begins, ends, CASE WHEN substring(own, 1) IN names THEN substring(own, 1) ELSE l.name END AS layer
+WHERE NOT l.type IN ['sum', 'max', 'min', 'product', 'InputLayer']
+WITH layer, begins, ends, collect(l) AS calls, head(collect(l.type)) AS type, min(l.position) AS position
+CALL (calls, begins, ends) {
+  UNWIND begins AS begin
+  MATCH way = (begin)-[:FEEDS*0..]->(end:Layer) WHERE none(l IN nodes(way) WHERE l IN calls)
+  WITH DISTINCT end, ends
+  RETURN count(CASE WHEN end IN ends THEN 1 END) AS around
 }
-CALL (m, layers, reached) {
-  UNWIND layers AS l
-  WITH m, l, reached WHERE l.name IN m.outputs
-  MATCH (before:Layer)-[:FEEDS*0..]->(l)
-  WITH DISTINCT before, reached WHERE before IN reached
-  RETURN collect(before) AS used
+CALL (calls, ends) {
+  UNWIND calls AS call
+  MATCH (call)-[:FEEDS*1..]->(end:Layer)
+  WITH DISTINCT end, ends
+  RETURN count(CASE WHEN end IN ends THEN 1 END) AS after
 }
-CALL (used) {
-  UNWIND used AS a
-  MATCH (a)-[:FEEDS]->(b:Layer) WHERE b IN used
-  RETURN collect([a.position, b.position]) AS jumps
-}
-WITH m, used, jumps, [l IN used WHERE l.name IN m.inputs | l.position] AS begins, [l IN used WHERE l.name IN m.outputs | l.position] AS ends
-UNWIND used AS l
-WITH l, jumps, begins, ends
-WHERE NOT l.type IN ['sum', 'max', 'min', 'product']
-  AND none(jump IN jumps WHERE jump[0] < l.position AND l.position < jump[1])
-  AND all(begin IN begins WHERE begin <= l.position) AND all(end IN ends WHERE l.position <= end)
-RETURN l.name AS layer, l.type AS type, l.position AS position
+WITH layer, type, position WHERE around = 0 AND after > 0
+RETURN layer, type, position
 ORDER BY position
