@@ -57,8 +57,10 @@ class ChannelGraph(Graph):
         rank, weight = len(shape), lift(np.asarray(term.weight), len(shape))
         places = [a for a in range(rank - term.over) if prod(step.ids.shape[a + 1 :]) % width == 0]
         source = lift(term.source, rank)
-        read = np.unique(np.concatenate([self.channels(np.unique(take(source, box))) for box in boxes(shape, ROWS)] or [np.empty(0, np.int64)]))
-        read = read[read >= 0]
+        met = np.zeros(int(self.firsts[-1] + self.widths[-1]) + 1, dtype=bool)  # the last is what ids below zero find
+        for box in boxes(source.shape, ROWS):
+            met[np.maximum(self.channels(take(source, box)), -1)] = True
+        read = np.flatnonzero(met[:-1])
         total = np.zeros((width, len(read)))
         seen = np.zeros(total.shape, dtype=bool)
         steady = self.steady(source, weight, places, shape)
