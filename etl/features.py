@@ -15,7 +15,7 @@ from etl.forward import forward, onehot
 from etl.framework import keras_model, predictions
 from etl.graph import Graph, trace
 from etl.network import Model
-from etl.verify import arranged, layers
+from etl.verify import arranged, array, layers
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -88,14 +88,6 @@ def features(
         inputs = [prepared(image, picture_shape(graph), preset)[None]]
     theirs, _ = predictions(keras_model(path, model, architecture), inputs)
     return Features(model, graph, image.name, inputs, {name: values[0] for name, values in theirs.items()}, preset)
-
-
-def array(path: Path) -> Values:
-    """An example in a .npy file."""
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise BadFile(f"{path} can't be read as an array ({error}): save it with numpy.save") from error
 
 
 def picture_shape(graph: Graph) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -19,24 +20,46 @@ from numpy.typing import NDArray
 
 from etl.errors import BadFile
 from etl.network import Model
+from etl.readers.files import File, look, with_architecture
 
 
 def keras_model(path: Path, model: Model, architecture: str | None = None) -> Any:
     """Load a file in its own framework. Raises BadFile where the framework can't."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    found = look(path)
     old = any(layer.keras == 2 for layer in model.network.layers())
     try:
-        with quiet():
+        with quiet(), named(path, found) as file:
             if old:
                 import tf_keras as keras
             else:
                 import keras
-            if architecture is None:
-                return keras.models.load_model(path, custom_objects=own_layers(keras), compile=False, safe_mode=True)
-            return with_architecture(keras, path, architecture)
+            if found.architecture is not None:
+                return keras.models.load_model(file, custom_objects=own_layers(keras), compile=False, safe_mode=True)
+            made = keras.models.model_from_json(with_architecture(found, path, architecture).architecture, custom_objects=own_layers(keras))
+            made.load_weights(file)
+            return made
     except (ValueError, TypeError, KeyError, OSError, NotImplementedError, AttributeError, ImportError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadFile(f"{path}: {'tf_keras' if old else 'keras'} itself can't load it ({first}); the graph can still be loaded") from error
+
+
+@contextmanager
+def named(path: Path, found: File) -> Iterator[Path]:
+    """The file under a name that ends as Keras wants it for what is inside: Keras goes by names, we by contents."""
+    if found.format == "keras-zip":
+        endings: tuple[str, ...] = (".keras",)
+    elif found.layout == "store":
+        endings = (".weights.json",) if len(found.sources) > 1 else (".weights.h5",)
+    else:
+        endings = (".h5", ".hdf5")
+    if path.name.endswith(endings) and (found.layout == "store" or not path.name.endswith(".weights.h5")):
+        yield path
+        return
+    with TemporaryDirectory() as folder:
+        link = Path(folder) / f"model{endings[0]}"
+        link.symlink_to(path.absolute())
+        yield link
 
 
 @contextmanager
@@ -58,13 +81,6 @@ def own_layers(keras: Any) -> dict[str, Any]:
     places = {"LayerScale": "convnext", "CustomScaleLayer": "inception_resnet_v2"}
     modules = {name: import_module(f"{keras.__name__}.src.applications.{place}") for name, place in places.items()}
     return {name: getattr(module, name) for name, module in modules.items() if hasattr(module, name)}
-
-
-def with_architecture(keras: Any, path: Path, architecture: str) -> Any:
-    """A model from its JSON and a file of weights."""
-    made = keras.models.model_from_json(Path(architecture).read_text(encoding="utf-8"))
-    made.load_weights(path)
-    return made
 
 
 def predictions(made: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[NDArray[Any]]]:

@@ -18,8 +18,8 @@ from etl.errors import BadFile, BadRequest, Unsupported
 from etl.folding import Folds, foldable, merged
 from etl.masks import WHY, unmasked
 from etl.network import Array, Call, Layer, Model, Network, Tensor, flow, substitute
-from etl.rules.binding import run
-from etl.scope import Ids, Scope, Step, Tape, Weights
+from etl.rules.binding import check, run
+from etl.scope import MOST_AXES, MOST_STEPS, Ids, Scope, Step, Tape, Weights
 
 if TYPE_CHECKING:
     import networkx
@@ -188,6 +188,7 @@ class Walk:
         self.graph = Graph(model, folds=folds or {})
         self.tape = Tape(onehot=self.graph.onehot, folding=self.graph.folding, ignore_masks=ignore_masks)
         self.problems: list[str] = []
+        self.met: set[str] = set()
         self.counted: set[int] = set()
 
     def run(self) -> Graph:
@@ -217,6 +218,8 @@ class Walk:
 
     def call(self, call: Call, reach: Mapping[Tensor, tuple[Ids, str]], prefix: tuple[str, str]) -> list[tuple[Ids, str]] | None:
         """One call of one layer: its outputs' ids, each with the row it is known by."""
+        if len(self.graph.rows) > MOST_STEPS:
+            raise BadRequest(f"more than {MOST_STEPS:,} layers: models within models call each other over and over")
         layer, name, label = call.layer, prefix[0] + call.layer.name + (f":{call.number}" if call.number else ""), prefix[1] + call.layer.name
         feeds = tuple(dict.fromkeys(source for _, source in reach.values()))
         if not call.args:  # an input: of the model, which has its row, or of a nested one, which is a view of what it is given
@@ -238,6 +241,7 @@ class Walk:
     def run_leaf(self, leaf: Leaf) -> list[Ids] | None:
         """Run a layer's rule for the first time, on placeholders; None where it has none."""
         first = len(self.tape.steps)
+        self.met.add(leaf.name)
         try:
             made = run(leaf.layer, Scope(self.tape, leaf.name, leaf.layer.keras), leaf.inputs, leaf.keywords)
         except Unsupported as error:
@@ -305,6 +309,18 @@ class Walk:
         ends = [*(leaf.number for leaf in self.graph.leaves[1:]), self.tape.number]
         return {leaf.number for leaf, end in zip(self.graph.leaves, ends, strict=True) if end == leaf.number + 1}
 
+    def behind(self, network: Network, prefix: str) -> Iterator[str]:
+        """What is wrong with calls that the walk did not come to, because they depend on one that was refused."""
+        for call in network.calls:
+            name = prefix + call.layer.name + (f":{call.number}" if call.number else "")
+            if call.layer.network is not None:
+                yield from self.behind(call.layer.network, f"{name}/")
+            elif call.args and name not in self.met:
+                try:
+                    check(call)
+                except Unsupported as error:
+                    yield f"{name} ({call.layer.kind}): {error}"
+
     def check(self) -> None:
         """Raise what the walk found wrong, all of it at once."""
         taken = {begin: self.tape.onehot[begin][0] for begin in self.tape.wanted}
@@ -318,6 +334,7 @@ class Walk:
             if any(((ids >= begin) & (ids < end)).any() for begin, end in taken.items()):
                 self.problems.append(f"output {number} returns an input that an Embedding reads as well; one-hot neurons have no other value")
         if self.problems:
+            self.problems += self.behind(self.model.network, "")
             kinds = "layer" if len(self.problems) == 1 else "layers"
             listed = "; ".join(self.problems)
             raise Unsupported(f"{self.model.name} has {len(self.problems)} {kinds} without a graph: {listed}. What has one: python -m etl layers")
@@ -333,6 +350,8 @@ def input_shape_list(network: Network, given: Sequence[Sequence[int]]) -> list[t
         wish = tuple(given[number]) if given else shape
         if len(wish) != len(shape) or any(w is not None and w <= 0 for w in wish):
             raise BadRequest(f"input {name} has {len(shape)} axes {list(shape)}: --input-shape {','.join(map(str, wish))} does not fit")
+        if len(wish) > MOST_AXES:
+            raise BadRequest(f"input {name} has {len(wish)} axes, more than the {MOST_AXES} that arrays have; the file is broken")
         if None in wish:
             raise BadRequest(f"the file leaves the shape of input {name} open {list(shape)}: say it with --input-shape, once for each input")
         shapes.append(tuple(int(w) for w in wish))

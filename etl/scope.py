@@ -26,6 +26,8 @@ ZERO = -1  # a padded zero: a value, but nobody computes it
 NOTHING = -2  # no value at all: a window's part outside the image
 OPS = ("sum", "max", "min", "product", "input")
 MOST_NEURONS = 2**30  # their ids alone are 8 GiB
+MOST_STEPS = 2**16  # layers and sublayers: a file of a few kilobytes may nest models that call each other twice, or read a million steps of time
+MOST_AXES = 32  # of NumPy 1's arrays, of which edges take some more
 
 
 class Edges(NamedTuple):
@@ -110,6 +112,8 @@ class Tape:
         self, name: str, op: str, written: Sequence[int], own: Sequence[int], edges: Sequence[Edges], bias: Weight | None, activation: str
     ) -> Ids:
         """Keep one step; its neurons' ids come back in the row's own shape."""
+        if self.number >= MOST_STEPS:
+            raise BadRequest(f"more than {MOST_STEPS:,} layers and sublayers: give a shorter --input-shape")
         number, folding = self.number, self.number in self.folding
         self.number += 1
         ids = edges[0].source if folding else self.allot(written)
@@ -188,6 +192,7 @@ class Scope:
 
     def onehot(self, positions: Ids, width: int) -> Ids:
         """The neurons behind integer inputs: positions (...) -> (..., width). Only whole inputs, moved but not computed, have any."""
+        width = int(width)
         begins = np.array(sorted(self.tape.onehot), dtype=np.int64)
         at = np.searchsorted(begins, positions, side="right") - 1
         ends = np.array([self.tape.onehot[b][0] for b in begins], dtype=np.int64)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl import catalogue, queries
-from etl.errors import BadRequest, NotInStore
+from etl.errors import BadFile, BadRequest, NotInStore
 from etl.forward import forward, onehot, outputs
 from etl.framework import keras_model, predictions
 from etl.graph import Graph
@@ -132,6 +132,22 @@ def drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
     return made
 
 
+def array(path: Path) -> NDArray[Any]:
+    """The example or examples in a .npy file; nothing in it is run. Raises BadFile where it holds no numbers, or fewer than it declares."""
+    try:
+        with np.errstate(over="ignore"):
+            found = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, and not allocated as its header asks
+    except (OSError, ValueError, EOFError, SyntaxError, OverflowError) as error:
+        raise BadFile(f"{path} can't be read as an array ({error}): save it with numpy.save") from error
+    if not isinstance(found, np.ndarray):
+        raise BadFile(f"{path} holds several arrays: save each with numpy.save, one a model input")
+    if found.dtype.kind not in "biuf":
+        raise BadFile(f"{path} holds no numbers (type {found.dtype}): save an array of numbers with numpy.save")
+    if not np.isfinite(found).all():
+        raise BadFile(f"{path} holds NaN or infinity, with which nothing can be compared: save other examples")
+    return np.asarray(found)
+
+
 def arranged(graph: Graph, given: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     """Given examples with their first axis, checked against the model's inputs."""
     if len(given) != len(graph.inputs):
@@ -139,7 +155,7 @@ def arranged(graph: Graph, given: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     made = []
     for array, step, rank in zip(given, graph.inputs, declared_ranks(graph), strict=True):
         shape = step.shape[:rank]
-        if array.shape not in (shape, (len(array), *shape)):
+        if shape not in (array.shape, array.shape[1:]) or not array.size:
             raise BadRequest(f"--input for {step.name} has shape {list(array.shape)}, the model takes {list(shape)} (or several of them)")
         made.append(array if array.ndim > rank else array[None])
     return made

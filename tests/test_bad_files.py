@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from etl.errors import BadFile, BadRequest, EtlError, Unsupported
 from etl.readers import check_finite, read
+from etl.selection import graph_of
 
 DATA = Path(__file__).parent / "data"
 JSON = dict[str, Any]
@@ -129,13 +130,23 @@ def test_missing_empty_and_folder(tmp_path: Path) -> None:
         (b'{"class_name": "\xff"}', "not JSON"),
         (b"[" * 100_000, "neither HDF5"),
         (b'{"a":' * 100_000, "nested too deeply"),
-        (b'{"metadata": {}, "weight_map": {}}', "several files"),
+        (b'{"metadata": {}, "weight_map": {}}', "lists 'nothing'"),
+        (b'{"metadata": {}, "weight_map": {"/a": "../x.weights.h5"}}', "beside it"),
+        (b'{"metadata": {}, "weight_map": {"/a": ["x.weights.h5"]}}', "x.weights.h5, which does not lie beside it"),
+        (b'{"metadata": {}, "weight_map": {"/a": 3}}', "opening it failed"),
+        (b'{"metadata": {}, "weight_map": [1]}', "opening it failed"),
     ],
 )
 def test_other_files(content: bytes, said: str, tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
     path.write_bytes(content)
     refused(path, said)
+
+
+def test_a_table_of_weights_that_lists_itself(tmp_path: Path) -> None:
+    path = tmp_path / "m.weights.h5"
+    path.write_text('{"weight_map": {"/a": "m.weights.h5"}}')
+    refused(path, "file signature not found")
 
 
 def test_a_pytorch_file_is_never_unpickled(tmp_path: Path) -> None:
@@ -274,6 +285,47 @@ def test_models_nested_without_end(tmp_path: Path) -> None:
     for depth in range(150):
         model = sequential(model, name=f"s{depth}")
     refused(write(tmp_path / "model.h5", model, {"x": {}, "dense": fitting()}), "deep")
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path) -> None:
+    """Kinds and options without a rule, also behind the first of them, in nested models too."""
+    odd = {"class_name": "Mine", "config": {"name": "mine"}}
+    inner = sequential(dense("deep"), {"class_name": "Lambda", "config": {"name": "code"}}, name="inner")
+    path = write(tmp_path / "model.h5", sequential(odd, dense("ok", units=3), dense("dense", quantized=True), inner), {"x": {}, "ok": fitting(3)})
+    with h5py.File(path, "a") as file:
+        for name in ("dense", "inner"):
+            group = file["model_weights"].create_group(name)
+            layer = "deep" if name == "inner" else name
+            group.attrs["weight_names"] = [f"{layer}/{one}:0" for one in fitting(2)]
+            for one, values in fitting(2).items():
+                group[f"{layer}/{one}:0"] = values
+        file["model_weights"].attrs["layer_names"] = ["x", "ok", "dense", "inner"]
+    with pytest.raises(Unsupported, match="3 layers") as caught:
+        graph_of(path)
+    assert all(one in str(caught.value) for one in ("mine (Mine): ", "dense (Dense): has no rule for quantized=True", "inner/code (Lambda): "))
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "said"),
+    [
+        ({"class_name": "ReLU", "config": {"name": "r"}}, [None, *[1] * 70], "70 axes"),
+        ({"class_name": "ReLU", "config": {"name": "r"}}, [None, 10**30], "more than"),
+        ({"class_name": "RepeatVector", "config": {"name": "r", "n": 10**12}}, [None, 3], "more than"),
+        ({"class_name": "UpSampling1D", "config": {"name": "r", "size": float("nan")}}, [None, 3, 1], "does not fit"),
+        ({"class_name": "ZeroPadding1D", "config": {"name": "r", "padding": 10**9}}, [None, 3, 2], "more than"),
+    ],
+)
+def test_graphs_without_measure(layer: JSON, shape: list[Any], said: str, tmp_path: Path) -> None:
+    """Sizes that no array checks: found out before anything of that size is made."""
+    model = sequential(layer)
+    model["config"]["layers"][0]["config"]["batch_input_shape"] = shape
+    with pytest.raises(EtlError, match=said):
+        graph_of(write(tmp_path / "model.h5", model, {"x": {}}))
+
+
+def test_a_number_of_categories_that_is_a_truth(tmp_path: Path) -> None:
+    model = sequential({"class_name": "CategoryEncoding", "config": {"name": "c", "num_tokens": True}})
+    assert graph_of(write(tmp_path / "model.h5", model, {"x": {}})).neurons == 3 * 1 + 1
 
 
 def test_code_is_neither_run_nor_looked_for(tmp_path: Path) -> None:

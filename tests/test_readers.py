@@ -15,9 +15,11 @@ import h5py
 import numpy as np
 import pytest
 
+import etl
 from etl.errors import BadFile, BadRequest
 from etl.network import Model, Tensor
 from etl.readers import check_finite, read, read_keras_model
+from etl.sinks.memory import collect
 from tests import zoo
 from tests.live import calls_of, calls_of_network, compare_arrays
 
@@ -204,6 +206,51 @@ def test_architectures_by_name(tmp_path: Path) -> None:
         read(weights, "keras.applications:VGG17")
     with pytest.raises(BadFile, match="no weights in the file"):
         read(weights, "keras.applications:MobileNet?alpha=0.25&include_top=true")
+
+
+def test_architectures_by_name_with_weights_of_keras_2(tmp_path: Path) -> None:
+    """The JSON is that of the Keras that is installed here, whoever wrote the weights."""
+    model = import_module("tf_keras").applications.MobileNet(weights=None, alpha=0.25, include_top=False, input_shape=(32, 32, 3))
+    for form in ("weights.h5", "model.weights.h5"):
+        found = read(saved(model, tmp_path / form), "keras.applications:MobileNet?alpha=0.25&include_top=false&input_shape=32,32,3").network
+        kernels = [array.read() for layer in found.layers() for array in layer.arrays]
+        assert len(kernels) == len(model.weights)
+        for layer in found.layers():
+            for array, live in zip(layer.arrays, model.get_layer(layer.name).weights, strict=True) if layer.arrays else ():
+                np.testing.assert_array_equal(array.read(), live.numpy())
+
+
+@pytest.mark.filterwarnings("ignore")  # of Keras while it saves
+def test_weights_in_shards(tmp_path: Path) -> None:
+    """A table of contents and the files beside it; the arrays of one layer may lie in two of them."""
+    keras = import_module("keras")
+    inner = keras.Sequential([keras.Input((20,)), keras.layers.Dense(30), keras.layers.Dense(40)])
+    model = keras.Sequential([keras.Input((10,)), keras.layers.Dense(20), inner, keras.layers.BatchNormalization()])
+    model.save_weights(tmp_path / "m.weights.json", max_shard_size=4900 / 2**30)  # the second Dense of `inner`: its kernel, then its bias elsewhere
+    (tmp_path / "m.json").write_text(model.to_json())
+    shards = sorted(tmp_path.glob("*.h5"))
+    assert len(shards) > 1
+    found = read(tmp_path / "m.weights.json", tmp_path / "m.json")
+    compare_arrays(found.network, model)
+    assert (
+        found.sha256
+        == hashlib.sha256(b"".join((tmp_path / n).read_bytes() for n in ("m.weights.json", *(s.name for s in shards), "m.json"))).hexdigest()
+    )
+    shards[0].unlink()
+    with pytest.raises(BadFile, match=r"m.weights.json lists m_00000.weights.h5, which does not lie beside it"):
+        read(tmp_path / "m.weights.json", tmp_path / "m.json")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_live_model_as_a_graph(framework: str, tmp_path: Path) -> None:
+    """What Python gives to `etl.read` may be the model itself: the graph is that of its file."""
+    keras = import_module(framework)
+    model = keras.Sequential([keras.Input((5, 4)), keras.layers.Conv1D(3, 2), keras.layers.BatchNormalization(), keras.layers.LSTM(2)])
+    live, filed = etl.read(model, fold=True), etl.read(saved(model, tmp_path / "m.keras"), fold=True)
+    one, other = collect(live), collect(filed)
+    assert one.neurons.equals(other.neurons) and one.weights.equals(other.weights) and one.outputs.equals(other.outputs)
+    with pytest.raises(BadFile, match=r"int is no Keras model; give a keras.Model, or the path of a file"):
+        etl.read(3)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ import numpy as np
 import pytest
 
 from etl import verify as proof
-from etl.errors import BadRequest, NotInStore
+from etl.errors import BadFile, BadRequest, NotInStore
 from etl.graph import Graph
 from etl.selection import Selection, graph_of
 from etl.sinks import neo4j
@@ -84,3 +86,61 @@ def test_networks_by_others(name: str) -> None:
         pytest.skip(f"{path} is absent")
     compared = proof.verify(path)
     assert all(c.relative < 1e-5 for c in compared)
+
+
+@pytest.mark.filterwarnings("ignore")  # of Keras while it saves
+@pytest.mark.parametrize("framework", ["keras", "tf_keras"])
+def test_files_under_other_names(framework: str, tmp_path: Path) -> None:
+    """Keras goes by a file's name, the graph by what is in it: the framework gets it under a name that it takes."""
+    keras = import_module(framework)
+    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5, activation="tanh"), keras.layers.Dense(3, activation="softmax")])
+    for name, other in (
+        ("m.keras", "zip.h5"),
+        ("m.h5", "hdf5.keras"),
+        ("m.hdf5", "hdf5.bin"),
+        ("m.weights.h5", "store.h5"),
+        ("m.weights.h5", "store"),
+    ):
+        (model.save_weights if "weights" in name else model.save)(tmp_path / name)
+        (tmp_path / other).write_bytes((tmp_path / name).read_bytes())
+        selection = Selection(architecture=str(tmp_path / "m.keras") if "weights" in name else None)
+        assert max(c.relative for c in proof.verify(tmp_path / other, selection)) < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_architectures_of_all_kinds(tmp_path: Path) -> None:
+    """JSON, a whole model, a name of keras.applications; weights in one file and in several."""
+    keras = import_module("keras")
+    name = "keras.applications:MobileNet?alpha=0.25&input_shape=32,32,3&include_top=false"
+    model = keras.applications.MobileNet(weights=None, alpha=0.25, input_shape=(32, 32, 3), include_top=False)
+    (tmp_path / "m.json").write_text(model.to_json())
+    model.save(tmp_path / "m.keras")
+    model.save_weights(tmp_path / "m.weights.h5")
+    model.save_weights(tmp_path / "m.weights.json", max_shard_size=0.0005)
+    for weights, architecture in (("m.weights.h5", name), ("m.weights.h5", tmp_path / "m.keras"), ("m.weights.json", tmp_path / "m.json")):
+        compared = proof.verify(tmp_path / weights, Selection(architecture=str(architecture)))
+        assert max(c.relative for c in compared) < 1e-4
+
+
+def test_arrays_that_are_no_examples(tmp_path: Path) -> None:
+    path = tmp_path / "x.npy"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": (2**40, 8, 8, 1)})
+    path.write_bytes(header.getvalue() + bytes(64))
+    with pytest.raises(BadFile, match="mmap length is greater than file size"):
+        proof.array(path)
+    for values, said in (
+        (np.array(["a"]), "no numbers"),
+        (np.array([1j]), "no numbers"),
+        (np.array([np.nan]), "NaN"),
+        (np.array([{}]), "can't be read"),
+    ):
+        np.save(path, values, allow_pickle=True)
+        with pytest.raises(BadFile, match=said):
+            proof.array(path)
+    np.savez(tmp_path / "x.npz", a=np.ones(1), b=np.ones(1))
+    with pytest.raises(BadFile, match="several arrays"):
+        proof.array(tmp_path / "x.npz")
+    for values in (np.float32(3), np.ones((0, 8, 8, 1))):
+        with pytest.raises(BadRequest, match="the model takes"):
+            proof.verify(DATA / "digits_cnn.h5", given=[values])

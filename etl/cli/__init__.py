@@ -32,6 +32,9 @@ def etl(version: Annotated[bool, typer.Option("--version", help="Say the version
     """A trained neural network as a graph of single neurons in Neo4j, exact to the last weight."""
 
 
+LONGEST = 10_000  # characters of an error: some hundred layers without a rule
+
+
 def main() -> int:
     """Run the command line; the exit code: 0 done, 1 an error of one line, 2 usage, 130 interrupted."""
     try:
@@ -65,5 +68,7 @@ def run() -> int:
 
 
 def failed(message: str) -> int:
-    print(f"error: {output.plain(message)}", file=sys.stderr)
+    """Say what went wrong in one line, of a length that can be read: names in a file may be of any."""
+    said = output.plain(message)
+    print(f"error: {said if len(said) <= LONGEST else f'{said[:LONGEST]} ...'}", file=sys.stderr)
     return 1

@@ -20,8 +20,6 @@ from etl.selection import Selection, graph_of
 Progress = Callable[[str, int, int], None]
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from etl.graph import Graph
     from etl.sinks.neo4j import Loaded
     from etl.store import Store
@@ -250,7 +248,7 @@ def verify(
     """
     from etl import verify as proof
 
-    given = [array(path) for path in input or ()]
+    given = [proof.array(path) for path in input or ()]
     if within is None:
         compared = proof.verify(model, selection, given)
     else:
@@ -269,19 +267,6 @@ def verify(
             f"The graph computes what the framework computes: at most {max(c.relative for c in compared):.2g} of a layer's largest value apart.",
             style="bold",
         )
-
-
-def array(path: Path) -> NDArray[Any]:
-    """The array in a .npy file; nothing in it is run."""
-    import numpy as np
-
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise BadRequest(f"{path} can't be read as an array ({error}): save it with numpy.save") from error
-    if not isinstance(found, np.ndarray):
-        raise BadRequest(f"{path} holds several arrays: save each with numpy.save and give --input once for each")
-    return found
 
 
 def layers(*, format: Rows = Format.table) -> None:

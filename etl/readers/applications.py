@@ -11,8 +11,8 @@ from etl.errors import BadRequest
 PREFIX = "keras.applications:"
 
 
-def application(wanted: str, names: tuple[str, ...]) -> str:
-    """JSON of `keras.applications:NAME?option=value&...`.
+def application(wanted: str, names: tuple[str, ...]) -> tuple[str, str]:
+    """Version of Keras, and its JSON of `keras.applications:NAME?option=value&...`.
 
     names  of the layers in the weights file: they tell whether the classifier is in it where `include_top` is not given
     """
@@ -29,7 +29,7 @@ def application(wanted: str, names: tuple[str, ...]) -> str:
             model = known[name](weights=None, include_top=False, **options)
     except (TypeError, ValueError) as error:
         raise BadRequest(f"{wanted}: {' '.join(str(error).split())}") from error
-    return str(model.to_json())
+    return keras.__version__, str(model.to_json())
 
 
 def option(text: str) -> Any:

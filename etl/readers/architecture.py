@@ -13,7 +13,7 @@ from etl.readers.calls import connected
 from etl.readers.part import Graph, Part, PartCall
 
 DEPTH = 32  # models within models; nobody nests so deep, and recursion has an end
-LARGEST = 32 * 2**20  # bytes of JSON: thousands of layers are a few MB, and as objects it may grow twentyfold
+LARGEST = 16 * 2**20  # bytes of JSON: thousands of layers are a few MB, and as objects it may grow thirtyfold
 
 # Old or second names of what is the same thing.
 ALIASES = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -35,7 +37,7 @@ class File:
 
     version       of the Keras that wrote it, where it says so
     architecture  its JSON, or None where it holds weights only
-    weights       its arrays, or None where it holds an architecture only; `legacy` or `store` is their layout
+    weights       its arrays, in one piece or in shards; empty where it holds an architecture only. `legacy` or `store` is their layout
     names         of its layers in order, where the layout has them
     sources       the files it is made of
     """
@@ -43,20 +45,21 @@ class File:
     format: str
     version: str | None
     architecture: str | None
-    weights: Container | None
+    weights: tuple[Container, ...]
     layout: str = "legacy"
     names: tuple[str, ...] = ()
     sources: tuple[Path, ...] = ()
 
     def assign(self, part: Part) -> None:
         """Give all layers their arrays."""
-        assert self.weights is not None
         assert part.graph is not None
-        with self.weights.open() as root:
+        with ExitStack() as opened:
+            shards = [(container, opened.enter_context(container.open())) for container in self.weights]
             if self.layout == "store":
-                store.assign(self.weights, root, part, self.version)
+                store.assign(str(self.sources[0]), shards, part, self.version)
             else:
-                legacy.assign(self.weights, self.weights.group(root, "model_weights") or root, part.graph.parts)
+                ((container, root),) = shards
+                legacy.assign(container, container.group(root, "model_weights") or root, part.graph.parts)
 
 
 def look(path: Path) -> File:
@@ -95,7 +98,7 @@ def look_into_archive(path: Path) -> File:
             sharded = " in one piece (it holds shards)" if "model.weights.json" in names else ""
             raise BadFile(f"{path} is an archive without model.weights.h5{sharded}; save the model again with all its weights")
     version = parsed(metadata, f"{path} (metadata.json)").get("keras_version") if metadata is not None else None
-    return File("keras-zip", text_or_none(version), config.decode("utf-8"), weights, "store", sources=(path,))
+    return File("keras-zip", text_or_none(version), config.decode("utf-8"), (weights,), "store", sources=(path,))
 
 
 def look_into_hdf5(container: Container, path: Path) -> File:
@@ -103,14 +106,14 @@ def look_into_hdf5(container: Container, path: Path) -> File:
         version = container.text(root, "keras_version")
         architecture = container.text(root, "model_config")
         if architecture is None and not named(root) and store.is_store(root):
-            return File("weights", version, None, container, "store", sources=(path,))
+            return File("weights", version, None, (container,), "store", sources=(path,))
         group = container.group(root, "model_weights") or root
         if not named(group):
             lacks = "its weights" if architecture else "layers or weights in it"
             raise BadFile(f"{path} is HDF5 without {lacks}, not a whole Keras model; save the model again with model.save(...)")
         names = tuple(container.texts(group, "layer_names") or ())
         version = version or container.text(group, "keras_version")
-    return File("keras-h5" if architecture else "weights", version, architecture, container, "legacy", names, (path,))
+    return File("keras-h5" if architecture else "weights", version, architecture, (container,), "legacy", names, (path,))
 
 
 def named(group: h5py.Group) -> bool:
@@ -123,12 +126,26 @@ def look_into_json(path: Path) -> File:
     text = path.read_bytes()
     found = parsed(text, str(path))
     if "weight_map" in found:
-        raise BadFile(
-            f"{path} is the table of contents of weights in several files; save them in one: model.save_weights(...) without max_shard_size"
-        )
+        return look_into_shards(path, found["weight_map"])
     if not {"class_name", "config"} <= set(found):
         raise BadFile(f"{path} is JSON, but no architecture; give the text that model.to_json() returns")
-    return File("json", text_or_none(found.get("keras_version")), text.decode("utf-8-sig"), None, sources=(path,))
+    return File("json", text_or_none(found.get("keras_version")), text.decode("utf-8-sig"), (), sources=(path,))
+
+
+def look_into_shards(path: Path, table: dict[str, str | list[str]]) -> File:
+    """Weights in several files, by their table of contents. They lie beside it: a name that leads elsewhere is not followed."""
+    names = sorted({name for one in table.values() for name in ([one] if isinstance(one, str) else one)})
+    odd = [name for name in names if not re.fullmatch(r"[^/\\]+\.weights\.h5", name)]
+    if odd or not names:
+        raise BadFile(f"{path} lists {odd[0] if odd else 'nothing'!r} where Keras lists files of weights that lie beside it; save the weights again")
+    shards = [path.with_name(name) for name in names]
+    missing = [name for name, shard in zip(names, shards, strict=True) if not shard.is_file()]
+    if missing:
+        raise BadFile(f"{path} lists {missing[0]}, which does not lie beside it; copy all files of the weights together")
+    found = [look_into_hdf5(Container(str(shard), shard, shard.stat().st_size), shard) for shard in shards]
+    if any(one.layout != "store" for one in found):
+        raise BadFile(f"{path} lists files that are no parts of weights; save the weights again")
+    return File("weights", None, None, tuple(one.weights[0] for one in found), "store", sources=(path, *shards))
 
 
 def text_or_none(value: object) -> str | None:
@@ -137,7 +154,7 @@ def text_or_none(value: object) -> str | None:
 
 def with_architecture(found: File, path: Path, architecture: str | os.PathLike[str] | None) -> File:
     """The file with the architecture that was asked for, where it has none itself."""
-    if found.weights is None:
+    if not found.weights:
         raise BadFile(f"{path} is an architecture without weights; give the weights file instead, and this one with --architecture")
     if architecture is None:
         if found.architecture is None:
@@ -146,7 +163,8 @@ def with_architecture(found: File, path: Path, architecture: str | os.PathLike[s
     if found.architecture is not None:
         raise BadRequest(f"{path} has an architecture of its own; leave --architecture out")
     if str(architecture).startswith(PREFIX):
-        return replace(found, architecture=application(str(architecture), found.names))
+        version, text = application(str(architecture), found.names)
+        return replace(found, architecture=text, version=version)
     other = look(Path(architecture))
     if other.architecture is None:
         raise BadFile(f"{architecture} holds no architecture; give what model.to_json() returns")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from etl.readers.roles import CELLS, PROJECTIONS, Slots, expected, projected
 
 OLD = "_layer_checkpoint_dependencies"  # what Keras 2.12 to 2.14 call the list of layers
 LAMBDAS = {"TFOpLambda", "SlicingOpLambda"}  # operations that are layers to the store
+Shard = tuple[Container, h5py.Group]  # a file and what is in it: a store in one piece is one shard
 Path = tuple[str, ...] | None  # None: nowhere, the arrays are those of the same layer elsewhere
 
 
@@ -34,9 +35,9 @@ def is_store(root: h5py.Group) -> bool:
     return any(name == "layers" or name.startswith((OLD, "layers\\")) for name in root)
 
 
-def assign(container: Container, root: h5py.Group, model: Part, version: str | None) -> None:
+def assign(label: str, shards: Sequence[Shard], model: Part, version: str | None) -> None:
     """Give every layer its arrays. Raises BadFile for missing arrays and wrong shapes."""
-    names = list(root)
+    names = [name for _, root in shards for name in root]
     layers = OLD if any(name.startswith(OLD) for name in names) else "layers"
     separator = "\\" if any(name.startswith(layers + "\\") for name in names) else "/"
     steps = [1]
@@ -44,7 +45,7 @@ def assign(container: Container, root: h5py.Group, model: Part, version: str | N
         steps = [2] if version and version.startswith(("2.12", "2.13")) else [1] if version else [2, 1]
     failures = []
     for step in steps:
-        walk = Walk(container, root, layers, separator, step)
+        walk = Walk(label, shards, layers, separator, step)
         try:
             walk.model(model, ())
         except Missing as error:
@@ -53,7 +54,7 @@ def assign(container: Container, root: h5py.Group, model: Part, version: str | N
             return
     part, found = failures[-1].part, failures[-1].found
     lacks = f"has only {found} arrays" if found else "has no weights"
-    raise BadFile(f"{container.label}: layer {part.name!r} ({part.kind}) {lacks} in the file; save the model again with all its weights")
+    raise BadFile(f"{label}: layer {part.name!r} ({part.kind}) {lacks} in the file; save the model again with all its weights")
 
 
 # Classes that Keras exports, and writes in the architecture, by another name than the one that groups are called by.
@@ -72,8 +73,8 @@ def snake(name: str) -> str:
 class Walk:
     """One way through the store, in the order in which Keras wrote it."""
 
-    container: Container
-    root: h5py.Group
+    label: str
+    shards: Sequence[Shard]
     layers: str
     separator: str
     step: int
@@ -137,11 +138,11 @@ class Walk:
             raise Missing(part, len(found))
         if len(found) > len(slots):
             raise Unsupported(
-                f"{self.container.label}: layer {part.name!r} ({part.kind}) has {len(found)} arrays where its kind has {len(slots)} "
+                f"{self.label}: layer {part.name!r} ({part.kind}) has {len(found)} arrays where its kind has {len(slots)} "
                 "(quantised, or changed by code); save the model with plain float weights"
             )
         for (role, shape), array in zip(slots, found, strict=True):
-            check_shape(self.container.label, part, role, shape, array)
+            check_shape(self.label, part, role, shape, array)
             part.arrays[role] = array
 
     def known(self, part: Part) -> bool:
@@ -152,44 +153,50 @@ class Walk:
         if path is None:
             return 0
         if self.separator == "/":
-            group = self.container.group(self.root, "/".join(path))
-            names = list(group) if group is not None else []
+            names = {one for _, group in self.at(path) for one in group}
         else:
             start = self.separator.join(path) + self.separator
-            names = [one.removeprefix(start) for one in self.root if one.startswith(start)]
+            names = {one.removeprefix(start) for _, root in self.shards for one in root if one.startswith(start)}
         return sum(1 for one in names if re.fullmatch(re.escape(name) + r"(_\d+)?", one))
 
-    def at(self, path: Path) -> h5py.Group | None:
-        return None if path is None else self.container.group(self.root, self.separator.join(path)) if path else self.root
+    def at(self, path: Path) -> list[Shard]:
+        """The group of that path in every shard that has it."""
+        if not path:
+            return [] if path is None else list(self.shards)
+        return self.inside(self.shards, self.separator.join(path))
+
+    def inside(self, shards: Sequence[Shard], name: str) -> list[Shard]:
+        found = ((container, container.group(group, name)) for container, group in shards)
+        return [(container, group) for container, group in found if group is not None]
 
     def variables(self, path: Path) -> list[Stored]:
-        """The arrays in a layer's `vars`, in the order of their numbers."""
-        group = self.at(path)
-        group = None if group is None else self.container.group(group, "vars")
-        found: list[Stored] = []
-        while group is not None and str(len(found)) in group:
-            array = self.container.stored(group, str(len(found)), str(len(found)))
+        """The arrays in a layer's `vars`, in the order of their numbers; those of one layer may lie in several shards."""
+        groups, found = self.inside(self.at(path), "vars"), list[Stored]()
+        while here := next(((container, group) for container, group in groups if str(len(found)) in group), None):
+            container, group = here
+            array = container.stored(group, str(len(found)), str(len(found)))
             if array is None:
-                raise BadFile(f"{self.container.label}: {group.name}/{len(found)} is no array; the file is broken")
+                raise BadFile(f"{container.label}: {group.name}/{len(found)} is no array; the file is broken")
             found.append(array)
         return found
 
     def everything(self, path: Path) -> dict[str, Stored]:
         """All arrays of a layer of unknown class: its own by number, those below by path."""
-        group, found, seen = self.at(path), {}, set[int]()
-        waiting = [("", group)] if group is not None else []
+        found: dict[str, Stored] = {}
+        seen = set[tuple[int, int]]()
+        waiting = [("", *shard) for shard in self.at(path)]
         while waiting:
-            place, here = waiting.pop(0)
-            address = h5py.h5o.get_info(here.id).addr
+            place, container, here = waiting.pop(0)
+            address = (id(container), h5py.h5o.get_info(here.id).addr)
             if address in seen:
                 continue
             seen.add(address)
             for name in sorted(here, key=by_number):
-                inside = self.container.find(here, name)
+                inside = container.find(here, name)
                 if isinstance(inside, h5py.Group):
-                    waiting.append((place if name == "vars" else f"{place}{name}/", inside))
+                    waiting.append((place if name == "vars" else f"{place}{name}/", container, inside))
                 else:
-                    array = self.container.stored(here, name, f"{place}{name}")
+                    array = container.stored(here, name, f"{place}{name}")
                     if array is not None:
                         found[array.name] = array
         return found

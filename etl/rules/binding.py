@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.network import Array, Call, Layer, Network, Tensor, flow, substitute
+from etl.network import Array, Call, Layer, Network, Tensor, flow, placeholder, substitute, tensors
 from etl.rules.activations import canonical
 from etl.scope import Scope, Weights
 
@@ -68,14 +68,25 @@ def bind(layer: Layer, rule: Callable[..., Any], keywords: Mapping[str, Any], re
 
 def run(layer: Layer, scope: Scope, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     """Run a layer's rule on ids: those of its outputs come back, its neurons are on the scope's tape."""
-    from etl.rules import REFUSED, RULES  # the table names every rule, and rules are written with what this module imports
-
     if layer.network is not None:
         return run_network(layer.network, scope, inputs)
-    rule = RULES.get(layer.kind)
-    if rule is None:
-        raise Unsupported(REFUSED.get(layer.kind, "there is no rule for this kind"))
+    rule = rule_of(layer)
     return rule(scope, *inputs, **bind(layer, rule, keywords, scope.tape.read))
+
+
+def rule_of(layer: Layer) -> Callable[..., Any]:
+    """Raises Unsupported where there is none."""
+    from etl.rules import REFUSED, RULES  # the table names every rule, and rules are written with what this module imports
+
+    if layer.kind not in RULES:
+        raise Unsupported(REFUSED.get(layer.kind, "there is no rule for this kind"))
+    return RULES[layer.kind]
+
+
+def check(call: Call) -> None:
+    """Whether a call has a rule that takes its options, known without its inputs. Raises Unsupported."""
+    keywords = substitute(dict(call.kwargs), dict.fromkeys(tensors(call.kwargs), np.empty(0)))
+    bind(call.layer, rule_of(call.layer), keywords, placeholder)
 
 
 def run_inside(layer: Layer, scope: Scope, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
