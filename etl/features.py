@@ -121,7 +121,7 @@ def prepared(path: Path, shape: tuple[int, int, int], preset: str) -> Values:
     height, width, channels = shape
     if preset in ("imagenet", "caffe") and channels != 3:
         raise BadRequest(f"--preprocess {preset} is for three colours, the model takes {channels} channels: take unit, symmetric or none")
-    picture = opened(path).convert(MODES[channels])
+    picture = eight_bit(opened(path), path).convert(MODES[channels])
     scale = max(height / picture.height, width / picture.width) * (MARGIN if preset in ("imagenet", "caffe") else 1)
     size = max(width, round(picture.width * scale)), max(height, round(picture.height * scale))
     left, top = (size[0] - width) // 2, (size[1] - height) // 2
@@ -142,6 +142,18 @@ def opened(path: Path) -> Image:
         raise BadFile(f"{path} is no picture that can be read: save it as PNG or JPEG, or an array as .npy") from error
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise BadFile(f"{path} can't be read as a picture ({error}): save it anew as PNG or JPEG") from error
+
+
+def eight_bit(picture: Image, path: Path) -> Image:
+    """Greys of 16 bits as 8: Pillow itself cuts off whatever is above 255. Raises BadFile for numbers that are no greys of 8 or 16 bits."""
+    from PIL import Image
+
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    greys = np.asarray(picture)
+    if picture.mode == "F" or greys.min() < 0 or greys.max() > 65535:
+        raise BadFile(f"{path} holds numbers that are no greys of 8 or 16 bits: save it as PNG, or prepared for the model as .npy")
+    return Image.fromarray(np.round(greys / 257).astype(np.uint8))
 
 
 def drawable(found: Features) -> list[str]:

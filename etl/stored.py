@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import BadRequest, Conflict, NotInStore
-from etl.queries import text
+from etl.queries import queries, text
 
 if TYPE_CHECKING:
     from neo4j import ManagedTransaction
@@ -112,8 +112,11 @@ def write(store: Store, model: Span, property: str, values: NDArray[Any], progre
 
 
 def check_property(property: str) -> None:
-    """Raises BadRequest for a name that can't be a property, or is one of the graph's own."""
+    """Raises BadRequest for a name that can't be a property, is one of the graph's own, or one that stored queries write while they run."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", property):
         raise BadRequest(f"{property!r} can't be a property: take letters, digits and underscores, a letter first")
     if property in OWN:
         raise BadRequest(f"{property} is a property that the graph itself has ({', '.join(sorted(OWN))}): take another name")
+    scratch = {query.writes for query in queries().values() if query.writes}
+    if property in scratch:
+        raise BadRequest(f"{property} is what stored queries write while they run, and remove ({', '.join(sorted(scratch))}): take another name")

@@ -74,6 +74,25 @@ def test_other_ranges_and_sizes(photo: Path) -> None:
     assert_allclose(features.prepared(photo, (32, 32, 1), "unit"), grey[:, 8:40, None] / 255, atol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
+def test_greys_of_sixteen_bits_are_those_of_eight(tmp_path: Path, dtype: Any) -> None:
+    greys = np.random.default_rng(0).integers(0, 256, (20, 24), dtype=np.uint8)
+    Image.fromarray(greys).save(tmp_path / "eight.png")
+    Image.fromarray((greys.astype(int) * 257).astype(dtype)).save(tmp_path / "sixteen.tif")
+    for shape, preset in (((20, 24, 1), "unit"), ((20, 20, 3), "imagenet")):
+        eight, sixteen = (features.prepared(tmp_path / name, shape, preset) for name in ("eight.png", "sixteen.tif"))
+        assert_array_equal(sixteen, eight)
+        assert shape[2] != 1 or np.abs(sixteen[..., 0] * 255 - greys).max() < 1e-4
+
+
+def test_numbers_that_are_no_greys(tmp_path: Path) -> None:
+    Image.fromarray(np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)).save(tmp_path / "floats.tif")
+    Image.fromarray(np.full((4, 4), 70000, np.int32)).save(tmp_path / "large.tif")
+    for name in ("floats.tif", "large.tif"):
+        with pytest.raises(BadFile, match=rf"{name} holds numbers that are no greys .* as \.npy"):
+            features.prepared(tmp_path / name, (4, 4, 1), "unit")
+
+
 def test_presets_are_listed_for_the_command_line() -> None:
     assert {preset.value for preset in Preset} == set(features.PRESETS)
 
