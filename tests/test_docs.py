@@ -20,6 +20,8 @@ from etl.forward import forward, outputs
 from etl.graph import trace
 from etl.queries import queries
 from etl.readers import read
+from etl.sinks import neo4j
+from etl.store import Store
 
 HERE = Path(__file__).parent
 TOP = HERE.parent
@@ -135,6 +137,28 @@ def test_readme_says_the_accuracy() -> None:
         graph = trace(read(HERE / "data" / name))
         (answers,) = outputs(graph, forward(graph, [pictures]))
         assert f"{(answers.argmax(axis=1) == labels).mean():.1%} of {len(labels)} digits".replace("%", " %") in (TOP / "README.md").read_text("utf-8")
+
+
+def test_every_property_is_described(store: Store) -> None:
+    """docs/graph.md names whatever a load leaves in Neo4j, and tells its type."""
+    neo4j.load(trace(read(HERE / "data" / "digits_cnn.h5")), store, "described", replace=True)
+    text = (TOP / "docs" / "graph.md").read_text("utf-8")
+    described = {}
+    for title, table in re.findall(r"^\*\*(\w+)\*\*[^\n]*\n\n\| property.*?\n((?:\|.*\n)+)", text, re.MULTILINE):
+        rows = [[each.strip() for each in line.strip("|").split("|")] for line in table.splitlines()[1:]]
+        described[title] = {name: kind for names, kind, _ in rows for name in names.split(", ")}
+    found = store.read(
+        "MATCH (n:Neuron|Layer|Model) WHERE coalesce(n.model, n.name) = $model UNWIND keys(n) AS key "
+        "RETURN DISTINCT [l IN labels(n) WHERE l IN ['Neuron', 'Layer', 'Model']][0] AS of, key, valueType(n[key]) AS kind "
+        "UNION MATCH (:Neuron {model: $model})-[w:WEIGHT]->() UNWIND keys(w) AS key RETURN DISTINCT 'WEIGHT' AS of, key, valueType(w[key]) AS kind",
+        model="described",
+    )
+    kinds = {"integer": "INTEGER", "string": "STRING", "float": "FLOAT", "datetime": "ZONED DATETIME"}
+    kinds |= {f"list of {one}s": f"LIST<{kinds[one]} NOT NULL>" for one in ("integer", "string")}
+    stored: dict[str, dict[str, str]] = {}
+    for row in found:
+        stored.setdefault(row["of"], {})[row["key"]] = row["kind"].removesuffix(" NOT NULL")
+    assert {of: {key: kinds[kind] for key, kind in table.items()} for of, table in described.items()} == stored
 
 
 def test_every_column_is_described() -> None:
