@@ -7,6 +7,7 @@ Files of Keras 2 are run by tf_keras, those of Keras 3 by keras.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -35,13 +36,24 @@ def keras_model(path: Path, model: Model, architecture: str | None = None) -> An
             else:
                 import keras
             if found.architecture is not None:
-                return keras.models.load_model(file, custom_objects=own_layers(keras), compile=False, safe_mode=True)
+                return widened(keras, keras.models.load_model(file, custom_objects=own_layers(keras), compile=False, safe_mode=True))
             made = keras.models.model_from_json(with_architecture(found, path, architecture).architecture, custom_objects=own_layers(keras))
             made.load_weights(file)
-            return made
+            return widened(keras, made)
     except (ValueError, TypeError, KeyError, OSError, NotImplementedError, AttributeError, ImportError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadFile(f"{path}: {'tf_keras' if old else 'keras'} itself can't load it ({first}); the graph can still be loaded") from error
+
+
+def widened(keras: Any, made: Any) -> Any:
+    """The same model in float32 where layers compute in half precision: the file's numbers are the graph's, the rounding on the way is not."""
+    text = made.to_json()
+    wide = re.sub(r'"(mixed_)?b?float16"', '"float32"', text)
+    if wide == text:
+        return made
+    again = keras.models.model_from_json(wide, custom_objects=own_layers(keras))
+    again.set_weights([np.asarray(one).astype(np.float32) for one in made.get_weights()])
+    return again
 
 
 @contextmanager

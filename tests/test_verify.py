@@ -108,6 +108,19 @@ def test_files_under_other_names(framework: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("framework", ["keras", "tf_keras"])
+def test_half_precision_is_compared_in_float32(framework: str, policy: str, tmp_path: Path) -> None:
+    """Its rounding, about a thousandth, would hide a wrong graph, or be taken for one."""
+    keras = import_module(framework)
+    kit = keras.layers
+    model = keras.Sequential([keras.Input((40,)), kit.Dense(30, activation="tanh", dtype=policy), kit.Dense(7, dtype=policy)])
+    for name in ("m.keras", "m.h5"):
+        model.save(tmp_path / name)
+        assert max(c.relative for c in proof.verify(tmp_path / name)) < 1e-5
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_architectures_of_all_kinds(tmp_path: Path) -> None:
     """JSON, a whole model, a name of keras.applications; weights in one file and in several."""
     keras = import_module("keras")
