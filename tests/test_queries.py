@@ -96,7 +96,7 @@ def test_a_wrong_name_suggests_the_nearest() -> None:
         ("strongest_inputs", {"neuron": "one"}, 'neuron is an INTEGER, not "one"'),
         ("strongest_inputs", {"neuron": 1.5}, "neuron is an INTEGER, not 1.5"),
         ("strongest_inputs", {"neuron": True}, "neuron is an INTEGER, not true"),
-        ("forward", {"input": [1, "x"]}, 'input is a FLOAT, not "x"'),
+        ("forward", {"input": [1, "x"]}, 'input: each value is a FLOAT, not "x"'),
         ("forward", {"input": 1}, "input is a LIST OF FLOAT, not 1"),
         ("dead_sources", {"limit": None}, "limit is an INTEGER, not null"),
     ],
