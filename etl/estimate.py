@@ -20,7 +20,10 @@ BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two bloc
 BYTES_PER_NEURON = 15 + 4 * 41 + 64  # the node, its properties, its place in the index of ids
 LIVE_RATE, LIVE_START = 100_000, 2.0  # weights a second on a server that was just started; seconds before the first
 BULK_RATE, BULK_START = 400_000, 20.0
-BULK_FROM = 10_000_000  # weights: from here on the import tool's start is worth it
+NEURON_LINE, EDGE_LINE = 60, 41  # bytes of a line for the import tool, without the layer's name
+LOG_PER_NEURON, LOG_PER_EDGE, MOST_LOG = 600, 235, 2_300_000_000  # transaction logs, of which Neo4j keeps the last 2 GiB
+IMPORT_BYTES, IMPORT_BYTES_PER_NEURON = 1_300_000_000, 40  # of memory: as the tool itself estimates, and Java
+LIVE_BYTES = 300_000_000  # of memory that a server takes when it gets to work
 MOST_EDGES = 250_000_000  # beyond, a load takes hours and no query over the whole graph answers in minutes
 SMALLEST_SIDE = 16  # of a suggested input
 BIG = 0.1  # share of all edges from which on a layer is called big
@@ -40,6 +43,20 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """Of a load, in bytes.
+
+    disk        the store, and what is there only while it is made: lines for the import tool, or transaction logs
+    memory      of Neo4j's processes, besides what it has already
+    page_cache  in which all neurons should be, since weights are added to any of them
+    """
+
+    disk: int
+    memory: int
+    page_cache: int
+
+
+@dataclass(frozen=True)
 class Offer:
     """A smaller graph of the same model: the option that makes it, and its size. `most`: it may be less."""
 
@@ -56,6 +73,16 @@ def cost(neurons: int, edges: int) -> Cost:
         live_seconds=LIVE_START + (neurons + edges) / LIVE_RATE,
         bulk_seconds=BULK_START + (neurons + edges) / BULK_RATE,
     )
+
+
+def needs(graph: Graph, *, bulk: bool) -> Needs:
+    """What a load of the graph takes of the machine that Neo4j runs on."""
+    store = cost(graph.neurons, graph.edges).store_bytes
+    if bulk:
+        lines = sum(row.neurons * (NEURON_LINE + 2 * len(row.name)) + row.edges * (EDGE_LINE + len(row.name)) for row in graph.rows)
+        return Needs(disk=store + lines, memory=IMPORT_BYTES + graph.neurons * IMPORT_BYTES_PER_NEURON, page_cache=0)
+    logs = min(graph.neurons * LOG_PER_NEURON + graph.edges * LOG_PER_EDGE, MOST_LOG)
+    return Needs(disk=store + logs, memory=LIVE_BYTES, page_cache=graph.neurons * BYTES_PER_NEURON)
 
 
 def room() -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,7 +74,7 @@ def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
     seen: list[str] = []
     done = bulk.load(digits, "m", lambda what, count, of: seen.append(what))
     assert (done.outcome, done.neurons, done.edges) == ("loaded", digits.neurons, digits.edges)
-    assert set(seen) == {"neurons", "weights", "checks"}
+    assert set(seen) == {"neurons", "weights", "steps of the import", "checks"}
     by_bulk = contents(empty_store)
     assert bulk.load(digits, "m").outcome == "unchanged"
     assert neo4j.load(digits, empty_store, "m").outcome == "unchanged"
@@ -109,16 +110,20 @@ bulk.load(graph_of(Path({file!r})), "m")
 
 
 @pytest.mark.parametrize(
-    "wait_for", ["import/weights.csv", "data/databases/neo4j/neostore.nodestore.db", "data/databases/neo4j/neostore.relationshipstore.db"]
+    ("wait_for", "with_tool"),
+    [
+        ("import/weights.csv", True),
+        ("data/databases/neo4j/neostore.nodestore.db", True),
+        ("data/databases/neo4j/neostore.relationshipstore.db", False),
+    ],
 )
-def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_home: Path, digits: Graph, wait_for: str) -> None:
-    """Killed while staging, and at two places of the import: the served store still answers, and the same command then loads."""
+def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_home: Path, digits: Graph, wait_for: str, with_tool: bool) -> None:
+    """Killed while staging, and at two places of the import, with the tool or without it: the served store still answers, and the same command
+    then loads, undisturbed by a tool that works on."""
     from etl.store import bulk
 
     beside = etl_home / "neo4j/beside"
-    for old in beside.rglob("*"):
-        if old.is_file():
-            old.unlink()
+    shutil.rmtree(beside, ignore_errors=True)
     pid = subprocess.Popen([sys.executable, "-c", LOAD.format(file=str(DIGITS))], start_new_session=True)
     try:
         deadline = time.monotonic() + 120
@@ -127,12 +132,35 @@ def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_h
             assert time.monotonic() < deadline
             time.sleep(0.02)
     finally:
-        for process in [*psutil.Process(pid.pid).children(recursive=True), psutil.Process(pid.pid)]:
+        tools = psutil.Process(pid.pid).children(recursive=True)
+        for process in [*(tools if with_tool else []), psutil.Process(pid.pid)]:
             os.kill(process.pid, signal.SIGKILL)
         pid.wait()
     assert empty_store.read("MATCH (n) RETURN count(n) AS n") == [{"n": 0}]
     assert bulk.load(digits, "m").outcome == "loaded"
+    assert not any(tool.is_running() and tool.status() != psutil.STATUS_ZOMBIE for tool in tools)
     assert empty_store.read("MATCH (:Neuron)-[w:WEIGHT]->(:Neuron) RETURN count(w) AS n") == [{"n": digits.edges}]
+
+
+def test_two_bulk_loads_at_once(empty_store: Store, digits: Graph) -> None:
+    from etl.store import bulk
+
+    def second(*_: object) -> None:
+        with pytest.raises(Conflict, match=r"another bulk load .* wait until it has ended"):
+            bulk.load(digits, "m")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bulk.load(digits, "m", second)
+
+
+def test_what_was_loaded_meanwhile_is_kept(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    from etl.store import bulk
+
+    monkeypatch.setattr(bulk, "build", lambda *_: empty_store.write("CREATE (:Meanwhile)"))
+    with pytest.raises(Conflict, match="holds something"):
+        bulk.load(digits, "m")
+    assert empty_store.read("MATCH (n:Meanwhile) RETURN count(n) AS n") == [{"n": 1}]
 
 
 def test_an_import_that_makes_something_else_is_refused(empty_store: Store, tmp_path: Path, digits: Graph) -> None:
@@ -144,5 +172,5 @@ def test_an_import_that_makes_something_else_is_refused(empty_store: Store, tmp_
     assert len(rows) == digits.edges
     (tmp_path / "weights.csv").write_text("".join(rows[:-3]))
     with pytest.raises(StoreError, match="the store is as it was"):
-        bulk.build(staged, tmp_path / "store")
+        bulk.build(staged, tmp_path / "store", lambda *_: None)
     assert empty_store.read("MATCH (n) RETURN count(n) AS n") == [{"n": 0}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from shlex import join, quote
@@ -11,7 +12,7 @@ import typer
 
 from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, Where, selects
 from etl.cli.output import plain, program, remark, say, show, to_json
-from etl.cli.progress import bar
+from etl.cli.progress import bar, stages
 from etl.cli.server import say_login
 from etl.cli.stored import connected
 from etl.errors import BadRequest, EtlError
@@ -22,7 +23,6 @@ Progress = Callable[[str, int, int], None]
 if TYPE_CHECKING:
     from etl.graph import Graph
     from etl.sinks.neo4j import Loaded
-    from etl.store import Store
 
 PLAN = ("name", "type", "shape", "neurons", "edges", "parameters", "density")
 
@@ -99,6 +99,7 @@ def load(
 
     Example: `etl load model.h5 --name first_try`
     """
+    from etl.loading import way
     from etl.readers import check_finite
 
     graph = graph_of(model, selection)
@@ -107,51 +108,29 @@ def load(
         return
     check_finite(graph.model)
     name = name or graph.model.name
-    with connected(uri, quiet=quiet) as store:
-        require_room(graph, store)
-        try:
-            with bar(f"Loading {name}", quiet=quiet) as progress:
-                loaded = load_into(store, graph, name, mode, replace, progress)
-        except KeyboardInterrupt:
-            remark("interrupted: the same command goes on where it was")
-            raise
+    try:
+        with stages(quiet=quiet) as tell:
+            run = way(graph, name, mode.value, replace=replace, uri=uri, tell=tell)
+        with bar(f"Loading {name}", quiet=quiet) as progress:
+            loaded = run(progress)
+    except KeyboardInterrupt:
+        remark("interrupted: the same command goes on where it was")
+        raise
     if not quiet:
-        say_loaded(loaded, store)
+        say_loaded(loaded, uri or os.environ.get("NEO4J_URI"))
 
 
-def load_into(store: Store, graph: Graph, name: str, mode: Mode, replace: bool, progress: Progress) -> Loaded:
-    """Load the way that was asked for; auto takes the import tool where it may and where the load is long enough for it."""
-    from etl.estimate import BULK_FROM
-    from etl.sinks import neo4j
-    from etl.store import bulk
-
-    if mode is Mode.bulk and not store.is_local:
-        raise BadRequest(f"--mode bulk goes into the local Neo4j, not to {store.uri}: leave out --uri and NEO4J_URI, or the mode")
-    if mode is Mode.bulk or (mode is Mode.auto and graph.edges >= BULK_FROM and not replace and bulk.possible(store, name)):
-        return bulk.load(graph, name, progress)
-    return neo4j.load(graph, store, name, replace=replace, progress=progress)
-
-
-def require_room(graph: Graph, store: Store) -> None:
-    """Refuse what can't fit on the disk of the local store before anything is created."""
-    from etl import estimate
-
-    need, free = estimate.cost(graph.neurons, graph.edges).store_bytes, estimate.room()
-    if store.is_local and need > free:
-        raise BadRequest(f"{graph.model.name} needs about {size(need)}, {size(free)} are free: `etl plan` says what would fit")
-
-
-def say_loaded(loaded: Loaded, store: Store) -> None:
-    """What was loaded, where to look at it, and what to ask first."""
+def say_loaded(loaded: Loaded, uri: str | None) -> None:
+    """What was loaded, where to look at it, and what to ask first. uri: of the store, None for the local one."""
     from etl import store as stores
 
     how = {"loaded": "Loaded", "resumed": "Went on and loaded", "replaced": "Replaced", "unchanged": "Already there:"}[loaded.outcome]
     speed = "" if loaded.outcome == "unchanged" else f" in {duration(loaded.seconds)} ({loaded.edges / loaded.seconds:,.0f} weights/s)"
     say(f"{how} {plain(loaded.name)}: {loaded.neurons:,} neurons, {loaded.edges:,} weights{speed}.", style="bold")
-    if store.is_local:
+    if uri is None:
         say_login(stores.status())
     else:
-        say(f"Neo4j:    {store.uri}, with your user and password there")
+        say(f"Neo4j:    {uri}, with your user and password there")
     ask = f"{program()} query {{}} {quote(f'model={loaded.name}')}"
     say(f"Try:      {ask.format('layers')}")
     if loaded.edges:

@@ -5,7 +5,9 @@ With --id-type=actual the tool takes ids as they are: node records are numbered 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,8 @@ from etl.sinks.neo4j import IMPORTED, fingerprint, key, layer_properties, model_
 from etl.sinks.packing import label
 
 LISTED = "\x1f"  # between the items of a list: names may hold any printable character
-ROWS = 1 << 18
+ROWS = 1 << 17
+WRITERS = 2  # threads that write lines: writing numbers as text takes most of the time
 KINDS = {bool: "boolean", int: "long", float: "double", str: "string", list: "string[]"}
 Progress = Callable[[str, int, int], None]
 
@@ -80,10 +83,28 @@ def write(folder: Path, name: str, header: str, tables: Any) -> str:
     """One header file and one file of rows; the two as the tool takes them."""
     head, body = folder / f"{name}.header.csv", folder / f"{name}.csv"
     head.write_text(header + "\n", "utf-8")
-    with body.open("wb") as file:
-        for table in tables:
-            csv.write_csv(table, file, csv.WriteOptions(include_header=False, quoting_style="needed"))
+    with body.open("wb") as file, ThreadPoolExecutor(WRITERS) as pool:
+        for lines in in_turn(pool, as_csv, tables):
+            file.write(lines)
     return f"{head},{body}"
+
+
+def as_csv(table: pa.Table | pa.RecordBatch) -> pa.Buffer:
+    """Rows as lines of a file."""
+    sink = pa.BufferOutputStream()
+    csv.write_csv(table, sink, csv.WriteOptions(include_header=False, quoting_style="needed"))
+    return sink.getvalue()
+
+
+def in_turn(pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+    """What `work` makes of each item, in their order, a few of them at the same time."""
+    waiting = deque[Future[Any]]()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > WRITERS:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def neurons(graph: Graph, model: str, tell: Progress) -> Iterator[pa.Table]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import monotonic
+
+import psutil
+from filelock import FileLock, Timeout
 
 from etl import catalogue
 from etl.errors import Conflict, StoreError
@@ -18,26 +23,45 @@ from etl.store import home as places
 from etl.store import local
 from etl.store.connection import Store, connect
 
+STEP = re.compile(r"\d+% ∆")  # what the import tool prints after each twentieth of a phase
+STEPS = 80  # in its four phases
+
 
 def load(graph: Graph, name: str, progress: Progress | None = None) -> Loaded:
     """Load a graph as the only model of the local Neo4j.
 
     The store stays as it was until the import has ended and its counts agree; then Neo4j is stopped for the time of a rename.
-    Killed at any time, the same call goes on or begins again. Raises Conflict where the store holds anything else, StoreError
-    where the import fails, with what the tool said.
+    Killed at any time, the same call goes on or begins again. Raises Conflict where the store holds anything else or another bulk load is
+    under way, StoreError where the import fails, with what the tool said.
     """
     started, tell = monotonic(), progress or (lambda *_: None)
-    with connect() as store:
-        outcome = found(store, graph, name)
-    if outcome == "unchanged":
-        return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
-    if outcome == "loaded":
-        folder = fresh(local.beside(places.neo4j()))
-        build(stage(graph, name, places.private(folder / "import"), tell), folder)
-        local.take_over()
-    with connect() as store:
-        checked = neo4j.load(graph, store, name, progress=tell)
+    with alone():
+        outcome = found(graph, name)
+        if outcome == "unchanged":
+            return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
+        if outcome == "loaded":
+            folder = fresh(local.beside(places.neo4j()))
+            build(staged(graph, name, places.private(folder / "import"), tell), folder, tell)
+            found(graph, name)  # once more: what somebody else has loaded meanwhile must not be lost
+            local.take_over()
+        with connect() as store:
+            checked = neo4j.load(graph, store, name, progress=tell)
     return replace(checked, outcome=outcome, seconds=monotonic() - started)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One bulk load at a time. An import tool whose loader was killed works on by itself: it is ended before its folder is used again."""
+    home = places.neo4j()
+    try:
+        with FileLock(home.with_name(home.name + ".bulk.lock"), timeout=0):
+            for process in psutil.process_iter(["cmdline"]):
+                if any(str(local.beside(home) / "import") in argument for argument in process.info["cmdline"] or ()):
+                    process.kill()
+                    process.wait()
+            yield
+    except Timeout as error:
+        raise Conflict("another bulk load into the local Neo4j is under way: wait until it has ended, then try again.") from error
 
 
 def possible(store: Store, name: str) -> bool:
@@ -50,17 +74,20 @@ def empty(store: Store) -> bool:
     return not store.read("MATCH (n) RETURN 1 AS one LIMIT 1")
 
 
-def found(store: Store, graph: Graph, name: str) -> str:
-    """What is to be done: `unchanged` nothing, `resumed` the checks alone, `loaded` everything."""
+def found(graph: Graph, name: str) -> str:
+    """What is to be done: `unchanged` nothing, `resumed` the checks alone, `loaded` everything. A store that was never made isn't asked."""
+    if local.is_new():
+        return "loaded"
     mark = fingerprint(graph)
-    there = catalogue.find(store, name)
-    if there is not None and there["fingerprint"] == mark:
-        if there["state"] == "COMPLETE":
-            return "unchanged"
-        if any(begun["plan"] == neo4j.IMPORTED and begun["fingerprint"] == mark for begun in catalogue.unfinished(store, name)):
-            return "resumed"
-    if not empty(store):
-        raise Conflict("bulk builds the whole store anew, and the local Neo4j holds something: delete it, or add to it with --mode live.")
+    with connect() as store:
+        there = catalogue.find(store, name)
+        if there is not None and there["fingerprint"] == mark:
+            if there["state"] == "COMPLETE":
+                return "unchanged"
+            if any(begun["plan"] == neo4j.IMPORTED and begun["fingerprint"] == mark for begun in catalogue.unfinished(store, name)):
+                return "resumed"
+        if not empty(store):
+            raise Conflict("bulk builds the whole store anew, and the local Neo4j holds something: delete it, or add to it with --mode live.")
     return "loaded"
 
 
@@ -71,13 +98,32 @@ def fresh(folder: Path) -> Path:
     return places.private(folder)
 
 
-def build(staged: Staged, folder: Path) -> None:
+def staged(graph: Graph, name: str, folder: Path, progress: Progress) -> Staged:
+    """The graph as files in the folder. Raises StoreError where the disk is full."""
+    try:
+        return stage(graph, name, folder, progress)
+    except OSError as error:
+        shutil.rmtree(folder)
+        said = error.strerror or str(error)
+        raise StoreError(f"{name} can't be staged for the import tool in {folder} ({said}): make room, or set ETL_HOME to another folder.") from error
+
+
+def build(staged: Staged, folder: Path, progress: Progress) -> None:
     """Import staged files into a store of its own. Raises StoreError unless the tool reports exactly what was staged."""
     places.private(folder / "conf")
     (folder / "conf" / "neo4j.conf").write_text("db.tx_log.preallocate=false\n", "utf-8")
-    told = local.admin(folder, "database", "import", "full", *staged.arguments, "--overwrite-destination=true", local.DATABASE)
-    counts = {kind: int(count) for count, kind in re.findall(r"^\s*(\d+) (nodes|relationships)$", told.stdout, re.MULTILINE)}
+    steps = 0
+
+    def tell(line: str) -> None:
+        nonlocal steps
+        if STEP.search(line):
+            steps = min(steps + 1, STEPS)
+            progress("steps of the import", steps, STEPS)
+
+    arguments = ("database", "import", "full", *staged.arguments, "--overwrite-destination=true", local.DATABASE)
+    done = local.admin(folder, *arguments, tell=tell)
+    counts = {kind: int(count) for count, kind in re.findall(r"^\s*(\d+) (nodes|relationships)$", done.stdout, re.MULTILINE)}
     shutil.rmtree(staged.folder)
-    if told.returncode or counts != {"nodes": staged.nodes, "relationships": staged.relationships}:
-        said = local.telling((told.stderr or told.stdout).splitlines())
+    if done.returncode or counts != {"nodes": staged.nodes, "relationships": staged.relationships}:
+        said = local.telling(done.stdout.splitlines())
         raise StoreError(f"the import tool made {counts or 'nothing'} ({said}): the store is as it was; try --mode live.")

@@ -26,7 +26,7 @@ def configure(home: Path, version: str, bolt: int, http: int) -> None:
         "server.http.listen_address": f"{HOST}:{http}",
         "server.http.advertised_address": f"{HOST}:{http}",
         "server.https.enabled": "false",
-        "server.memory.pagecache.size": f"{_page_cache() >> 20}m",
+        "server.memory.pagecache.size": f"{page_cache() >> 20}m",
         "dbms.usage_report.enabled": "false",
         "client.allow_telemetry": "false",
         "internal.dbms.bolt.netty_server_shutdown_quiet_period": "0",  # else a stop takes 10 s
@@ -44,7 +44,7 @@ def heap() -> tuple[str, ...]:
     return ("-Xms512m", "-Xmx2g") if _memory() > 6 << 30 else ("-Xms256m", "-Xmx1g")
 
 
-def _page_cache() -> int:
+def page_cache() -> int:
     """A quarter of the machine's memory, between 256 MB and 4 GB."""
     return min(max(_memory() // 4, 256 << 20), 4 << 30)
 

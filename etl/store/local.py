@@ -128,12 +128,19 @@ def beside(home: Path) -> Path:
     return home / "beside"
 
 
+def is_new(home: Path | None = None) -> bool:
+    """True where there is no store yet, and nobody is about to make one: there is nothing to ask."""
+    home = home or places.neo4j()
+    return not _has_store(home) and not status(home).running
+
+
 def _move_in(home: Path) -> None:
     """Finish what `take_over` began: one rename after the other, each of which may have been done."""
     new = beside(home)
     if (new / READY).exists():
         for part in ("databases", "transactions"):
             if (new / "data" / part / DATABASE).exists():
+                (home / "data" / part).mkdir(parents=True, exist_ok=True)
                 shutil.rmtree(home / "data" / part / DATABASE, ignore_errors=True)
                 (new / "data" / part / DATABASE).rename(home / "data" / part / DATABASE)
         (new / READY).unlink()
@@ -152,11 +159,22 @@ def refused(server: Server) -> str:
     return f"the local Neo4j refuses the password in {server.password_file}: put the one that was set there instead into the file."
 
 
-def admin(home: Path, *arguments: str, version: str = DEFAULT) -> subprocess.CompletedProcess[str]:
-    """Run Neo4j's admin tool on the server's folder `home`; the caller looks at the return code."""
-    runtime = fetch(version=version)
-    command = runtime.command(ADMIN_CLASS, *arguments)
-    return subprocess.run(command, env=_environment(home), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+def admin(home: Path, *arguments: str, version: str = DEFAULT, tell: Callable[[str], None] = lambda _: None) -> subprocess.CompletedProcess[str]:
+    """Run Neo4j's admin tool on the server's folder `home`; the caller looks at the return code. tell: is given each line that it prints."""
+    command = fetch(version=version).command(ADMIN_CLASS, *arguments)
+    said = []
+    with subprocess.Popen(
+        command, env=_environment(home), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                said.append(line)
+                tell(line)
+        except BaseException:
+            process.kill()  # else leaving the context would wait for its end
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, "".join(said))
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -184,7 +202,7 @@ def _prepare(home: Path, runtime: Runtime, progress: Callable[[str], None]) -> N
     # @: the tool reads the argument from the file, so it never shows in the list of processes
     done = admin(home, "dbms", "set-initial-password", f"@{file}", version=runtime.version)
     if done.returncode:
-        raise FetchError(f"Neo4j can't set its first password: {telling((done.stdout + done.stderr).splitlines())}")
+        raise FetchError(f"Neo4j can't set its first password: {telling(done.stdout.splitlines())}")
 
 
 def _has_store(home: Path) -> bool:

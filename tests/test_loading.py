@@ -1,0 +1,139 @@
+"""Which way a load goes, what it needs, and what it says where there is no room: on disks that are really full."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from etl import estimate, loading
+from etl.errors import BadRequest
+from etl.graph import Graph
+from etl.selection import graph_of
+from etl.store import Store, configuration
+
+DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
+CODE = """
+import json, sys
+from etl.errors import EtlError
+from etl.sinks import neo4j
+from etl.store import bulk, connect, stop
+from tests.small import graph, given
+import numpy as np
+
+kernel = np.random.default_rng(0).normal(size=(1000, int(sys.argv[2]))).astype("float32")
+large = graph([given("x", 1000), ("y", "Dense", {"use_bias": False}, {"kernel": kernel}, ["x"])], ["y"])
+try:
+    if sys.argv[1] == "bulk":
+        bulk.load(large, "large")
+    else:
+        try:
+            with connect() as store:
+                neo4j.load(large, store, "large")
+        finally:
+            stop()
+except EtlError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def digits() -> Graph:
+    return graph_of(DIGITS)
+
+
+def can_mount() -> bool:
+    return bool(shutil.which("unshare")) and subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode == 0
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs the right to mount a small disk")
+@pytest.mark.parametrize(
+    ("mode", "units", "megabytes", "said"),
+    [
+        ("bulk", 1500, 30, "can't be staged for the import tool"),
+        ("bulk", 1500, 90, "the import tool made nothing"),
+        ("live", 3000, 420, "is loaded in part: the same command goes on with it"),
+    ],
+    ids=["staging", "import", "live"],
+)
+def test_a_disk_that_gets_full(etl_home: Path, tmp_path: Path, mode: str, units: int, megabytes: int, said: str) -> None:
+    """Met in the middle of the work, by a load that was let through: one line, with a way out; nothing is called complete."""
+    mount = f'mount -t tmpfs -o size={megabytes}m none "{tmp_path}" && ln -s "{(etl_home / "cache").resolve()}" "{tmp_path}/cache" && exec "$@"'
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", CODE, mode, str(units)],
+        env=os.environ | {"ETL_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert said in done.stdout and done.stdout.count("\n") == 1, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("disk", "memory", "cache", "said"),
+    [
+        (100_000, 10**11, 10**10, r"needs about 0\.\d\d GB of disk, 0\.00 GB are free"),
+        (10**12, 10**8, 10**10, r"needs about 0\.30 GB of memory for Neo4j, 0\.10 GB are free"),
+        (10**12, 10**11, 10**5, r"1,306 neurons, which need a page cache of 0\.00 GB"),
+    ],
+    ids=["disk", "memory", "page cache"],
+)
+def test_what_does_not_fit_is_refused_with_the_numbers(
+    digits: Graph, disk: int, memory: int, cache: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    available = namedtuple("available", "available total")(memory, memory)
+    monkeypatch.setattr(estimate, "room", lambda: disk)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
+    monkeypatch.setattr(configuration, "page_cache", lambda: cache)
+    with pytest.raises(BadRequest, match=said):
+        loading.require(digits, bulk=False)
+
+
+def test_the_import_tool_is_taken_where_it_is_faster(cleared_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A small model goes over Bolt; a large one through the tool, where the store is empty."""
+    from etl.store import bulk
+
+    taken: list[str] = []
+    monkeypatch.setattr(bulk, "load", lambda *_: taken.append("bulk"))
+    monkeypatch.setattr("etl.sinks.neo4j.load", lambda *_, **__: taken.append("live"))
+
+    def load(**options: Any) -> None:
+        asked: dict[str, Any] = {"mode": "auto", "replace": False, "uri": None} | options
+        loading.way(digits, "m", asked.pop("mode"), tell=lambda _: None, **asked)(lambda *_: None)
+
+    load()
+    load(mode="bulk")
+    monkeypatch.setattr(estimate, "BULK_START", 0.0)
+    load()
+    load(replace=True)
+    cleared_store.write("CREATE (:Other)")
+    load()
+    assert taken == ["live", "bulk", "bulk", "live", "live"]
+    with pytest.raises(BadRequest, match="leave out --uri"):
+        load(mode="bulk", uri=cleared_store.uri)
+
+
+def test_a_store_that_was_never_started_is_built_without_a_server(etl_home: Path, tmp_path: Path) -> None:
+    """The whole command, from nothing but the downloads."""
+    (tmp_path / "cache").symlink_to((etl_home / "cache").resolve(), target_is_directory=True)
+    environment = os.environ | {"ETL_HOME": str(tmp_path)}
+
+    def etl(*words: str) -> str:
+        return subprocess.run([sys.executable, "-m", "etl", *words], env=environment, capture_output=True, text=True, check=True).stdout
+
+    try:
+        assert "Loaded digits_cnn: 1,306 neurons, 47,360 weights" in etl("load", str(DIGITS), "--mode", "bulk")
+        (row,) = json.loads(etl("query", "summary", "--format", "json"))
+        assert (row["neurons"], row["edges"]) == (1306, 47360)
+        assert "Already there" in etl("load", str(DIGITS))
+    finally:
+        etl("neo4j", "stop")
