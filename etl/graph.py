@@ -165,7 +165,7 @@ def trace(model: Model, input_shapes: Sequence[Sequence[int]] = (), *, fold: boo
     network, masked = unmasked(model.network)
     model, widths = replace(model, network=network), dict[int, int]()
     while True:  # an integer input is as wide as the largest table that looks it up, known once the walk has met them all
-        walk = Walk(model, shapes, widths, ignore_masks=ignore_masks)
+        walk = Walk(model, shapes, widths, ignore_masks=ignore_masks, keep=fold)
         graph = walk.run()
         if walk.widths() == widths:
             walk.problems += [] if ignore_masks else [f"{name} ({layer.kind}): has a tensor as mask, {WHY}" for name, layer in masked]
@@ -179,12 +179,21 @@ def trace(model: Model, input_shapes: Sequence[Sequence[int]] = (), *, fold: boo
 
 
 class Walk:
-    """One walk through a model: gives out ids and collects rows, leaves and problems."""
+    """One walk through a model: gives out ids and collects rows, leaves and problems.
+
+    keep  all steps, which hold the ids of every neuron, and not only those of the layer that is being walked through
+    """
 
     def __init__(
-        self, model: Model, shapes: list[tuple[int, ...]], widths: dict[int, int], folds: Folds | None = None, ignore_masks: bool = False
+        self,
+        model: Model,
+        shapes: list[tuple[int, ...]],
+        widths: dict[int, int],
+        folds: Folds | None = None,
+        ignore_masks: bool = False,
+        keep: bool = False,
     ) -> None:
-        self.model, self.shapes, self.given = model, shapes, widths
+        self.model, self.shapes, self.given, self.keep = model, shapes, widths, keep
         self.graph = Graph(model, folds=folds or {})
         self.tape = Tape(onehot=self.graph.onehot, folding=self.graph.folding, ignore_masks=ignore_masks)
         self.problems: list[str] = []
@@ -251,6 +260,8 @@ class Walk:
             raise BadFile(f"layer {leaf.name} ({leaf.layer.kind}) does not fit its input, its weights or its own options: {error}") from error
         outputs = list(made) if isinstance(made, tuple | list) else [made]
         self.leaf(leaf, self.tape.steps[first:], outputs)
+        if not self.keep:
+            del self.tape.steps[first:]
         self.graph.values[leaf.name] = outputs[0]
         return outputs
 
@@ -263,6 +274,7 @@ class Walk:
         for step in steps:
             for _, activation in self.graph.folds.get(step.number, ()):
                 step = replace(step, activation=activation)
+            self.check_onehot(f"{step.name} reads", [e.source for e in step.edges if step.name not in self.tape.lookups])
             mine = step.name == leaf.name
             own |= mine
             feeds = self.feeds(leaf, [e.source for e in step.edges])
@@ -321,18 +333,17 @@ class Walk:
                 except Unsupported as error:
                     yield f"{name} ({call.layer.kind}): {error}"
 
+    def check_onehot(self, who: str, sources: Sequence[Ids]) -> None:
+        """Refuse what reads one-hot neurons without looking them up in a table."""
+        for number in self.given:
+            begin = list(self.tape.onehot)[number]
+            if any(((ids >= begin) & (ids < self.tape.onehot[begin][0])).any() for ids in sources):
+                self.problems.append(f"{who} an input that an Embedding reads as well; one-hot neurons have no other value")
+
     def check(self) -> None:
         """Raise what the walk found wrong, all of it at once."""
-        taken = {begin: self.tape.onehot[begin][0] for begin in self.tape.wanted}
-        for step in self.tape.steps if taken else ():
-            if step.name in self.tape.lookups:
-                continue
-            for begin, end in taken.items():
-                if any(((e.source >= begin) & (e.source < end)).any() for e in step.edges):
-                    self.problems.append(f"{step.name} reads an input that an Embedding reads as well; one-hot neurons have no other value")
         for number, ids in enumerate(self.graph.outputs):
-            if any(((ids >= begin) & (ids < end)).any() for begin, end in taken.items()):
-                self.problems.append(f"output {number} returns an input that an Embedding reads as well; one-hot neurons have no other value")
+            self.check_onehot(f"output {number} returns", [ids])
         if self.problems:
             self.problems += self.behind(self.model.network, "")
             kinds = "layer" if len(self.problems) == 1 else "layers"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import keras
 import numpy as np
 import pytest
@@ -179,3 +181,19 @@ def test_multi_head_attention_is_its_formula(queries, keys, heads, depth, causal
     scores = np.where(np.tri(queries, keys, dtype=bool) | (not causal), scores, -np.inf)
     scores = np.where(mask | (not masked), scores, -np.inf)
     np.testing.assert_allclose(found, np.einsum("hqd,hdo->qo", softmax(scores) @ v, w["output_kernel"]), rtol=1e-9)
+
+
+def test_memory_is_that_of_one_layer_whatever_their_number():
+    def peak(layers):
+        x = seen = keras.Input((48, 8))
+        for _ in range(layers):
+            seen = keras.layers.MultiHeadAttention(2, 24)(seen, seen)
+        model = read_keras_model(keras.Model(x, seen))
+        tracemalloc.start()
+        graph = trace(model)
+        highest = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert graph.neurons > layers * 2 * 48 * 48 * 24 * 2  # products of queries and keys, of shares and values
+        return highest
+
+    assert peak(4) < 1.5 * peak(1)
