@@ -25,7 +25,7 @@ Weight: TypeAlias = Weights | float | np.floating[Any]  # one for all, or an arr
 ZERO = -1  # a padded zero: a value, but nobody computes it
 NOTHING = -2  # no value at all: a window's part outside the image
 OPS = ("sum", "max", "min", "product", "input")
-MOST_NEURONS = 2**30  # their ids alone are 8 GiB
+MOST_NEURONS = 2**28  # their ids alone are 2 GiB
 MOST_STEPS = 2**16  # layers and sublayers: a file of a few kilobytes may nest models that call each other twice, or read a million steps of time
 MOST_AXES = 32  # of NumPy 1's arrays, of which edges take some more
 

@@ -455,6 +455,10 @@ def test_query_takes_values_as_json_text_and_files(loaded: Store, run: Run) -> N
     assert max(answers, key=lambda row: row["value"])["position"] == 4
 
 
+def test_an_empty_name_is_none(run: Run) -> None:
+    assert "--name is empty: give the model a name" in one_line(run("load", DIGITS, "--name", ""))
+
+
 def test_a_model_may_be_called_7(empty_store: Store, run: Run) -> None:
     assert run("load", DIGITS, "--name", "7", "--quiet").code == 0
     assert json.loads(run("query", "summary", "model=7", "--format", "json").out)[0]["model"] == "7"

@@ -107,7 +107,9 @@ def load(
         show_plan(model, selection, graph, Format.table)
         return
     check_finite(graph.model)
-    name = name or graph.model.name
+    name = graph.model.name if name is None else name
+    if not name:
+        raise BadRequest("--name is empty: give the model a name, or leave it out for the file's stem")
     try:
         with stages(quiet=quiet) as tell:
             run = way(graph, name, mode.value, replace=replace, uri=uri, tell=tell)
