@@ -198,7 +198,7 @@ class Walk:
         self.tape = Tape(onehot=self.graph.onehot, folding=self.graph.folding, ignore_masks=ignore_masks)
         self.problems: list[str] = []
         self.met: set[str] = set()
-        self.counted: set[int] = set()
+        self.counted: set[Callable[[], Weights]] = set()
 
     def run(self) -> Graph:
         network = self.model.network
@@ -268,8 +268,9 @@ class Walk:
     def leaf(self, leaf: Leaf, steps: list[Step], outputs: list[Ids]) -> None:
         """Rows for the steps of one layer; the layer itself is a view where none of them carries its name."""
         self.graph.leaves.append(leaf)
-        parameters = 0 if id(leaf.layer) in self.counted else leaf.layer.parameters
-        self.counted.add(id(leaf.layer))
+        stored = {array.read: array.size for array in leaf.layer.stored() if array.read not in self.counted}  # layers may share an array
+        self.counted.update(stored)
+        parameters = sum(stored.values())
         own = False
         for step in steps:
             for _, activation in self.graph.folds.get(step.number, ()):

@@ -19,7 +19,7 @@ class Array:
 
     role   what the layer calls it: `kernel`, `recurrent_kernel`, `moving_mean` ...
     begin  place of its first element among the layer's arrays laid end to end (the base of `parameter`)
-    read   returns the array, float32 or float64, C order; raises BadFile where the file is broken
+    read   returns the array, float32 or float64, C order; raises BadFile where the file is broken. Layers that share an array share this function
     """
 
     role: str

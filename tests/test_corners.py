@@ -173,6 +173,6 @@ def test_everything_that_is_refused_is_named_at_once():
 
 def test_inputs_of_one_number_an_example():
     a, b = keras.Input((), name="a"), keras.Input((), name="b")
-    rows = rows_of(graph := check(keras.Model([a, b], kit.Add(name="sum")([a, b * 2.0]))))
-    assert rows["sum"]["shape"] == [] and rows["sum"]["edges"] == 2 and rows["sum"]["inputs"] == ["a", "multiply"]
+    rows = rows_of(graph := check(keras.Model([a, b], kit.Add(name="sum")([a, kit.Rescaling(2.0, name="twice")(b)]))))
+    assert rows["sum"]["shape"] == [] and rows["sum"]["edges"] == 2 and rows["sum"]["inputs"] == ["a", "twice"]
     assert outputs_of(graph) == [{"output": 0, "position": 0, "id": 3}]

@@ -17,6 +17,7 @@ import pytest
 
 import etl
 from etl.errors import BadFile, BadRequest
+from etl.forward import forward, outputs
 from etl.network import Model, Tensor
 from etl.readers import check_finite, read, read_keras_model
 from etl.sinks.memory import collect
@@ -261,6 +262,18 @@ def test_a_layer_in_two_models_is_stored_once(framework: str, tmp_path: Path) ->
     compare_arrays(read(saved(model, tmp_path / "model.keras")).network, model)
     (tmp_path / "model.json").write_text(model.to_json())
     compare_arrays(read(saved(model, tmp_path / "model.weights.h5"), tmp_path / "model.json").network, model)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("form", ["h5", "keras"])
+def test_a_model_in_two_models_of_a_third(framework: str, form: str, tmp_path: Path) -> None:
+    """The file has one copy of it; neither Keras can load its own file of that."""
+    model = zoo.build(zoo.thrice, import_module(framework))
+    graph = etl.read(saved(model, tmp_path / f"model.{form}"))
+    given = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
+    (found,) = outputs(graph, forward(graph, [given]))
+    np.testing.assert_allclose(found, np.asarray(model(given)), rtol=1e-5, atol=1e-6)
+    assert graph.parameters == model.count_params()
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

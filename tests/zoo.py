@@ -123,6 +123,23 @@ def borrowed(keras: Any) -> Any:
     return keras.Model(inputs, layers.Dense(3)(shared(layers.Dense(3)(inner(inputs)))))
 
 
+def thrice(keras: Any) -> Any:
+    """A model in two models that stand in a fourth."""
+    layers = keras.layers
+
+    def wrapped(name: str, size: int, *between: Any) -> Any:
+        inputs = outputs = keras.Input((size,))
+        for layer in between:
+            outputs = layer(outputs)
+        return keras.Model(inputs, outputs, name=name)
+
+    core = wrapped("core", 4, layers.Dense(3, name="shared"))
+    left, right = (wrapped(name, 5, layers.Dense(4, name=f"{name}_dense"), core) for name in ("left", "right"))
+    inputs = keras.Input((5,))
+    both = keras.Model(inputs, layers.Concatenate()([left(inputs), right(inputs)]), name="both")
+    return wrapped("whole", 5, both, layers.Dense(2))
+
+
 BUILDERS: list[Builder] = [convolutions, recurrent, video, nested, chain, attention, operations, states, steps, many, words, scaled, double]
 
 

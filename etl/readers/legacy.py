@@ -9,7 +9,7 @@ import h5py
 
 from etl.errors import BadFile, Unsupported
 from etl.readers.hdf5 import Container
-from etl.readers.part import NOT_TRAINABLE, Part, Stored
+from etl.readers.part import NOT_TRAINABLE, Part, Stored, identity
 from etl.readers.roles import PROJECTIONS, Pattern, expected, fits
 
 
@@ -91,6 +91,7 @@ def slot_of(part: Part, role: str, shape: Pattern, owners: tuple[str, ...], late
 
 def fill(label: str, part: Part, slots: list[Slot], arrays: list[Stored]) -> None:
     """Match the arrays of one group with the slots of one layer: by names, and by order where names do not settle it."""
+    slots, twins = (slots, []) if len(slots) <= len(arrays) else once(slots)
     pairs = by_names(slots, arrays)
     if pairs is None:
         pairs = by_order(slots, arrays)
@@ -101,10 +102,25 @@ def fill(label: str, part: Part, slots: list[Slot], arrays: list[Stored]) -> Non
     for slot, array in pairs:
         check_shape(label, slot.part, slot.role, slot.shape, array)
         slot.part.arrays[slot.role] = array
+    for twin, known in twins:
+        twin.arrays = known.arrays
     taken = {id(array) for _, array in pairs}
     rest = [array for array in arrays if id(array) not in taken]
     give_rest(label, part, rest)
     part.order = arrays
+
+
+def once(slots: list[Slot]) -> tuple[list[Slot], list[tuple[Part, Part]]]:
+    """Slots without those of layers that came before, and these layers, each with the one before: a group has one copy of an object in two models."""
+    first: dict[str, Part] = {}
+    kept, twins = [], dict[int, tuple[Part, Part]]()
+    for slot in slots:
+        known = first.setdefault(identity(slot.part), slot.part)
+        if known is slot.part:
+            kept.append(slot)
+        else:
+            twins[id(slot.part)] = slot.part, known
+    return kept, list(twins.values())
 
 
 def check_shape(label: str, part: Part, role: str, shape: Pattern, array: Stored) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
@@ -63,6 +64,19 @@ class Part:
         yield from self.pieces()
         for one in self.graph.parts if self.graph else ():
             yield from one.everything()
+
+
+def identity(part: Part) -> str:
+    """Equal for two entries that may be one object of the program that wrote them."""
+    return json.dumps([part.written, part.name, without_ids(part.options)], sort_keys=True)
+
+
+def without_ids(value: Any) -> Any:
+    if isinstance(value, list):
+        return [without_ids(one) for one in value]
+    if isinstance(value, Mapping):
+        return {key: without_ids(one) for key, one in value.items() if key != "shared_object_id"}
+    return value
 
 
 @dataclass(frozen=True, eq=False)

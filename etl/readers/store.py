@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import h5py
 
 from etl.errors import BadFile, Unsupported
 from etl.readers.hdf5 import Container
 from etl.readers.legacy import check_shape
-from etl.readers.part import Part, Stored
+from etl.readers.part import Part, Stored, identity
 from etl.readers.roles import CELLS, PROJECTIONS, Slots, expected, projected
 
 OLD = "_layer_checkpoint_dependencies"  # what Keras 2.12 to 2.14 call the list of layers
@@ -208,16 +206,3 @@ def below(path: Path, *names: str) -> Path:
 
 def by_number(name: str) -> tuple[int, str]:
     return (int(name) if name.isdecimal() else -1, name)
-
-
-def identity(part: Part) -> str:
-    """Equal for two entries that may be one object of the program that wrote them."""
-    return json.dumps([part.written, part.name, without_ids(part.options)], sort_keys=True)
-
-
-def without_ids(value: Any) -> Any:
-    if isinstance(value, list):
-        return [without_ids(one) for one in value]
-    if isinstance(value, Mapping):
-        return {key: without_ids(one) for key, one in value.items() if key != "shared_object_id"}
-    return value

@@ -10,7 +10,7 @@ from etl.errors import Unsupported
 from etl.rules.axes import inner
 from etl.rules.einsum import contract
 from etl.rules.normalization import unit
-from etl.scope import Edges, Ids, Scope
+from etl.scope import Edges, Ids, Scope, bounded
 
 
 def add(here: Scope, *inputs: Ids) -> Ids:
@@ -45,6 +45,7 @@ def minimum(here: Scope, *inputs: Ids) -> Ids:
 
 def concatenate(here: Scope, *inputs: Ids, axis: int = -1) -> Ids:
     """All inputs one after another along an axis (a view)."""
+    bounded((sum(one.size for one in inputs),))
     return np.concatenate(inputs, inner(axis, inputs[0].ndim))
 
 
