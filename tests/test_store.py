@@ -22,6 +22,7 @@ import pytest
 
 from etl.errors import FetchError, StoreError
 from etl.store import Store, connect, home, local, start, status, stop
+from etl.store.connection import explained
 from etl.store.fetch import DEFAULT
 
 
@@ -212,6 +213,13 @@ def test_of_two_starts_at_once_one_is_killed_and_there_is_one_server(store: Stor
     assert {booting.uri, booting.browser}.isdisjoint({store.uri, store.browser})
     with connect_to(booting) as second:
         assert second.read("MATCH (n) RETURN count(n) AS nodes") == [{"nodes": 0}]
+
+
+def test_the_local_server_is_started_by_the_next_command_where_it_has_gone(store: Store) -> None:
+    from neo4j.exceptions import ServiceUnavailable
+
+    with pytest.raises(StoreError, match="give the same command again, which starts the local Neo4j"), explained(store.uri):
+        raise ServiceUnavailable("gone")
 
 
 def test_browser_is_served(store: Store) -> None:

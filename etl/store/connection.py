@@ -184,9 +184,18 @@ def _message(error: Exception, uri: str) -> str:
             silent and "SSL" in said,
             "can't be trusted over TLS: check its certificate (+ssc takes a self-signed one, no +s encrypts nothing).",
         ),
-        (silent, "does not answer: start Neo4j there, correct NEO4J_URI, or leave it out to use the local Neo4j."),
+        (silent, _to_reach(uri) if silent else ""),
     )
     return f"{uri} {next((message for applies, message in known if applies), f'answers: {_line(error)}')}"
+
+
+def _to_reach(uri: str) -> str:
+    """What to do where nobody answers."""
+    from etl.store import local
+
+    if uri == local.status().uri:
+        return "does not answer any more: give the same command again, which starts the local Neo4j where it has ended."
+    return "does not answer: start Neo4j there, correct NEO4J_URI, or leave it out to use the local Neo4j."
 
 
 def _line(error: Exception) -> str:
