@@ -22,6 +22,7 @@ from etl.network import Call, Layer, Model, Network, Tensor
 from etl.selection import graph_of
 from etl.sinks import neo4j
 from etl.sinks.staged import stage
+from etl.store import local
 
 if TYPE_CHECKING:
     from etl.store import Store
@@ -140,6 +141,15 @@ def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_h
     assert bulk.load(digits, "m").outcome == "loaded"
     assert not any(tool.is_running() and tool.status() != psutil.STATUS_ZOMBIE for tool in tools)
     assert empty_store.read("MATCH (:Neuron)-[w:WEIGHT]->(:Neuron) RETURN count(w) AS n") == [{"n": digits.edges}]
+
+
+def test_a_store_that_waits_to_be_taken_over_is_not_new(tmp_path: Path) -> None:
+    """Killed after the import into a store that was never started: what is there is half moved, and the next start moves the rest."""
+    assert local.is_new(tmp_path)
+    local.beside(tmp_path).mkdir()
+    assert local.is_new(tmp_path)
+    (local.beside(tmp_path) / local.READY).touch()
+    assert not local.is_new(tmp_path)
 
 
 def test_two_bulk_loads_at_once(empty_store: Store, digits: Graph) -> None:

@@ -129,9 +129,9 @@ def beside(home: Path) -> Path:
 
 
 def is_new(home: Path | None = None) -> bool:
-    """True where there is no store yet, and nobody is about to make one: there is nothing to ask."""
+    """True where there is no store yet, none that waits to be taken over, and nobody is about to make one: there is nothing to ask."""
     home = home or places.neo4j()
-    return not _has_store(home) and not status(home).running
+    return not (_has_store(home) or (beside(home) / READY).exists() or status(home).running)
 
 
 def _move_in(home: Path) -> None:
