@@ -14,13 +14,14 @@ from etl.graph import Graph
 if TYPE_CHECKING:
     from etl.sinks.neo4j import Loaded
 
+RESTART_FROM = 10_000_000  # weights from which on `auto` restarts a server that others may be talking to
 Progress = Callable[[str, int, int], None]
 
 
 def way(graph: Graph, name: str, mode: str, *, replace: bool, uri: str | None, tell: Callable[[str], None]) -> Callable[[Progress], Loaded]:
     """What loads the graph when it is called.
 
-    mode     `live`, `bulk`, or `auto`: through the import tool where that is faster and may be done
+    mode     `live`, `bulk`, or `auto`: through the import tool where that is faster and may be done; restarts a server for large graphs only
     replace  in place of another model of that name
     uri      of the store; None: NEO4J_URI's, or the local one, which is fetched and started if need be
     tell     is given the name of each stage of that
@@ -39,10 +40,11 @@ def way(graph: Graph, name: str, mode: str, *, replace: bool, uri: str | None, t
         require(graph, bulk=True)
         fetch(tell)
         return lambda progress: bulk.load(graph, name, progress)
+    rested = not named and not local.status().running
     with ExitStack() as held:
         store = held.enter_context(connect(uri, tell))
         there = catalogue.find(store, name)
-        wanted = mode == "bulk" or (wanted and bulk.possible(store, name))
+        wanted = mode == "bulk" or (wanted and (rested or graph.edges >= RESTART_FROM) and bulk.possible(store, name))
         if not named and (replace or there is None or there["state"] != "COMPLETE"):
             require(graph, bulk=wanted)
         if wanted:
