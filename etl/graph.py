@@ -354,11 +354,14 @@ class Walk:
 
 def input_shape_list(network: Network, given: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
     """The shape of each model input without its batch axis: the file's, or the given one where it fits."""
-    declared = [(network.calls[t.call].layer.name, tuple(network.calls[t.call].layer.options["batch_shape"][1:])) for t in network.inputs]
+    declared = [(network.calls[t.call].layer.name, network.calls[t.call].layer.options["batch_shape"]) for t in network.inputs]
     if given and len(given) != len(declared):
         raise BadRequest(f"the model has {len(declared)} inputs ({', '.join(n for n, _ in declared)}): give --input-shape once for each")
     shapes = []
-    for number, (name, shape) in enumerate(declared):
+    for number, (name, told) in enumerate(declared):
+        if told is None and not given:
+            raise BadRequest(f"the file says nothing of the shape of input {name}: say it with --input-shape, once for each input")
+        shape = (None,) * len(given[number]) if told is None else tuple(told[1:])
         wish = tuple(given[number]) if given else shape
         if len(wish) != len(shape) or any(w is not None and w <= 0 for w in wish):
             raise BadRequest(f"input {name} has {len(shape)} axes {list(shape)}: --input-shape {','.join(map(str, wish))} does not fit")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -262,6 +263,22 @@ def test_a_layer_in_two_models_is_stored_once(framework: str, tmp_path: Path) ->
     compare_arrays(read(saved(model, tmp_path / "model.keras")).network, model)
     (tmp_path / "model.json").write_text(model.to_json())
     compare_arrays(read(saved(model, tmp_path / "model.weights.h5"), tmp_path / "model.json").network, model)
+
+
+def test_an_input_without_a_shape_is_asked_for(tmp_path: Path) -> None:
+    """Sequential models of old Keras, and of those who edit files, say nothing of it."""
+    path = tmp_path / "shapeless.h5"
+    path.write_bytes((Path(__file__).parent / "data/digits_cnn.h5").read_bytes())
+    with h5py.File(path, "a") as file:
+        config = json.loads(file.attrs["model_config"])
+        del config["config"]["layers"][0], config["config"]["build_input_shape"]
+        file.attrs["model_config"] = json.dumps(config)
+        file["model_weights"].attrs["layer_names"] = [
+            name for name in file["model_weights"].attrs["layer_names"] if name not in ("pixels", b"pixels")
+        ]
+    with pytest.raises(BadRequest, match="says nothing of the shape of input input: say it with --input-shape"):
+        etl.read(path)
+    assert etl.read(path, input_shapes=((8, 8, 1),)).edges == 47_360
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
