@@ -369,7 +369,7 @@ def input_shape_list(network: Network, given: Sequence[Sequence[int]]) -> list[t
             raise BadRequest(f"input {name} has {len(wish)} axes, more than the {MOST_AXES} that arrays have; the file is broken")
         if None in wish:
             raise BadRequest(f"the file leaves the shape of input {name} open {list(shape)}: say it with --input-shape, once for each input")
-        shapes.append(tuple(int(w) for w in wish))
+        shapes.append(tuple(int(w) for w in wish if w is not None))
     return shapes
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from etl.errors import BadFile
+
 Shape = tuple[int | None, ...]
 
 
@@ -137,20 +139,28 @@ def flow(network: Network, inputs: Sequence[Any], visit: Callable[[Call, Mapping
     """Let values flow through a model: `visit` turns what reaches a call into its outputs, an input's own value included.
 
     inputs  one value a model input, in the model's order. Where `visit` returns None, what depends on that call is left out.
-    Returns the values of the outputs; None where one of them was left out.
+    Returns the values of the outputs; None where one of them was left out. Raises BadFile where an output is read that a call doesn't have.
     """
     given = {tensor.call: {tensor: value} for tensor, value in zip(network.inputs, inputs, strict=True)}
     made: list[Sequence[Any] | None] = []
+
+    def value(tensor: Tensor) -> Any:
+        values = made[tensor.call] or ()
+        if tensor.output >= len(values):
+            name = network.calls[tensor.call].layer.name
+            raise BadFile(f"output {tensor.output} of layer {name!r} is read, which has {len(values)}; the file is broken")
+        return values[tensor.output]
+
     for number, call in enumerate(network.calls):
         leaves = list(tensors((call.args, call.kwargs)))
         if any(made[t.call] is None for t in leaves):
             made.append(None)
         else:
-            reach = given.get(number) or {t: made[t.call][t.output] for t in leaves}  # type: ignore[index]
+            reach = given.get(number) or {t: value(t) for t in leaves}
             made.append(visit(call, reach))
     if any(made[t.call] is None for t in network.outputs):
         return None
-    return [made[t.call][t.output] for t in network.outputs]  # type: ignore[index]
+    return [value(t) for t in network.outputs]
 
 
 def tensors(value: Any) -> Iterator[Tensor]:

@@ -201,6 +201,33 @@ def test_no_permission(good: Path) -> None:
     assert "may not be read by this user" in done.stdout
 
 
+def test_texts_without_end(good: Path, tmp_path: Path) -> None:
+    """Free space of no size in the heap of texts: the HDF5 library itself would never come back."""
+    content = bytearray(good.read_bytes())
+    heap = content.index(b"GCOL")
+    entry, end = heap + 16, heap + int.from_bytes(content[heap + 8 : heap + 16], "little")
+    while number := int.from_bytes(content[entry : entry + 2], "little"):
+        assert number and entry < end
+        entry += 16 + -(-int.from_bytes(content[entry + 8 : entry + 16], "little") // 8) * 8
+    assert int.from_bytes(content[entry + 8 : entry + 16], "little") == end - entry
+    content[entry + 8 : entry + 16] = bytes(8)
+    (tmp_path / "endless.h5").write_bytes(content)
+    refused(tmp_path / "endless.h5", "its texts have no end")
+
+
+def test_an_output_that_no_layer_has(good: Path, tmp_path: Path) -> None:
+    inputs = {"class_name": "InputLayer", "config": {"batch_shape": [None, 3], "name": "x"}, "name": "x", "inbound_nodes": []}
+    relu = {"class_name": "ReLU", "config": {"name": "y"}, "name": "y", "inbound_nodes": [[["x", 0, 0, {}]]]}
+    config = {"name": "m", "layers": [inputs, relu], "input_layers": [["x", 0, 0]], "output_layers": [["y", 0, 3]]}
+    with h5py.File(tmp_path / "m.h5", "w") as file:
+        file.attrs["model_config"], file.attrs["keras_version"] = json.dumps({"class_name": "Functional", "config": config}), "2.15.0"
+        file.create_group("model_weights").attrs["layer_names"] = ["x", "y"]
+        for name in ("x", "y"):
+            file["model_weights"].create_group(name).attrs["weight_names"] = []
+    with pytest.raises(BadFile, match="output 3 of layer 'y' is read, which has 1"):
+        graph_of(tmp_path / "m.h5")
+
+
 # Architecture and weights apart
 
 

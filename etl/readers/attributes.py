@@ -1,7 +1,8 @@
-"""How long the texts of an HDF5 attribute claim to be, read from its object header before the HDF5 library does.
+"""What the texts of an HDF5 attribute claim, read from its object header and from the heaps before the HDF5 library does.
 
-The library allocates (and clears) what a variable-length text declares, up to 4 GiB for each element, and compares with what is stored only then.
-Format: https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html (object headers, attribute message).
+The library allocates (and clears) what a variable-length text declares, up to 4 GiB for each element, and compares with what is stored only then;
+and in a heap with free space of no size it goes on for ever.
+Format: https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html (object headers, attribute message, global heap).
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from etl.errors import BadFile
 
 CONTINUATION, ATTRIBUTE = 0x10, 0x0C
 ELEMENT = 16  # length, address of the heap, number in it
+HEAP = b"GCOL"
+PIECE = 1 << 20
 
 
 def claimed(stream: BinaryIO, address: int, name: str) -> int:
@@ -73,3 +76,35 @@ def attribute(content: bytes) -> tuple[bytes, bytes]:
         pieces.append(content[place : place + size])
         place += -(-size // 8) * 8 if version == 1 else size
     return pieces[0].partition(b"\0")[0], content[place:]
+
+
+def endless(stream: BinaryIO) -> bool:
+    """Whether a heap, where HDF5 keeps texts, holds free space of no size: the HDF5 library steps over it by its size, and never ends."""
+    position, piece = 0, b""
+    while chunk := stream.read(PIECE):
+        piece = piece[-len(HEAP) + 1 :] + chunk  # a signature may lie across two of them
+        position += len(chunk)
+        found = piece.find(HEAP)
+        while found >= 0:
+            if stuck(stream, position - len(piece) + found):
+                return True
+            found = piece.find(HEAP, found + 1)
+        stream.seek(position)
+    return False
+
+
+def stuck(stream: BinaryIO, begin: int) -> bool:
+    """The same of the one heap that may begin there: version 1, then its size, then objects, each with its number (0: free space) and its size."""
+    stream.seek(begin)
+    head = stream.read(16)
+    size, offset = int.from_bytes(head[8:], "little"), 16
+    while head[4:8] == b"\1\0\0\0" and offset + 16 <= size:
+        stream.seek(begin + offset)
+        entry = stream.read(16)
+        number, length = int.from_bytes(entry[:2], "little"), int.from_bytes(entry[8:], "little")
+        if len(entry) < 16:
+            return False
+        if not (number or length):
+            return True
+        offset += 16 + -(-length // 8) * 8 if number else length
+    return False

@@ -18,7 +18,7 @@ import psutil
 from numpy.typing import NDArray
 
 from etl.errors import BadFile
-from etl.readers.attributes import claimed
+from etl.readers.attributes import claimed, endless
 from etl.readers.part import Stored
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -42,10 +42,16 @@ class Container:
         self._memory = psutil.virtual_memory().available
         self._source = source
         self._seen: set[str] = set()
+        self._looked_through = False
         self._filed = self._unfolded = 0  # bytes of all arrays seen, in the file and in memory
 
     @contextmanager
     def open(self) -> Iterator[h5py.File]:
+        if not self._looked_through:
+            with self.bytes() as stream:
+                if endless(stream):
+                    raise BadFile(f"{self.label}: its texts have no end; the file is broken")
+            self._looked_through = True
         if isinstance(self._source, Path):
             with h5py.File(self._source, "r", locking=False) as file:
                 yield file
