@@ -145,11 +145,11 @@ def flow(network: Network, inputs: Sequence[Any], visit: Callable[[Call, Mapping
     made: list[Sequence[Any] | None] = []
 
     def value(tensor: Tensor) -> Any:
-        values = made[tensor.call] or ()
-        if tensor.output >= len(values):
+        try:
+            return made[tensor.call][tensor.output]  # type: ignore[index]
+        except IndexError:
             name = network.calls[tensor.call].layer.name
-            raise BadFile(f"output {tensor.output} of layer {name!r} is read, which has {len(values)}; the file is broken")
-        return values[tensor.output]
+            raise BadFile(f"output {tensor.output} of layer {name!r} is read, which has none of that number; the file is broken") from None
 
     for number, call in enumerate(network.calls):
         leaves = list(tensors((call.args, call.kwargs)))
