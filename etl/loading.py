@@ -29,7 +29,6 @@ def way(graph: Graph, name: str, mode: str, *, replace: bool, uri: str | None, t
     """
     from etl.sinks import neo4j
     from etl.store import bulk, connect, local
-    from etl.store.fetch import fetch
 
     named = uri or os.environ.get("NEO4J_URI")
     if mode == "bulk" and named:
@@ -38,7 +37,7 @@ def way(graph: Graph, name: str, mode: str, *, replace: bool, uri: str | None, t
     wanted = mode == "bulk" or (mode == "auto" and not named and not replace and cost.bulk_seconds < cost.live_seconds)
     if wanted and local.is_new():  # what is built needs no server before
         require(graph, bulk=True)
-        fetch(tell)
+        local.ready(tell)
         return lambda progress: bulk.load(graph, name, progress)
     rested = not named and not local.status().running
     with ExitStack() as held:

