@@ -31,7 +31,7 @@ START_SECONDS = 300.0  # a first start takes 6 to 10; a busy machine gets its ti
 STOP_SECONDS = 120.0  # a stop writes the last checkpoint
 PRACTICE = (  # what makes Neo4j load the classes that loads and queries need
     "UNWIND range(0, 99) AS i CREATE (:Neuron {id: i, layer: 'a', index: [i], bias: 0.5})",
-    "UNWIND range(0, 99) AS i MATCH (a:Neuron {id: i}) MATCH (b:Neuron {id: 99 - i}) CREATE (a)-[:WEIGHT {weight: 0.5, parameter: i, layer: 'a'}]->(b)",
+    "UNWIND range(0, 99) AS i MATCH (a:Neuron {id: i}) MATCH (b:Neuron {id: 99 - i}) CREATE (a)-[:WEIGHT {weight: 0.5, parameter: i}]->(b)",
     "MATCH (n:Neuron)<-[w:WEIGHT]-() WHERE n.id >= 10 AND n.id < 90 RETURN n.layer, count(w), sum(toInteger(w.weight * 4)), collect(w.parameter)",
     "MATCH p = SHORTEST 1 (:Neuron {id: 1})-[:WEIGHT]->+(:Neuron {id: 98}) RETURN [n IN nodes(p) | n.id] ORDER BY length(p) LIMIT 1",
 )
@@ -124,9 +124,9 @@ def _practise(runtime: Runtime, flags: tuple[str, ...]) -> None:
             _prepare(places.private(home), runtime, lambda _: None)
             server = _launch(home, runtime, flags)
             assert server.uri is not None
-            with connect(server.uri, username=server.username, password=password(server)) as store, store.driver.session(database=DATABASE) as session:
+            with connect(server.uri, username=server.username, password=password(server)) as store:
                 for statement in (*text("load", "constraints").split(";"), *PRACTICE):
-                    session.run(statement).consume()
+                    store.write(statement)
         finally:
             _stop(home)
             shutil.rmtree(home, ignore_errors=True)
