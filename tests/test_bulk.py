@@ -143,6 +143,19 @@ def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_h
     assert empty_store.read("MATCH (:Neuron)-[w:WEIGHT]->(:Neuron) RETURN count(w) AS n") == [{"n": digits.edges}]
 
 
+def test_an_import_tool_that_is_killed_is_told(etl_home: Path, digits: Graph, tmp_path: Path) -> None:
+    from etl.store import bulk
+
+    def kill(*_: object) -> None:
+        for process in psutil.process_iter(["cmdline"]):
+            if any(str(tmp_path / "import") in argument for argument in process.info["cmdline"] or ()):
+                process.kill()
+
+    (tmp_path / "import").mkdir()
+    with pytest.raises(StoreError, match=r"made nothing \(another program ended it\): the store is as it was"):
+        bulk.build(stage(digits, "m", tmp_path / "import"), tmp_path, kill)
+
+
 def test_a_store_that_waits_to_be_taken_over_is_not_new(tmp_path: Path) -> None:
     """Killed after the import into a store that was never started: what is there is half moved, and the next start moves the rest."""
     assert local.is_new(tmp_path)

@@ -125,5 +125,5 @@ def build(staged: Staged, folder: Path, progress: Progress) -> None:
     counts = {kind: int(count) for count, kind in re.findall(r"^\s*(\d+) (nodes|relationships)$", done.stdout, re.MULTILINE)}
     shutil.rmtree(staged.folder)
     if done.returncode or counts != {"nodes": staged.nodes, "relationships": staged.relationships}:
-        said = local.telling(done.stdout.splitlines())
+        said = "another program ended it" if done.returncode < 0 else local.telling(done.stdout.splitlines())
         raise StoreError(f"the import tool made {counts or 'nothing'} ({said}): the store is as it was; try --mode live.")
