@@ -126,4 +126,4 @@ def build(staged: Staged, folder: Path, progress: Progress) -> None:
     shutil.rmtree(staged.folder)
     if done.returncode or counts != {"nodes": staged.nodes, "relationships": staged.relationships}:
         said = "another program ended it" if done.returncode < 0 else local.telling(done.stdout.splitlines())
-        raise StoreError(f"the import tool made {counts or 'nothing'} ({said}): the store is as it was; try --mode live.")
+        raise StoreError(f"the import tool made {counts or 'nothing'} ({said}): the store is as it was; try again, or --mode live.")
