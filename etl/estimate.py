@@ -17,8 +17,8 @@ from etl.errors import EtlError
 from etl.graph import Graph, Row, input_shape_list
 from etl.selection import Selection, graph_of
 
-BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two blocks
-SAVED_PER_FLOAT = 41  # where the import tool writes it: a float leaves all properties in one block
+BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two records
+SAVED_PER_FLOAT = 41  # where the import tool writes it: a float takes so little that one record holds all properties
 BYTES_PER_NEURON = 15 + 4 * 41 + 64  # the node, its properties, its place in the index of ids
 LIVE_RATE, LIVE_START = 100_000, 2.0  # weights a second on a server that was just started; seconds before the first
 BULK_RATE, BULK_START = 400_000, 20.0

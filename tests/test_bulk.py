@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -23,6 +24,7 @@ from etl.selection import graph_of
 from etl.sinks import neo4j
 from etl.sinks.staged import stage
 from etl.store import local
+from tests import small
 
 if TYPE_CHECKING:
     from etl.store import Store
@@ -77,6 +79,9 @@ def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
     assert (done.outcome, done.neurons, done.edges) == ("loaded", digits.neurons, digits.edges)
     assert set(seen) == {"neurons", "weights", "steps of the import", "checks"}
     by_bulk = contents(empty_store)
+    texts = empty_store.read("MATCH ()-[w:WEIGHT]->() RETURN DISTINCT w.weight AS weight, toString(w.weight) AS text")
+    assert all(len(row["text"]) <= len("-1.2345678E-10") for row in texts)  # kept as float32, in less room
+    assert all(np.float32(row["text"]) == row["weight"] for row in texts)
     assert bulk.load(digits, "m").outcome == "unchanged"
     assert neo4j.load(digits, empty_store, "m").outcome == "unchanged"
     with pytest.raises(Conflict, match="--mode live"):
@@ -84,6 +89,17 @@ def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
     catalogue.delete(empty_store, "m")
     neo4j.load(digits, empty_store, "m")
     assert contents(empty_store) == by_bulk
+
+
+def test_doubles_stay_doubles(empty_store: Store) -> None:
+    from etl.store import bulk
+
+    kernel, bias = np.array([[0.1, 1 / 3], [-2 / 7, 1e-9]]), np.array([0.7, 1 / 9])
+    graph = small.graph([small.given("x", 2), ("y", "Dense", {"units": 2}, {"kernel": kernel, "bias": bias}, ["x"])], ["y"])
+    bulk.load(graph, "m")
+    found = empty_store.read("MATCH (a)-[w:WEIGHT]->(b:Neuron) RETURN w.weight AS weight, b.bias AS bias ORDER BY b.id, a.id")
+    assert [row["weight"] for row in found] == kernel.T.ravel().tolist()
+    assert [row["bias"] for row in found[::2]] == bias.tolist()
 
 
 def test_bulk_takes_any_name_and_goes_on_where_it_was_killed(empty_store: Store) -> None:

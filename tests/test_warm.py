@@ -10,7 +10,6 @@ import pytest
 
 from etl.errors import FetchError
 from etl.store import local, warm
-from etl.store.configuration import heap
 from etl.store.fetch import ADMIN_CLASS, DEFAULT, Runtime, fetch
 
 
@@ -49,21 +48,21 @@ def records_nothing(_: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(("run", "said"), [(fails, "its reason"), (records_nothing, r"recorded")])
 def test_without_them_neo4j_starts_at_its_usual_pace(etl_home, runtime, caplog, run, said):
     with caplog.at_level(logging.WARNING):
-        warm.make(runtime, run, heap())
+        warm.make(runtime, run)
     (record,) = caplog.records
     assert "usual pace" in record.getMessage()
     assert said in record.getMessage()
     assert "\n" not in record.getMessage()
     assert not any("AOTCache" in word for word in runtime.command(ADMIN_CLASS))
     caplog.clear()
-    warm.make(runtime, run, heap())  # it isn't tried again at every start
+    warm.make(runtime, run)  # it isn't tried again at every start
     assert not caplog.records
 
 
 def test_a_disk_without_room_is_left_alone(etl_home, runtime, caplog, monkeypatch):
     monkeypatch.setattr(warm, "ROOM", 10**18)
     with caplog.at_level(logging.WARNING):
-        warm.make(runtime, fails, heap())
+        warm.make(runtime, fails)
     assert "MB are free" in caplog.text
 
 
@@ -74,6 +73,6 @@ def test_what_a_killed_practice_left_is_ended_and_removed(etl_home, monkeypatch)
     local._prepare(left, runtime, lambda _: None)
     server = local._launch(left, runtime)
     monkeypatch.setattr(local, "PRACTICE", ())
-    local._practise(runtime, ())
+    local._practise(runtime, (), lambda _: None)
     assert not left.exists()
     assert not local._is_ours(server.pid, left)

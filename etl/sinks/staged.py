@@ -144,7 +144,7 @@ def repeated(value: str, count: int) -> pa.Array:
 
 
 def weights(graph: Graph, tell: Progress) -> Iterator[pa.RecordBatch]:
-    """Weights as rows of the file."""
+    """Weights as rows of the file, in decimals that are read back as the same number: the column has the type of the weights."""
     done = 0
     for batch in weight_batches(graph, ROWS):
         yield batch.set_column(4, "layer", batch.column("layer").cast(pa.string()))

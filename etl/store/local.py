@@ -103,19 +103,15 @@ def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
 def ready(progress: Callable[[str], None], version: str = DEFAULT) -> Runtime:
     """A Neo4j on disk, fetched if need be, with its classes kept for quick starts. Raises FetchError as `fetch` does."""
     runtime = fetch(progress, version)
-
-    def run(flags: tuple[str, ...]) -> None:
-        progress("preparing Neo4j for quick starts, once")
-        _practise(runtime, flags)
-
-    warm.make(runtime, run, heap())
+    warm.make(runtime, lambda flags: _practise(runtime, flags, progress))
     return runtime
 
 
-def _practise(runtime: Runtime, flags: tuple[str, ...]) -> None:
-    """Start a server on an empty store of its own, let it plan what a load runs, and stop it."""
+def _practise(runtime: Runtime, flags: tuple[str, ...], progress: Callable[[str], None]) -> None:
+    """Start a server on an empty store of its own, let it run what loads and queries are made of, and stop it."""
     from etl.store.connection import connect
 
+    progress("preparing Neo4j for quick starts, once")
     home = places.private(places.cache() / "practice") / "neo4j"
     with exclusive(home):
         try:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from etl.errors import EtlError
+from etl.store.configuration import heap
 from etl.store.fetch import MAIN_CLASS, Runtime
 
 ROOM = 600_000_000  # bytes on the disk while it is made; a third of that stays
@@ -20,11 +21,10 @@ CLASSES_ALONE = ("-XX:+UnlockDiagnosticVMOptions", "-XX:-AOTRecordTraining")
 log = logging.getLogger("etl")
 
 
-def make(runtime: Runtime, run: Callable[[tuple[str, ...]], None], flags: tuple[str, ...]) -> None:
+def make(runtime: Runtime, run: Callable[[tuple[str, ...]], None]) -> None:
     """Make the file unless it was tried before. Where that fails Neo4j goes without, and a warning says why.
 
-    run    runs Neo4j for a moment with the flags it is given, and does what is to go fast
-    flags  that Neo4j is run with besides
+    run  runs Neo4j for a moment with the flags it is given, besides its own, and does what is to go fast
     """
     from filelock import FileLock
 
@@ -38,18 +38,18 @@ def make(runtime: Runtime, run: Callable[[tuple[str, ...]], None], flags: tuple[
             if (free := shutil.disk_usage(runtime.jars).free) < ROOM:
                 raise OSError(f"it takes {ROOM / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
             run((*CLASSES_ALONE, "-XX:AOTMode=record", f"-XX:AOTConfiguration={recorded}"))
-            assemble(runtime, recorded, made, flags)
+            assemble(runtime, recorded, made)
         except (EtlError, OSError, subprocess.SubprocessError) as error:
-            log.warning("Neo4j will start at its usual pace: its classes can't be kept (%s).", error)
+            log.warning("Neo4j will start at its usual pace: its classes can't be kept (%s); to try again, delete %s.", error, runtime.classes)
             made.write_bytes(b"")
         finally:
             recorded.unlink(missing_ok=True)
         made.replace(runtime.classes)
 
 
-def assemble(runtime: Runtime, recorded: Path, made: Path, flags: tuple[str, ...]) -> None:
+def assemble(runtime: Runtime, recorded: Path, made: Path) -> None:
     """From what was recorded to the file. Raises OSError with Java's last word where there is none."""
-    options = (*flags, *CLASSES_ALONE, "-XX:AOTMode=create", f"-XX:AOTConfiguration={recorded}", f"-XX:AOTCache={made}")
+    options = (*heap(), *CLASSES_ALONE, "-XX:AOTMode=create", f"-XX:AOTConfiguration={recorded}", f"-XX:AOTCache={made}")
     command = runtime.command(MAIN_CLASS[runtime.version], flags=options)
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
     if done.returncode or not made.is_file():
