@@ -28,7 +28,7 @@ def way(graph: Graph, name: str, mode: str, *, replace: bool, uri: str | None, t
     Raises BadRequest where disk or memory won't do, StoreError and FetchError where the store can't be reached.
     """
     from etl.sinks import neo4j
-    from etl.store import bulk, connect, local
+    from etl.store import bulk, connect, local, practice
 
     named = uri or os.environ.get("NEO4J_URI")
     if mode == "bulk" and named:
@@ -37,7 +37,7 @@ def way(graph: Graph, name: str, mode: str, *, replace: bool, uri: str | None, t
     wanted = mode == "bulk" or (mode == "auto" and not named and not replace and cost.bulk_seconds < cost.live_seconds)
     if wanted and local.is_new():  # what is built needs no server before
         require(graph, bulk=True)
-        local.ready(tell)
+        practice.ready(tell)
         return lambda progress: bulk.load(graph, name, progress)
     rested = not named and not local.status().running
     with ExitStack() as held:

@@ -71,8 +71,20 @@ def load(graph: Graph, store: Store, name: str, *, replace: bool = False, progre
             swap(store, model["name"], name, graph.neurons)
             catalogue.sweep(store, name)
         else:
-            transact(store, lambda transaction: transaction.run(text("load", "complete"), model=name).consume())
+            complete(store, name)
     return Loaded(name, "replaced" if beside else outcome, graph.neurons, graph.edges, model["base"], monotonic() - started)
+
+
+def finish(graph: Graph, store: Store, name: str, progress: Progress) -> None:
+    """The end of a load whose rows were imported into an empty store, with ids from 0. Raises StoreError as `load` does."""
+    prepare(store)
+    write(graph, store, {"name": name, "base": 0, "plan": IMPORTED}, progress)
+    complete(store, name)
+
+
+def complete(store: Store, name: str) -> None:
+    """All of the model is there: it is COMPLETE, and its ledger goes."""
+    transact(store, lambda transaction: transaction.run(text("load", "complete"), model=name).consume())
 
 
 def prepare(store: Store) -> None:

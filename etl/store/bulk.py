@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -22,6 +22,7 @@ from etl.sinks.staged import Staged, stage
 from etl.store import home as places
 from etl.store import local
 from etl.store.connection import Store, connect
+from etl.store.fetch import DEFAULT
 
 STEP = re.compile(r"\d+% ∆")  # what the import tool prints after each twentieth of a phase
 STEPS = 80  # in its four phases
@@ -41,12 +42,15 @@ def load(graph: Graph, name: str, progress: Progress | None = None) -> Loaded:
             return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
         if outcome == "loaded":
             folder = fresh(local.beside(places.neo4j()))
-            build(staged(graph, name, places.private(folder / "import"), tell), folder, tell)
+            with ThreadPoolExecutor(1) as pool:
+                setting_up = pool.submit(local.set_up)  # Java's starts leave it a core
+                build(staged(graph, name, places.private(folder / "import"), tell), folder, tell)
+                setting_up.result()
             found(graph, name)  # once more: what somebody else has loaded meanwhile must not be lost
             local.take_over()
         with connect() as store:
-            checked = neo4j.load(graph, store, name, progress=tell)
-    return replace(checked, outcome=outcome, seconds=monotonic() - started)
+            neo4j.finish(graph, store, name, tell)
+    return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
 
 
 @contextmanager
@@ -55,13 +59,18 @@ def alone() -> Iterator[None]:
     home = places.neo4j()
     try:
         with FileLock(home.with_name(home.name + ".bulk.lock"), timeout=0):
-            for process in psutil.process_iter(["cmdline"]):
-                if any(str(local.beside(home) / "import") in argument for argument in process.info["cmdline"] or ()):
-                    process.kill()
-                    process.wait()
+            end_tools(local.beside(home))
             yield
     except Timeout as error:
         raise Conflict("another bulk load into the local Neo4j is under way: wait until it has ended, then try again.") from error
+
+
+def end_tools(folder: Path) -> None:
+    """End every import tool that builds a store in that folder."""
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder / "import") in argument for argument in process.info["cmdline"] or ()):
+            process.kill()
+            process.wait()
 
 
 def possible(store: Store, name: str) -> bool:
@@ -108,8 +117,8 @@ def staged(graph: Graph, name: str, folder: Path, progress: Progress) -> Staged:
         raise StoreError(f"{name} can't be staged for the import tool in {folder} ({said}): make room, or set ETL_HOME to another folder.") from error
 
 
-def build(staged: Staged, folder: Path, progress: Progress) -> None:
-    """Import staged files into a store of its own. Raises StoreError unless the tool reports exactly what was staged."""
+def build(staged: Staged, folder: Path, progress: Progress, *, version: str = DEFAULT, flags: tuple[str, ...] = ()) -> None:
+    """Import staged files into a store of its own. Raises StoreError unless the tool reports exactly what was staged. flags: Java's."""
     places.private(folder / "conf")
     (folder / "conf" / "neo4j.conf").write_text("db.tx_log.preallocate=false\n", "utf-8")
     steps = 0
@@ -121,7 +130,7 @@ def build(staged: Staged, folder: Path, progress: Progress) -> None:
             progress("steps of the import", steps, STEPS)
 
     arguments = ("database", "import", "full", *staged.arguments, "--overwrite-destination=true", local.DATABASE)
-    done = local.admin(folder, *arguments, tell=tell)
+    done = local.admin(folder, *arguments, version=version, tell=tell, flags=flags)
     counts = {kind: int(count) for count, kind in re.findall(r"^\s*(\d+) (nodes|relationships)$", done.stdout, re.MULTILINE)}
     shutil.rmtree(staged.folder)
     if done.returncode or counts != {"nodes": staged.nodes, "relationships": staged.relationships}:

