@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from etl.errors import FetchError
-from etl.store import local, warm
-from etl.store.fetch import ADMIN_CLASS, DEFAULT, Runtime, fetch
+from etl.store import configuration, local, practice, warm
+from etl.store.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
+from etl.store.practice import ready
 
 
 @pytest.fixture
@@ -20,21 +21,22 @@ def runtime(tmp_path: Path) -> Runtime:
     return Runtime(fetch().java, tmp_path / "jars", DEFAULT)
 
 
-def test_java_takes_neo4js_classes_from_the_file(etl_home):
-    kept = local.ready(lambda _: None)
-    assert kept.classes.stat().st_size > 1e8
+@pytest.mark.parametrize(("main_class", "heap", "size"), [(MAIN_CLASS[DEFAULT], configuration.heap(), 1e8), (ADMIN_CLASS, (), 4e7)])
+def test_java_takes_neo4js_classes_from_the_file(etl_home, main_class, heap, size):
+    runtime = ready(lambda _: None)
+    assert runtime.kept(main_class).stat().st_size > size
     flags = ("-XX:AOTMode=on", "-Xlog:class+load=info:stdout")  # on: Java refuses to run where it can't take the file
-    done = subprocess.run(kept.command(ADMIN_CLASS, "--version", flags=flags), env=local._environment(etl_home), capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-1000:]
-    assert done.stdout.count("source: shared objects file") > 300  # this Java brings no such file of its own
+    command = runtime.command(main_class, "--version", flags=(*heap, *flags))
+    done = subprocess.run(command, env=local._environment(etl_home), capture_output=True, text=True)
+    assert done.stdout.count("source: shared objects file") > 300, done.stdout[-1000:]  # this Java brings no such file of its own
 
 
 def test_they_are_made_once(etl_home):
-    local.ready(lambda _: None)
+    ready(lambda _: None)
     said: list[str] = []
-    local.ready(said.append)
+    ready(said.append)
     assert not said
-    assert not (etl_home / "cache" / "practice" / "neo4j").exists()
+    assert not [path for path in (etl_home / "cache" / "practice").iterdir() if path.suffix != ".lock"]
 
 
 def fails(_: tuple[str, ...]) -> None:
@@ -48,31 +50,45 @@ def records_nothing(_: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(("run", "said"), [(fails, "its reason"), (records_nothing, r"recorded")])
 def test_without_them_neo4j_starts_at_its_usual_pace(etl_home, runtime, caplog, run, said):
     with caplog.at_level(logging.WARNING):
-        warm.make(runtime, run)
+        warm.make(runtime, ADMIN_CLASS, run)
     (record,) = caplog.records
     assert "usual pace" in record.getMessage()
     assert said in record.getMessage()
     assert "\n" not in record.getMessage()
     assert not any("AOTCache" in word for word in runtime.command(ADMIN_CLASS))
     caplog.clear()
-    warm.make(runtime, run)  # it isn't tried again at every start
+    warm.make(runtime, ADMIN_CLASS, run)  # it isn't tried again at every start
     assert not caplog.records
 
 
 def test_a_disk_without_room_is_left_alone(etl_home, runtime, caplog, monkeypatch):
     monkeypatch.setattr(warm, "ROOM", 10**18)
     with caplog.at_level(logging.WARNING):
-        warm.make(runtime, fails)
+        warm.make(runtime, ADMIN_CLASS, fails)
     assert "MB are free" in caplog.text
 
 
+def test_another_javas_file_and_what_a_killed_maker_left_are_removed(etl_home, runtime):
+    (runtime.jars / "AdminTool-1.2.3.aot").touch()
+    (runtime.jars / f"{runtime.kept(ADMIN_CLASS).stem}.work").mkdir()
+    (runtime.jars / f"{runtime.kept(ADMIN_CLASS).stem}.work" / "recorded").touch()
+    warm.make(runtime, ADMIN_CLASS, fails)
+    assert [path.name for path in runtime.jars.iterdir()] == [runtime.kept(ADMIN_CLASS).name]
+
+
 def test_what_a_killed_practice_left_is_ended_and_removed(etl_home, monkeypatch):
-    runtime = local.ready(lambda _: None)
+    runtime = ready(lambda _: None)
     left = etl_home / "cache" / "practice" / "neo4j"
     left.mkdir(parents=True)
-    local._prepare(left, runtime, lambda _: None)
-    server = local._launch(left, runtime)
-    monkeypatch.setattr(local, "PRACTICE", ())
-    local._practise(runtime, (), lambda _: None)
+    local.prepare(left, runtime, lambda _: None)
+    server = local.launch(left, runtime)
+    monkeypatch.setattr(practice, "STATEMENTS", ())
+    practice.serve(runtime, ())
     assert not left.exists()
     assert not local._is_ours(server.pid, left)
+
+
+def test_an_import_that_is_practised_leaves_nothing(etl_home, monkeypatch):
+    monkeypatch.setattr(practice, "SIDE", 10)
+    practice.import_some(DEFAULT, ())
+    assert not (etl_home / "cache" / "practice" / "beside").exists()

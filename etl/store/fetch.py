@@ -31,6 +31,7 @@ FLAGS = (
     "--add-opens=java.base/java.io=ALL-UNNAMED",
     "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
     "-XX:+UseParallelGC",
+    "-XX:MetaspaceSize=256m",  # else all is collected twice within a start, since classes want room
     "-Dfile.encoding=UTF-8",
     "-Xlog:aot*=error",  # it is no fault that a class can't be kept
 )

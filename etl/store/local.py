@@ -77,7 +77,9 @@ def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT,
 
 def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
     server = status(home)
-    if server.running and (_listens(server) or _comes_up(server, lambda: status(home).running)):  # not yet up where its starter was killed
+    if server.running and (
+        _listens(server, server.uri, server.browser) or _comes_up(server, lambda: status(home).running)
+    ):  # not yet up where its starter was killed
         return server
     from etl.store.practice import ready  # which starts servers itself
 
@@ -270,13 +272,18 @@ def _finish(process: psutil.Process) -> None:
 def _comes_up(server: Server, lives: Callable[[], bool]) -> bool:
     """Wait until a login works and the database is there. False if the server's process ends before that."""
     deadline = time.monotonic() + START_SECONDS
-    while not (_listens(server) and _lets_in(server)):
-        if not lives():
-            return False
-        if time.monotonic() > deadline:
-            logs = server.password_file.parent / "logs"
-            raise FetchError(f"Neo4j did not answer within {START_SECONDS:.0f} s: look into {logs}, then try again.")
-        time.sleep(0.1)
+    steps: tuple[Callable[[], bool], ...] = (  # the first login takes a second: Browser comes up meanwhile
+        lambda: _listens(server, server.uri) and _lets_in(server),
+        lambda: _listens(server, server.browser),
+    )
+    for done in steps:
+        while not done():
+            if not lives():
+                return False
+            if time.monotonic() > deadline:
+                logs = server.password_file.parent / "logs"
+                raise FetchError(f"Neo4j did not answer within {START_SECONDS:.0f} s: look into {logs}, then try again.")
+            time.sleep(0.1)
     return True
 
 
@@ -315,13 +322,13 @@ def _lets_in(server: Server) -> bool:
     return False
 
 
-def _listens(server: Server) -> bool:
-    """True if it is this very process that has both ports, not another Neo4j."""
+def _listens(server: Server, *addresses: str | None) -> bool:
+    """True if it is this very process that has the ports of those addresses, not another Neo4j."""
     try:
         ports = {each.laddr.port for each in psutil.Process(server.pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN}
     except psutil.Error:
         return False
-    return {urlsplit(server.uri).port, urlsplit(server.browser).port} <= ports
+    return {urlsplit(address).port for address in addresses} <= ports
 
 
 def _is_ours(pid: int, home: Path) -> bool:
