@@ -14,11 +14,14 @@ from typing import Any
 import psutil
 import pytest
 
-from etl import estimate, loading
+from etl import catalogue, estimate, loading
 from etl.errors import BadRequest
 from etl.graph import Graph
 from etl.selection import graph_of
-from etl.store import Store, configuration
+from etl.sinks import neo4j
+from etl.sinks.staged import stage
+from etl.store import Store, configuration, start, stop
+from etl.store.home import private
 
 DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
 CODE = """
@@ -96,6 +99,33 @@ def test_what_does_not_fit_is_refused_with_the_numbers(
     monkeypatch.setattr(configuration, "page_cache", lambda: cache)
     with pytest.raises(BadRequest, match=said):
         loading.require(digits, bulk=False)
+
+
+def test_estimates_are_those_of_real_stores(
+    empty_store: Store, etl_home: Path, tmp_path: Path, digits: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from etl.store import bulk, practice
+
+    def size(folder: Path) -> int:
+        return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+    def imported(graph: Graph, name: str) -> int:
+        """Bytes of the store that holds the graph alone, and of the files for the import tool."""
+        bulk.load(graph, name)
+        return size(store) + size(stage(graph, name, private(tmp_path / name)).folder)
+
+    monkeypatch.setattr(practice, "SIDE", 600)
+    large, store = practice.weights(), etl_home / "neo4j/data/databases/neo4j"
+    with_digits, before = imported(digits, "small"), size(store)
+    neo4j.load(large, empty_store, "large")
+    stop()  # which writes all of it
+    assert estimate.cost(large.neurons, large.edges).store_bytes == pytest.approx(size(store) - before, rel=0.1)
+    start()
+    empty_store.driver.verify_connectivity()
+    for name in ("small", "large"):
+        catalogue.delete(empty_store, name)
+    more = estimate.needs(large, bulk=True).disk - estimate.needs(digits, bulk=True).disk
+    assert more == pytest.approx(imported(large, "large") - with_digits, rel=0.1)
 
 
 def test_the_import_tool_is_taken_where_it_is_faster(cleared_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -306,6 +306,18 @@ def test_a_start_that_fails_names_the_cause(second_home: Path, monkeypatch: pyte
     assert not status(second_home).running
 
 
+def test_a_server_that_is_killed_while_it_starts_is_told(second_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(server: local.Server, *_: object) -> bool:
+        psutil.Process(server.pid).kill()
+        return False
+
+    stop(second_home)
+    monkeypatch.setattr(local, "_listens", kill)
+    with pytest.raises(FetchError, match=r"did not start: another program ended it; try again"):
+        start(home=second_home)
+    assert not status(second_home).running
+
+
 def test_the_older_release_runs(etl_home: Path) -> None:
     home = etl_home / "older"
     home.mkdir()

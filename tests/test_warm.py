@@ -90,5 +90,5 @@ def test_what_a_killed_practice_left_is_ended_and_removed(etl_home, monkeypatch)
 
 def test_an_import_that_is_practised_leaves_nothing(etl_home, monkeypatch):
     monkeypatch.setattr(practice, "SIDE", 10)
-    practice.import_some(DEFAULT, ())
+    practice.import_some(())
     assert not (etl_home / "cache" / "practice" / "beside").exists()

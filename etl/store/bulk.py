@@ -23,7 +23,6 @@ from etl.sinks.staged import Staged, stage
 from etl.store import home as places
 from etl.store import local
 from etl.store.connection import Store, connect
-from etl.store.fetch import DEFAULT
 
 STEP = re.compile(r"\d+% ∆")  # what the import tool prints after each twentieth of a phase
 STEPS = 80  # in its four phases
@@ -119,7 +118,7 @@ def staged(graph: Graph, name: str, folder: Path, progress: Progress) -> Staged:
         raise StoreError(f"{name} can't be staged for the import tool in {folder} ({said}): make room, or set ETL_HOME to another folder.") from error
 
 
-def build(staged: Staged, folder: Path, progress: Progress, *, version: str = DEFAULT, flags: tuple[str, ...] = ()) -> None:
+def build(staged: Staged, folder: Path, progress: Progress, flags: tuple[str, ...] = ()) -> None:
     """Import staged files into a store of its own. Raises StoreError unless the tool reports exactly what was staged. flags: Java's."""
     places.private(folder / "conf")
     (folder / "conf" / "neo4j.conf").write_text("db.tx_log.preallocate=false\n", "utf-8")
@@ -133,7 +132,7 @@ def build(staged: Staged, folder: Path, progress: Progress, *, version: str = DE
 
     threads = f"--threads={(os.cpu_count() or 1) + SPARE_THREADS}"
     arguments = ("database", "import", "full", *staged.arguments, threads, "--overwrite-destination=true", local.DATABASE)
-    done = local.admin(folder, *arguments, version=version, tell=tell, flags=flags)
+    done = local.admin(folder, *arguments, tell=tell, flags=flags)
     counts = {kind: int(count) for count, kind in re.findall(r"^\s*(\d+) (nodes|relationships)$", done.stdout, re.MULTILINE)}
     shutil.rmtree(staged.folder)
     if done.returncode or counts != {"nodes": staged.nodes, "relationships": staged.relationships}:

@@ -249,7 +249,7 @@ def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = ()) -> Server:
         places.write_private(home / "server.json", json.dumps({"pid": process.pid, "bolt": bolt, "http": http, "version": runtime.version}))
         server = replace(status(home), running=True, pid=process.pid)
         if not _comes_up(server, lambda: process.poll() is None):  # its command line can't be read yet at the moment when it becomes Java
-            raise _failure(home)
+            raise _failure(home, killed=process.returncode < 0)
     except BaseException:
         if process.poll() is None:
             _finish(psutil.Process(process.pid))
@@ -287,7 +287,9 @@ def _comes_up(server: Server, lives: Callable[[], bool]) -> bool:
     return True
 
 
-def _failure(home: Path) -> Exception:
+def _failure(home: Path, *, killed: bool) -> Exception:
+    if killed:
+        return FetchError("Neo4j did not start: another program ended it; try again.")
     lines = _said(home)
     if any("PortBindException" in line or "Address already in use" in line for line in lines):
         return _PortTakenError()

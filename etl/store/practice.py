@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from functools import partial
 
 from etl.graph import Graph
 from etl.queries import text
@@ -24,11 +25,13 @@ SIDE = 1000  # of the weights that are imported: as many to the square, for the 
 def ready(progress: Callable[[str], None], version: str = DEFAULT) -> Runtime:
     """A Neo4j on disk, fetched if need be, whose programs start quickly. Raises FetchError as `fetch` does."""
     runtime = fetch(progress, version)
-    if not runtime.kept(MAIN_CLASS[version]).exists() or not runtime.kept(ADMIN_CLASS).exists():
+    programs = {MAIN_CLASS[version]: (partial(serve, runtime), (*heap(), *warm.CLASSES_ALONE))}  # profiles: see docs/design.md
+    if version == DEFAULT:  # whose import tool is used
+        programs[ADMIN_CLASS] = (import_some, ())
+    if not all(runtime.kept(program).exists() for program in programs):
         progress("preparing Neo4j for quick starts, once")
-        # a server goes without profiles: those of a moment let it start twice as slowly, and make what it compiles no better
-        warm.make(runtime, MAIN_CLASS[version], lambda flags: serve(runtime, flags), (*heap(), *warm.CLASSES_ALONE))
-        warm.make(runtime, ADMIN_CLASS, lambda flags: import_some(version, flags))
+        for program, (run, flags) in programs.items():
+            warm.make(runtime, program, run, flags)
     return runtime
 
 
@@ -52,13 +55,13 @@ def serve(runtime: Runtime, flags: tuple[str, ...]) -> None:
             shutil.rmtree(home, ignore_errors=True)
 
 
-def import_some(version: str, flags: tuple[str, ...]) -> None:
+def import_some(flags: tuple[str, ...]) -> None:
     """Let the import tool build a store of its own."""
     folder = places.private(places.cache() / "practice") / "beside"
     bulk.end_tools(folder)  # one whose starter was killed
     try:
         staged = bulk.staged(weights(), "practice", places.private(bulk.fresh(folder) / "import"), lambda *_: None)
-        bulk.build(staged, folder, lambda *_: None, version=version, flags=flags)
+        bulk.build(staged, folder, lambda *_: None, flags)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
