@@ -19,12 +19,14 @@ STATEMENTS = (  # what makes Neo4j load the classes that loads and queries need
     "MATCH (n:Neuron)<-[w:WEIGHT]-() WHERE n.id >= 10 AND n.id < 90 RETURN n.layer, count(w), sum(toInteger(w.weight * 4)), collect(w.parameter)",
     "MATCH p = SHORTEST 1 (:Neuron {id: 1})-[:WEIGHT]->+(:Neuron {id: 98}) RETURN [n IN nodes(p) | n.id] ORDER BY length(p) LIMIT 1",
 )
+Practice = Callable[[tuple[str, ...]], None]  # runs a program with more of Java's flags
 SIDE = 1000  # of the weights that are imported: as many to the square, for the compiler to see what matters
 
 
 def ready(progress: Callable[[str], None], version: str = DEFAULT) -> Runtime:
     """A Neo4j on disk, fetched if need be, whose programs start quickly. Raises FetchError as `fetch` does."""
     runtime = fetch(progress, version)
+    programs: dict[str, tuple[Practice, tuple[str, ...]]]
     programs = {MAIN_CLASS[version]: (partial(serve, runtime), (*heap(), *warm.CLASSES_ALONE))}  # profiles: see docs/design.md
     if version == DEFAULT:  # whose import tool is used
         programs[ADMIN_CLASS] = (import_some, ())
