@@ -207,6 +207,17 @@ def test_two_bulk_loads_at_once(empty_store: Store, digits: Graph) -> None:
         bulk.load(digits, "m", second)
 
 
+def test_what_is_being_checked_is_nobody_elses(empty_store: Store, digits: Graph) -> None:
+    from etl.store import bulk
+
+    def other(what: str, *_: object) -> None:
+        if what == "checks":
+            with pytest.raises(Conflict, match="m is being loaded or deleted by another process"):
+                catalogue.delete(empty_store, "m")
+
+    assert bulk.load(digits, "m", other).outcome == "loaded"
+
+
 def test_what_was_loaded_meanwhile_is_kept(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     from etl.store import bulk
 

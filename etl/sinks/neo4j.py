@@ -76,10 +76,11 @@ def load(graph: Graph, store: Store, name: str, *, replace: bool = False, progre
 
 
 def finish(graph: Graph, store: Store, name: str, progress: Progress) -> None:
-    """The end of a load whose rows were imported into an empty store, with ids from 0. Raises StoreError as `load` does."""
+    """The end of a load whose rows were imported into an empty store, with ids from 0. Raises Conflict and StoreError as `load` does."""
     prepare(store)
-    write(graph, store, {"name": name, "base": 0, "plan": IMPORTED}, progress)
-    complete(store, name)
+    with claimed(store, name):
+        write(graph, store, {"name": name, "base": 0, "plan": IMPORTED}, progress)
+        complete(store, name)
 
 
 def complete(store: Store, name: str) -> None:

@@ -42,7 +42,7 @@ def load(graph: Graph, name: str, progress: Progress | None = None) -> Loaded:
         if outcome == "unchanged":
             return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
         if outcome == "loaded":
-            folder = fresh(local.beside(places.neo4j()))
+            folder = places.fresh(local.beside(places.neo4j()))
             with ThreadPoolExecutor(1) as pool:
                 setting_up = pool.submit(local.set_up)  # Java's starts leave it a core
                 build(staged(graph, name, places.private(folder / "import"), tell), folder, tell)
@@ -99,13 +99,6 @@ def found(graph: Graph, name: str) -> str:
         if not empty(store):
             raise Conflict("bulk builds the whole store anew, and the local Neo4j holds something: delete it, or add to it with --mode live.")
     return "loaded"
-
-
-def fresh(folder: Path) -> Path:
-    """An empty folder."""
-    if folder.exists():
-        shutil.rmtree(folder)
-    return places.private(folder)
 
 
 def staged(graph: Graph, name: str, folder: Path, progress: Progress) -> Staged:

@@ -104,7 +104,6 @@ def _open(uri: str, auth: tuple[str, str] | None, database: str | None, browser:
     """Log in, look at the version, then ask for the database's name."""
     import neo4j
 
-    logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else Python prints the driver's own warnings of each new try
     with explained(uri):
         driver = neo4j.GraphDatabase.driver(
             uri, auth=auth, notifications_min_severity="OFF", telemetry_disabled=True, user_agent="neuron-etl", connection_timeout=15

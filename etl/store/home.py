@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from etl.errors import FetchError
@@ -37,6 +38,13 @@ def private(folder: Path) -> Path:
     if not os.access(folder, os.W_OK):
         raise FetchError(f"{folder} can't be written: set ETL_HOME to a folder of your own.")
     return folder
+
+
+def fresh(folder: Path) -> Path:
+    """An empty folder for the user alone, in the place of what was there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    return private(folder)
 
 
 def write_private(path: Path, text: str) -> None:

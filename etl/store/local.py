@@ -77,9 +77,8 @@ def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT,
 
 def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
     server = status(home)
-    if server.running and (
-        _listens(server, server.uri, server.browser) or _comes_up(server, lambda: status(home).running)
-    ):  # not yet up where its starter was killed
+    # where its starter was killed it runs, and may not be up yet
+    if server.running and (_listens(server, server.uri, server.browser) or _comes_up(server, lambda: status(home).running)):
         return server
     from etl.store.practice import ready  # which starts servers itself
 
@@ -111,6 +110,7 @@ def stop(home: Path | None = None) -> Server:
 
 
 def end(home: Path) -> Server:
+    """As `stop`, for those who hold the lock already."""
     server = status(home)
     if server.pid is not None:
         try:
@@ -233,6 +233,7 @@ def _password_gone(home: Path) -> str:
 
 
 def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = ()) -> Server:
+    """Start a server on a home that is prepared, and wait until it lets us in. flags: Java's. Raises FetchError as `start` does."""
     state = _state(home)
     bolt = free_port(state.get("bolt", BOLT), BOLT)  # the same as last time, so that bookmarks go on working
     http = free_port(state.get("http", HTTP), HTTP)

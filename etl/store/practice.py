@@ -5,13 +5,16 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
-from etl.graph import Graph
 from etl.queries import text
-from etl.store import bulk, local, warm
 from etl.store import home as places
+from etl.store import local, warm
 from etl.store.configuration import heap
 from etl.store.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
+
+if TYPE_CHECKING:
+    from etl.graph import Graph
 
 STATEMENTS = (  # what makes Neo4j load the classes that loads and queries need
     "UNWIND range(0, 99) AS i CREATE (:Neuron {id: i, layer: 'a', index: [i], bias: 0.5})",
@@ -45,8 +48,7 @@ def serve(runtime: Runtime, flags: tuple[str, ...]) -> None:
     with local.exclusive(home):
         try:
             local.end(home)  # one whose starter was killed
-            shutil.rmtree(home, ignore_errors=True)
-            local.prepare(places.private(home), runtime, lambda _: None)
+            local.prepare(places.fresh(home), runtime, lambda _: None)
             server = local.launch(home, runtime, flags)
             assert server.uri is not None
             with connect(server.uri, username=server.username, password=local.password(server)) as store:
@@ -59,10 +61,12 @@ def serve(runtime: Runtime, flags: tuple[str, ...]) -> None:
 
 def import_some(flags: tuple[str, ...]) -> None:
     """Let the import tool build a store of its own."""
+    from etl.store import bulk  # heavy, and every start comes by here
+
     folder = places.private(places.cache() / "practice") / "beside"
     bulk.end_tools(folder)  # one whose starter was killed
     try:
-        staged = bulk.staged(weights(), "practice", places.private(bulk.fresh(folder) / "import"), lambda *_: None)
+        staged = bulk.staged(weights(), "practice", places.private(places.fresh(folder) / "import"), lambda *_: None)
         bulk.build(staged, folder, lambda *_: None, flags)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from etl.errors import EtlError
+from etl.store import home as places
 from etl.store.fetch import Runtime
 
 ROOM = 600_000_000  # bytes on the disk while it is made; at most a third of that stays
@@ -34,25 +35,29 @@ def make(runtime: Runtime, main_class: str, run: Callable[[tuple[str, ...]], Non
     with FileLock(runtime.jars.with_name(f"{runtime.jars.name}.{kept.stem}.lock")):
         if kept.exists():
             return
-        work = runtime.jars / f"{kept.stem}.work"
-        shutil.rmtree(work, ignore_errors=True)  # one whose maker was killed
-        work.mkdir()
-        made = work / kept.name
+        work = places.fresh(runtime.jars / f"{kept.stem}.work")  # one whose maker was killed may be there
         try:
-            if (free := shutil.disk_usage(work).free) < ROOM:
-                raise OSError(f"it takes {ROOM / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
-            run((*flags, "-XX:AOTMode=record", f"-XX:AOTConfiguration={work / 'recorded'}"))
-            assemble(runtime, main_class, flags, work / "recorded", made)
-        except (EtlError, OSError, subprocess.SubprocessError) as error:
-            log.warning("Neo4j will work at its usual pace: %s can't be kept (%s); to try again, delete %s.", kept.stem, error, kept)
-            made.write_bytes(b"")
-        except BaseException:
+            made = watch(runtime, main_class, run, flags, work)
+            for old in runtime.jars.glob(f"{kept.stem.partition('-')[0]}-*.aot"):  # another Java's
+                old.unlink()
+            made.replace(kept)
+        finally:
             shutil.rmtree(work)
-            raise
-        for old in runtime.jars.glob(f"{main_class.rpartition('.')[2]}-*.aot"):  # another Java's
-            old.unlink()
-        made.replace(kept)
-        shutil.rmtree(work)
+
+
+def watch(runtime: Runtime, main_class: str, run: Callable[[tuple[str, ...]], None], flags: tuple[str, ...], work: Path) -> Path:
+    """The file, made in the folder `work`: empty where it can't be, which a warning says."""
+    kept = runtime.kept(main_class)
+    made = work / kept.name
+    try:
+        if (free := shutil.disk_usage(work).free) < ROOM:
+            raise OSError(f"it takes {ROOM / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
+        run((*flags, "-XX:AOTMode=record", f"-XX:AOTConfiguration={work / 'recorded'}"))
+        assemble(runtime, main_class, flags, work / "recorded", made)
+    except (EtlError, OSError, subprocess.SubprocessError) as error:
+        log.warning("Neo4j will work at its usual pace: %s can't be kept (%s); to try again, delete %s.", kept.stem, error, kept)
+        made.write_bytes(b"")
+    return made
 
 
 def assemble(runtime: Runtime, main_class: str, flags: tuple[str, ...], recorded: Path, made: Path) -> None:
