@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from etl.extract import ROWS, weight_batches
-from etl.graph import trace
+from etl.graph.batches import ROWS, weight_batches
+from etl.graph.trace import trace
 from etl.network import Array, Call, Layer, Model, Network, Tensor
 
 RNG = np.random.default_rng(0)

@@ -25,10 +25,12 @@ from rich.console import Console
 from rich.table import Table
 
 import etl
-from etl.extract import neuron_batches, weight_batches
-from etl.graph import Graph
-from etl.sinks.staged import stage
-from etl.store import bulk, connect, home, local
+from etl.graph.batches import neuron_batches, weight_batches
+from etl.graph.trace import Graph
+from etl.sinks.neo4j import bulk
+from etl.sinks.neo4j.import_files import stage
+from etl.store import connect, home
+from etl.store.local import server as local
 
 SIZES = (0.2, 1, 5, 20, 60)  # million weights
 ROWS = 10_000  # of the usual loader's transactions

@@ -55,8 +55,8 @@ def main() -> None:
     parser.add_argument("--format", default="h5", choices=["h5", "keras"])
     arguments = parser.parse_args()
     framework = importlib.import_module(arguments.framework)
-    from etl.selection import graph_of
-    from etl.verify import verify
+    from etl.analysis.verify import verify
+    from etl.graph.selection import graph_of
 
     print(f"{'network':20} {'neurons':>12} {'edges':>14} {'worst layer':>12} {'output':>10} {'apart':>8} {'seconds':>8}", flush=True)
     for name in arguments.names or NAMES:

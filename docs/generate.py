@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from etl.queries import REQUIRED, Query, queries
+from etl.store.queries import REQUIRED, Query, queries
 
 HEAD = """# Stored queries
 

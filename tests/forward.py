@@ -80,7 +80,8 @@ def run(layers: pa.Table, neurons: pa.Table, weights: pa.Table, outputs: pa.Tabl
 
 def run_graph(graph: Any, inputs: list[np.ndarray]) -> list[np.ndarray]:
     """The same from a graph of this program, through its tables."""
-    from etl import extract, schema
+    from etl import schema
+    from etl.graph import batches as extract
 
     neurons = pa.Table.from_batches(extract.neuron_batches(graph), schema.neurons(graph.dtype))
     weights = pa.Table.from_batches(extract.weight_batches(graph), schema.weights(graph.dtype))

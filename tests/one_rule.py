@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.scope import NOTHING, ZERO, Scope, Step, Tape
+from etl.rules.scope import NOTHING, ZERO, Scope, Step, Tape
 from tests.forward import activate
 
 NEUTRAL = {"sum": 0.0, "product": 1.0, "max": -np.inf, "min": np.inf}

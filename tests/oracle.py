@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from etl import extract, schema
-from etl.extract import layer_table, output_table
-from etl.graph import Graph, trace
+from etl import schema
+from etl.graph import batches as extract
+from etl.graph.batches import layer_table, output_table
+from etl.graph.trace import Graph, trace
 from etl.readers import read_keras_model
 from tests.forward import run
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.graph import Graph, trace
+from etl.graph.trace import Graph, trace
 from etl.network import Array, Call, Layer, Model, Network, Tensor
 
 Spec = tuple[str, str, dict[str, Any], dict[str, Any], list[str]]  # name, kind, options, arrays by role, names of what it reads

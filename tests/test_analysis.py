@@ -14,16 +14,16 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from etl import queries, split
+from etl.analysis.measures import MEASURES
 from etl.errors import NotInStore, QueryError
-from etl.graph import Graph, trace
-from etl.measures import MEASURES
+from etl.graph.selection import Selection, graph_in
+from etl.graph.trace import Graph, trace
 from etl.network import Call, Model, Network, Tensor
+from etl.network import cut_points as split
 from etl.readers import read
-from etl.selection import Selection, graph_in
-from etl.sinks import neo4j
 from etl.sinks.memory import collect
-from etl.store import Store
+from etl.sinks.neo4j import live as neo4j
+from etl.store import Store, queries
 from tests.conftest import clear
 from tests.small import Spec, given, graph, layer
 

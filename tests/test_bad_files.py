@@ -23,8 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from etl.errors import BadFile, BadRequest, EtlError, Unsupported
+from etl.graph.selection import graph_of
 from etl.readers import check_finite, read
-from etl.selection import graph_of
 
 DATA = Path(__file__).parent / "data"
 JSON = dict[str, Any]

@@ -20,14 +20,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from etl.browser import DIAMETERS, PALETTE, colours, contrast, favourites, folder, selector, sheet, style
 from etl.cli.server import first_page
 from etl.errors import BadRequest, NotInStore
-from etl.graph import trace
-from etl.queries import Query, find, queries, run
+from etl.graph.trace import trace
 from etl.readers import read
-from etl.sinks import neo4j
-from etl.store import Store, local, status
+from etl.sinks.neo4j import live as neo4j
+from etl.store import Store, status
+from etl.store.browser import DIAMETERS, PALETTE, colours, contrast, favourites, folder, selector, sheet, style
+from etl.store.local import server as local
+from etl.store.queries import Query, find, queries, run
 from tests.small import convolutional
 
 if TYPE_CHECKING:

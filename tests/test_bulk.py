@@ -16,14 +16,14 @@ import numpy as np
 import psutil
 import pytest
 
-from etl import catalogue
 from etl.errors import Conflict, StoreError
-from etl.graph import Graph, trace
+from etl.graph.selection import graph_of
+from etl.graph.trace import Graph, trace
 from etl.network import Call, Layer, Model, Network, Tensor
-from etl.selection import graph_of
-from etl.sinks import neo4j
-from etl.sinks.staged import stage
-from etl.store import local
+from etl.sinks.neo4j import live as neo4j
+from etl.sinks.neo4j.import_files import stage
+from etl.store import models as catalogue
+from etl.store.local import server as local
 from tests import small
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def odd_names() -> Graph:
 
 
 def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
-    from etl.store import bulk
+    from etl.sinks.neo4j import bulk
 
     seen: list[str] = []
     done = bulk.load(digits, "m", lambda what, count, of: seen.append(what))
@@ -92,7 +92,7 @@ def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
 
 
 def test_doubles_stay_doubles(empty_store: Store) -> None:
-    from etl.store import bulk
+    from etl.sinks.neo4j import bulk
 
     kernel, bias = np.array([[0.1, 1 / 3], [-2 / 7, 1e-9]]), np.array([0.7, 1 / 9])
     graph = small.graph([small.given("x", 2), ("y", "Dense", {"units": 2}, {"kernel": kernel, "bias": bias}, ["x"])], ["y"])
@@ -103,7 +103,7 @@ def test_doubles_stay_doubles(empty_store: Store) -> None:
 
 
 def test_bulk_takes_any_name_and_goes_on_where_it_was_killed(empty_store: Store) -> None:
-    from etl.store import bulk
+    from etl.sinks.neo4j import bulk
 
     graph, name = odd_names(), 'm"od,el\n'
     bulk.load(graph, name)
@@ -137,7 +137,7 @@ bulk.load(graph_of(Path({file!r})), "m")
 def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_home: Path, digits: Graph, wait_for: str, with_tool: bool) -> None:
     """Killed while staging, and at two places of the import, with the tool or without it: the served store still answers, and the same command
     then loads, undisturbed by a tool that works on."""
-    from etl.store import bulk
+    from etl.sinks.neo4j import bulk
 
     beside = etl_home / "neo4j/beside"
     shutil.rmtree(beside, ignore_errors=True)
@@ -160,7 +160,7 @@ def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_h
 
 
 def test_an_import_tool_that_is_killed_is_told(etl_home: Path, digits: Graph, tmp_path: Path) -> None:
-    from etl.store import bulk
+    from etl.sinks.neo4j import bulk
 
     def kill(*_: object) -> None:
         for process in psutil.process_iter(["cmdline"]):
@@ -196,7 +196,7 @@ def test_the_first_password_is_set_once(tmp_path: Path) -> None:
 
 
 def test_two_bulk_loads_at_once(empty_store: Store, digits: Graph) -> None:
-    from etl.store import bulk
+    from etl.sinks.neo4j import bulk
 
     def second(*_: object) -> None:
         with pytest.raises(Conflict, match=r"another bulk load .* wait until it has ended"):
@@ -208,7 +208,7 @@ def test_two_bulk_loads_at_once(empty_store: Store, digits: Graph) -> None:
 
 
 def test_what_is_being_checked_is_nobody_elses(empty_store: Store, digits: Graph) -> None:
-    from etl.store import bulk
+    from etl.sinks.neo4j import bulk
 
     def other(what: str, *_: object) -> None:
         if what == "checks":
@@ -219,7 +219,7 @@ def test_what_is_being_checked_is_nobody_elses(empty_store: Store, digits: Graph
 
 
 def test_what_was_loaded_meanwhile_is_kept(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    from etl.store import bulk
+    from etl.sinks.neo4j import bulk
 
     monkeypatch.setattr(bulk, "build", lambda *_: empty_store.write("CREATE (:Meanwhile)"))
     with pytest.raises(Conflict, match="holds something"):
@@ -229,7 +229,7 @@ def test_what_was_loaded_meanwhile_is_kept(empty_store: Store, digits: Graph, mo
 
 def test_an_import_that_makes_something_else_is_refused(empty_store: Store, tmp_path: Path, digits: Graph) -> None:
     """A weights file that lost its last rows: the tool is content, we are not."""
-    from etl.store import bulk
+    from etl.sinks.neo4j import bulk
 
     staged = stage(digits, "m", tmp_path)
     rows = (tmp_path / "weights.csv").read_text().splitlines(keepends=True)

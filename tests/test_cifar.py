@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from etl import catalogue
-from etl.graph import Graph, trace
-from etl.queries import run
-from etl.sinks.neo4j import load
+from etl.graph.trace import Graph, trace
+from etl.sinks.neo4j.live import load
 from etl.store import Store
+from etl.store import models as catalogue
+from etl.store.queries import run
 from tests.forward import run_graph
 
 PATH = Path(os.environ.get("ETL_SHARED") or Path(__file__).parents[2] / "shared") / "data" / "CIFAR-10_CNN5.h5"

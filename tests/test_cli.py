@@ -152,7 +152,7 @@ def test_dry_run_is_the_plan(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_plan_names_what_would_fit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each offer, taken as it is written, makes the graph that it promises."""
-    from etl import estimate
+    from etl.graph import estimate
 
     monkeypatch.setattr(estimate, "MOST_EDGES", 5000)
     said = run("plan", DIGITS).out.partition("Instead:")[2]
@@ -168,7 +168,7 @@ def test_smaller_inputs_are_offered(run: Run, monkeypatch: pytest.MonkeyPatch, t
     """Of a model that takes pictures of any size: the digits' network up to its second convolution, as if made for 256x256."""
     import h5py
 
-    from etl import estimate
+    from etl.graph import estimate
 
     wide = tmp_path / "wide.h5"
     wide.write_bytes(DIGITS.read_bytes())
@@ -395,7 +395,7 @@ def test_json_has_no_words_for_what_is_no_number() -> None:
 @pytest.fixture
 def loaded(store: Store, run: Run, request: pytest.FixtureRequest) -> Store:
     """The store with the digits' network and nothing else: as an earlier test left it, if it did."""
-    from etl.catalogue import models
+    from etl.store.models import models
 
     if [(row["name"], row["format"], row["state"]) for row in models(store)] != [("digits_cnn", "keras-h5", "COMPLETE")]:
         request.getfixturevalue("empty_store")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from etl.errors import Unsupported
-from etl.extract import layer_table, neuron_batches, output_table, weight_batches
-from etl.graph import trace
+from etl.graph.batches import layer_table, neuron_batches, output_table, weight_batches
+from etl.graph.trace import trace
 from etl.readers import read_keras_model
 from tests.oracle import check
 

@@ -16,12 +16,12 @@ from types import ModuleType
 import pytest
 
 import etl
-from etl.forward import forward, outputs
-from etl.graph import trace
-from etl.queries import queries
+from etl.graph.forward import forward, outputs
+from etl.graph.trace import trace
 from etl.readers import read
-from etl.sinks import neo4j
+from etl.sinks.neo4j import live as neo4j
 from etl.store import Store
+from etl.store.queries import queries
 
 HERE = Path(__file__).parent
 TOP = HERE.parent

@@ -19,7 +19,7 @@ import pytest
 import etl
 from etl import schema
 from etl.errors import BadRequest
-from etl.graph import Graph, trace
+from etl.graph.trace import Graph, trace
 from etl.network import Call, Layer, Model, Network, Tensor
 from etl.readers import read
 from etl.sinks import memory, parquet

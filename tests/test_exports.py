@@ -14,12 +14,12 @@ from numpy.testing import assert_array_equal
 from scipy.sparse import load_npz
 
 import etl
-from etl import extract
 from etl.errors import BadRequest
-from etl.graph import Graph, trace
+from etl.graph import batches as extract
+from etl.graph.trace import Graph, trace
 from etl.network import Call, Layer, Model, Network, Tensor
 from etl.sinks import graphml, npz
-from etl.sinks import nx as in_networkx
+from etl.sinks import networkx as in_networkx
 
 DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
 

@@ -13,12 +13,14 @@ from threading import Event, Thread, Timer
 
 import pytest
 
-from etl import catalogue
 from etl import store as stores
 from etl.errors import StoreError
-from etl.sinks import ledger, neo4j
-from etl.sinks.neo4j import load
-from etl.store import Store, connect, local
+from etl.sinks.neo4j import ledger
+from etl.sinks.neo4j import live as neo4j
+from etl.sinks.neo4j.live import load
+from etl.store import Store, connect
+from etl.store import models as catalogue
+from etl.store.local import server as local
 from tests import stored
 from tests.proxy import COMMIT, Cut, Proxy
 from tests.small import convolutional

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 import etl
-from etl import features
+from etl.analysis import features
 from etl.cli import main
 from etl.cli.analysis import Preset
 from etl.errors import BadFile, BadRequest, NotInStore
@@ -179,8 +179,8 @@ def test_values_in_the_store(store: Any, digit: Path, tmp_path: Path, run: Run) 
     """Every neuron has the value that the framework computes, whether normalizations and activations are merged into others or not."""
     import keras
 
-    from etl import queries
-    from etl.sinks import neo4j
+    from etl.sinks.neo4j import live as neo4j
+    from etl.store import queries
 
     layers = keras.layers
     image = keras.Input((6, 6, 3))

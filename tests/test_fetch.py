@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from etl.errors import FetchError
-from etl.store import fetch as fetching
-from etl.store.fetch import DEFAULT, fetch, locked
+from etl.store.local import fetch as fetching
+from etl.store.local.fetch import DEFAULT, fetch, locked
 
 NAME = f"neo4j-{DEFAULT}"
 SOME_JAR = f"neo4j-kernel-api-{DEFAULT}.jar"

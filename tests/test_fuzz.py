@@ -133,9 +133,9 @@ def holders(value: Any) -> Iterator[tuple[Any, Any]]:
 def read_all(path: Path) -> None:
     """The whole path of a load but the store: read, trace, and some batches."""
     from etl.errors import EtlError
-    from etl.extract import neuron_batches, weight_batches
+    from etl.graph.batches import neuron_batches, weight_batches
+    from etl.graph.selection import graph_of
     from etl.readers import check_finite
-    from etl.selection import graph_of
 
     with suppress(EtlError):
         graph = graph_of(path)

@@ -11,14 +11,14 @@ import tf_keras
 
 from etl.errors import Unsupported
 from etl.network import Layer
-from etl.readers.architecture import ALIASES
-from etl.rules import FAMILIES, REFUSED, RULES
+from etl.readers.keras.architecture import ALIASES
 from etl.rules.binding import run
+from etl.rules.keras import FAMILIES, REFUSED, RULES
 from etl.rules.page import layer_rows, layers_page
-from etl.scope import Scope, Tape
+from etl.rules.scope import Scope, Tape
 
 PAGE = Path(__file__).parents[1] / "docs" / "layers.md"
-WALKED = {"InputLayer"}  # by the walk itself, see etl/graph.py
+WALKED = {"InputLayer"}  # by the walk itself, see etl/graph/trace.py
 
 
 def classes(module):
@@ -68,7 +68,7 @@ def test_a_refusal_says_why(kind, reason):
 
 
 def test_the_way_to_add_a_layer_works_as_written(monkeypatch):
-    monkeypatch.setattr("etl.rules.RULES", dict(RULES))
+    monkeypatch.setattr("etl.rules.keras.RULES", dict(RULES))
     blocks = re.findall(r"^```python\n(.*?)^```$", (PAGE.parent / "adding-a-layer.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 4
     exec("\n".join(blocks), {"__name__": "mine"})

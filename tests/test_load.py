@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from etl import catalogue
 from etl.errors import Conflict, NotInStore, StoreError
-from etl.extract import blocks
-from etl.graph import Graph
-from etl.sinks import cells, ledger, neo4j
+from etl.graph.batches import blocks
+from etl.graph.trace import Graph
 from etl.sinks.memory import collect
-from etl.sinks.neo4j import load
-from etl.sinks.packing import Packer, label
+from etl.sinks.neo4j import ledger
+from etl.sinks.neo4j import live as neo4j
+from etl.sinks.neo4j import write_batches as cells
+from etl.sinks.neo4j.live import load
+from etl.sinks.neo4j.parameters import Packer, label
 from etl.store import Store
+from etl.store import models as catalogue
 from tests import stored
 from tests.small import branched, convolutional, given, graph
 

@@ -14,14 +14,17 @@ from typing import Any
 import psutil
 import pytest
 
-from etl import catalogue, estimate, loading
 from etl.errors import BadRequest
-from etl.graph import Graph
-from etl.selection import graph_of
-from etl.sinks import neo4j
-from etl.sinks.staged import stage
-from etl.store import Store, configuration, start, stop
+from etl.graph import estimate
+from etl.graph.selection import graph_of
+from etl.graph.trace import Graph
+from etl.sinks.neo4j import live as neo4j
+from etl.sinks.neo4j import mode as loading
+from etl.sinks.neo4j.import_files import stage
+from etl.store import Store, start, stop
+from etl.store import models as catalogue
 from etl.store.home import private
+from etl.store.local import configuration
 
 DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
 CODE = """
@@ -104,7 +107,8 @@ def test_what_does_not_fit_is_refused_with_the_numbers(
 def test_estimates_are_those_of_real_stores(
     empty_store: Store, etl_home: Path, tmp_path: Path, digits: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from etl.store import bulk, practice
+    from etl.sinks.neo4j import bulk
+    from etl.store.local import class_training as practice
 
     def size(folder: Path) -> int:
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -130,11 +134,11 @@ def test_estimates_are_those_of_real_stores(
 
 def test_the_import_tool_is_taken_where_it_is_faster(cleared_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small model goes over Bolt; a large one through the tool, where the store is empty."""
-    from etl.store import bulk
+    from etl.sinks.neo4j import bulk
 
     taken: list[str] = []
     monkeypatch.setattr(bulk, "load", lambda *_: taken.append("bulk"))
-    monkeypatch.setattr("etl.sinks.neo4j.load", lambda *_, **__: taken.append("live"))
+    monkeypatch.setattr("etl.sinks.neo4j.live.load", lambda *_, **__: taken.append("live"))
 
     def load(**options: Any) -> None:
         asked: dict[str, Any] = {"mode": "auto", "replace": False, "uri": None} | options

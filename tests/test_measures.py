@@ -13,8 +13,8 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
+from etl.analysis.measures import MEASURES, laplacian_spectrum, matrices, paths
 from etl.errors import BadRequest
-from etl.measures import MEASURES, laplacian_spectrum, matrices, paths
 
 SHARED = Path(os.environ.get("ETL_SHARED") or Path(__file__).parents[2] / "shared")
 PUBLISHED = {
@@ -146,7 +146,7 @@ def test_no_edges() -> None:
 
 
 def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    from etl.measures import local
+    from etl.analysis.measures import local
 
     edges = random_network(6)
     whole = {name: MEASURES[name](*edges) for name in ("bipartite_clustering", "harmonic")}

@@ -17,17 +17,16 @@ from matplotlib.colors import to_hex
 from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
 
-from etl import queries
+from etl.analysis.measures import MEASURES
+from etl.analysis.plots import adjacency, distributions, figure, histograms, layers, paths
+from etl.analysis.plots.scale import LayerScale
 from etl.cli import main
 from etl.errors import BadRequest
-from etl.measures import MEASURES
-from etl.plots import adjacency, distributions, figure, histograms, layers, paths
-from etl.plots.scale import LayerScale
+from etl.graph.selection import Selection, graph_in
 from etl.readers import read
-from etl.selection import Selection, graph_in
-from etl.sinks import neo4j
 from etl.sinks.memory import collect
-from etl.store import Store
+from etl.sinks.neo4j import live as neo4j
+from etl.store import Store, queries
 from tests.conftest import clear
 from tests.small import convolutional
 

@@ -11,16 +11,15 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from etl import queries
+from etl.activations import FUNCTIONS
 from etl.errors import NotInStore, QueryError
-from etl.graph import Graph
-from etl.queries import parse, run
-from etl.rules import RULES
-from etl.rules.activations import FUNCTIONS
-from etl.scope import Edges
+from etl.graph.trace import Graph
+from etl.rules.keras import RULES
+from etl.rules.scope import Edges
 from etl.sinks.memory import collect
-from etl.sinks.neo4j import load, prepare
-from etl.store import Store
+from etl.sinks.neo4j.live import load, prepare
+from etl.store import Store, queries
+from etl.store.queries import parse, run
 from tests import stored
 from tests.forward import run_graph
 from tests.small import Spec, branched, convolutional, given, graph

@@ -18,7 +18,7 @@ import pytest
 
 import etl
 from etl.errors import BadFile, BadRequest
-from etl.forward import forward, outputs
+from etl.graph.forward import forward, outputs
 from etl.network import Model, Tensor
 from etl.readers import check_finite, read, read_keras_model
 from etl.sinks.memory import collect

@@ -11,9 +11,9 @@ import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from etl.activations import ALIASES, BEYOND, FUNCTIONS, SPELLED, call, canonical, sort
 from etl.errors import Unsupported
-from etl.rules.activation import softmax
-from etl.rules.activations import ALIASES, BEYOND, FUNCTIONS, SPELLED, call, canonical, sort
+from etl.rules.keras.activation import softmax
 from tests.one_rule import run
 from tests.oracle import check
 

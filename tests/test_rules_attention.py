@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import Unsupported
-from etl.graph import trace
+from etl.graph.trace import trace
 from etl.readers import read, read_keras_model
 from tests.handmade import forward, graph_of, layer
 from tests.oracle import check
@@ -124,7 +124,7 @@ def test_single_attention(case, package):
 def test_a_scale_knows_its_parameter():
     one = layer("Attention", {"scale": np.float32(0.5)}, use_scale=True)
     graph = graph_of(one, (2, 3), (4, 3))
-    from etl.extract import weight_batches
+    from etl.graph.batches import weight_batches
 
     weights = next(iter(weight_batches(graph))).to_pylist()
     assert {w["parameter"] for w in weights if w["layer"] == "layer/scores"} == {0}

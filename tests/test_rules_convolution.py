@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import Unsupported
-from etl.graph import trace
+from etl.graph.trace import trace
 from etl.network import Array, Layer
 from etl.readers import read_keras_model
 from etl.rules.binding import run
-from etl.rules.windows import spread, windows
-from etl.scope import NOTHING, Scope, Tape
+from etl.rules.primitives.windows import spread, windows
+from etl.rules.scope import NOTHING, Scope, Tape
 from tests.forward import run_graph
 from tests.oracle import check, check_channels_first
 

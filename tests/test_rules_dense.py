@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import BadFile, Unsupported
-from etl.extract import layer_table, neuron_batches, output_table, weight_batches
-from etl.rules.einsum import spelled
+from etl.graph.batches import layer_table, neuron_batches, output_table, weight_batches
+from etl.rules.primitives.einsum import spelled
 from tests.forward import run
 from tests.handmade import forward, graph_of, layer
 from tests.oracle import check

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tf_keras
 
 from etl.errors import Unsupported
-from etl.rules.encoding import discretization
+from etl.rules.keras.encoding import discretization
 from tests.one_rule import run
 from tests.oracle import check
 

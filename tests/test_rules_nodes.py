@@ -12,7 +12,7 @@ from tf_keras.src.engine.base_layer import TensorFlowOpLayer
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import run
-from etl.scope import Scope, Tape
+from etl.rules.scope import Scope, Tape
 from tests.oracle import check
 
 KERNEL = np.arange(6, dtype="float32").reshape(3, 2) - 2

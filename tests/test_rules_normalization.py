@@ -12,7 +12,7 @@ from keras.src.applications.convnext import LayerScale
 from tf_keras.src.applications.convnext import LayerScale as LayerScale2
 
 from etl.errors import Unsupported
-from etl.rules.normalization import batch_normalization, group_normalization, layer_normalization, normalization
+from etl.rules.keras.normalization import batch_normalization, group_normalization, layer_normalization, normalization
 from tests.one_rule import run
 from tests.oracle import check
 

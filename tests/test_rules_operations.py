@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from keras import ops as o
 
 from etl.errors import BadRequest, Unsupported
-from etl.graph import trace
-from etl.readers.memory import read_keras_model
-from etl.rules import arithmetic, arrangement, reductions
-from etl.rules.operations import OPERATIONS
+from etl.graph.trace import trace
+from etl.readers.keras.memory import read_keras_model
+from etl.rules.keras import arithmetic, arrangement, reductions
+from etl.rules.keras.operations import OPERATIONS
 from tests.one_rule import run
 from tests.oracle import check
 

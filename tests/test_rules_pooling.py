@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tf_keras
 
-from etl.graph import trace
+from etl.graph.trace import trace
 from etl.readers import read_keras_model
 from tests.oracle import check, check_channels_first
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from etl.errors import Unsupported
-from etl.graph import trace
+from etl.graph.trace import trace
 from etl.network import Tensor
 from etl.readers import read_keras_model
 from tests.forward import run_graph

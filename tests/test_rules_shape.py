@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from etl.errors import BadRequest, Unsupported
 from etl.network import Layer
-from etl.rules import AT_TRAINING_ONLY
 from etl.rules.binding import run
-from etl.rules.interpolation import matrix
-from etl.scope import ZERO, Scope, Tape
+from etl.rules.keras import AT_TRAINING_ONLY
+from etl.rules.primitives.interpolation import matrix
+from etl.rules.scope import ZERO, Scope, Tape
 from tests.oracle import check, check_channels_first
 
 L = keras.layers

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from etl import extract
-from etl.channels import channel_graph, layer_graph
+from etl.activations import FUNCTIONS as NAMED
 from etl.errors import BadRequest
-from etl.forward import FUNCTIONS, forward, outputs
-from etl.graph import Graph, trace
+from etl.graph import batches as extract
+from etl.graph.coarsening import channel_graph, layer_graph
+from etl.graph.forward import FUNCTIONS, forward, outputs
+from etl.graph.pruning import sieved
+from etl.graph.selection import Selection, graph_in
+from etl.graph.trace import Graph, trace
 from etl.network import Array, Call, Layer, Model, Network, Tensor
-from etl.rules.activations import FUNCTIONS as NAMED
-from etl.selection import Selection, graph_in
-from etl.sieve import sieved
 from tests.forward import activate
 from tests.oracle import Tables, difference
 
@@ -198,7 +198,7 @@ def test_activations_are_those_of_keras(name: str) -> None:
         given = [f"{k}={(not v) if isinstance(v, bool) else 0.25 + n}" for n, (k, v) in enumerate(NAMED[name].items())]
         written = [*(written if name != "threshold" else []), f"{name}({', '.join(given)})"]
     for one in written:
-        from etl.forward import activate as ours
+        from etl.graph.forward import activate as ours
 
         np.testing.assert_allclose(ours(one, x).reshape(-1), activate(one, x.reshape(-1), x.shape), rtol=2e-6, atol=1e-7)
 
@@ -212,7 +212,7 @@ CIFAR = Path(__file__).parents[2] / "shared/data/CIFAR-10_CNN5.h5"
 
 @pytest.mark.skipif(not CIFAR.exists(), reason=f"{CIFAR} is absent")
 def test_a_channel_graph_of_a_real_network() -> None:
-    from etl.selection import graph_of
+    from etl.graph.selection import graph_of
 
     graph = graph_of(CIFAR, Selection(granularity="channel"))
     assert (graph.neurons, graph.edges) == (3 + 32 + 32 + 64 + 64 + 64 + 64 + 10, 3 * 32 + 32 + 32 * 64 + 64 + 64 * 64 + 64 * 64 + 640)

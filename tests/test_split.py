@@ -13,12 +13,12 @@ import pytest
 from numpy.testing import assert_allclose
 
 import etl
-from etl import split
+from etl.analysis.split import models, tag
+from etl.analysis.split import split as write_parts
 from etl.cli import main
 from etl.errors import BadRequest, Conflict
 from etl.network import Call, Layer, Network, Tensor
-from etl.parts import models, tag
-from etl.parts import split as write_parts
+from etl.network import cut_points as split
 from etl.readers import read
 from tests import zoo
 
@@ -228,7 +228,7 @@ def test_layers_above_mixed9() -> None:
     keras = pytest.importorskip("keras")
     keras.backend.clear_session()
     model = keras.applications.InceptionV3(weights=None, include_top=False, input_shape=(75, 75, 3))
-    from etl.graph import Graph
+    from etl.graph.trace import Graph
     from etl.readers import read_keras_model
 
     found = split.layers_above(Graph(read_keras_model(model)), "mixed9")
@@ -274,7 +274,7 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_parts_are_numbered_in_the_store(store: Any, tmp_path: Path) -> None:
-    from etl.sinks import neo4j
+    from etl.sinks.neo4j import live as neo4j
 
     neo4j.load(etl.read(DIGITS), store, "split_digits", replace=True)
     for at in (["flatten"], ["strokes", "flatten"]):

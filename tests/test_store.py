@@ -21,9 +21,10 @@ import psutil
 import pytest
 
 from etl.errors import FetchError, StoreError
-from etl.store import Store, connect, home, local, start, status, stop
+from etl.store import Store, connect, home, start, status, stop
 from etl.store.connection import explained
-from etl.store.fetch import DEFAULT
+from etl.store.local import server as local
+from etl.store.local.fetch import DEFAULT
 
 
 @pytest.fixture

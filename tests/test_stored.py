@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from etl import stored
+from etl.analysis.measures import MEASURES
 from etl.cli import main
 from etl.cli.analysis import Measure
 from etl.errors import BadRequest, Conflict, NotInStore
-from etl.graph import Graph
-from etl.measures import MEASURES
-from etl.sinks import neo4j
+from etl.graph.trace import Graph
 from etl.sinks.memory import collect
+from etl.sinks.neo4j import live as neo4j
 from etl.store import Store
+from etl.store import stored_graph as stored
 from tests.small import convolutional
 
 Run = Callable[..., tuple[int, str, str]]

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from etl import verify as proof
+from etl.analysis import verify as proof
 from etl.errors import BadFile, BadRequest, NotInStore
-from etl.graph import Graph
-from etl.selection import Selection, graph_of
-from etl.sinks import neo4j
+from etl.graph.selection import Selection, graph_of
+from etl.graph.trace import Graph
+from etl.sinks.neo4j import live as neo4j
 
 if TYPE_CHECKING:
     from etl.store import Store
@@ -39,7 +39,7 @@ def test_a_smaller_input_stays_exact() -> None:
 
 def test_a_false_graph_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """One bias of one channel moved by a thousandth."""
-    from etl import forward as passes
+    from etl.graph import forward as passes
 
     true = passes.biases
 

@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from etl import catalogue, queries
-from etl.forward import forward, outputs
-from etl.selection import graph_of
-from etl.sinks import neo4j
-from etl.store import Store, connect, local, start, stop
+from etl.graph.forward import forward, outputs
+from etl.graph.selection import graph_of
+from etl.sinks.neo4j import live as neo4j
+from etl.store import Store, connect, queries, start, stop
+from etl.store import models as catalogue
+from etl.store.local import server as local
 
 DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
 LOADER = """

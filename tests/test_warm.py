@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from etl.errors import FetchError
-from etl.store import configuration, local, practice, warm
-from etl.store.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
-from etl.store.practice import ready
+from etl.store.local import class_cache as warm
+from etl.store.local import class_training as practice
+from etl.store.local import configuration
+from etl.store.local import server as local
+from etl.store.local.class_training import ready
+from etl.store.local.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from typing import Annotated
 import typer
 
 from etl import __version__
-from etl.cli import analysis, graph, output, plot, server, stored
+from etl.cli import analysis, graph, output, plot, server
+from etl.cli import store as stored
 from etl.errors import EtlError
 
 app = typer.Typer(name="etl", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")

@@ -11,7 +11,7 @@ import typer
 from etl.cli.options import Format, ModelFile, ModelName, Quiet, Rows, Uri, shape
 from etl.cli.output import plain, remark, show
 from etl.cli.progress import bar, stages
-from etl.cli.stored import connected
+from etl.cli.store import connected
 from etl.errors import BadRequest
 
 Architecture = Annotated[str | None, typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False)]
@@ -64,7 +64,8 @@ def measure(
 
     Example: `etl measure digits_cnn strength --write strength`
     """
-    from etl import measures, stored
+    from etl.analysis import measures
+    from etl.store import stored_graph as stored
 
     spectrum = measure is Measure.laplacian_spectrum
     if write is not None:
@@ -124,8 +125,8 @@ def features(
 
     Example: `etl features digits_cnn.h5 seven.png --layer strokes --layer shapes`
     """
-    from etl import feature_maps
-    from etl import features as maps
+    from etl.analysis import feature_pictures as feature_maps
+    from etl.analysis import features as maps
 
     shapes = (shape(input_shape),) if input_shape else ()
     found = maps.features(model, image, preprocess=preprocess and preprocess.value, input_shapes=shapes, architecture=architecture)
@@ -160,7 +161,7 @@ def split(
 
     Example: `etl split resnet50.h5 --at conv3_block4_out --out parts`
     """
-    from etl import parts
+    from etl.analysis import split as parts
 
     written = parts.split(model, at, out, branches=allow_branches, architecture=architecture)
     if tag is not None:

@@ -14,15 +14,15 @@ from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, Where, se
 from etl.cli.output import plain, program, remark, say, show, to_json
 from etl.cli.progress import bar, stages
 from etl.cli.server import say_login
-from etl.cli.stored import connected
+from etl.cli.store import connected
 from etl.errors import BadRequest, EtlError
-from etl.selection import Selection, graph_of
+from etl.graph.selection import Selection, graph_of
 
 Progress = Callable[[str, int, int], None]
 
 if TYPE_CHECKING:
-    from etl.graph import Graph
-    from etl.sinks.neo4j import Loaded
+    from etl.graph.trace import Graph
+    from etl.sinks.neo4j.live import Loaded
 
 PLAN = ("name", "type", "shape", "neurons", "edges", "parameters", "density")
 
@@ -43,7 +43,7 @@ def plan(*, model: ModelFile, selection: Selection, format: Rows = Format.table)
 
 def show_plan(model: Path, selection: Selection, graph: Graph, form: Format) -> None:
     """The layers of a graph, its totals, what it would cost, and what would fit where it is too much."""
-    from etl import estimate
+    from etl.graph import estimate
 
     densities = estimate.density(graph)
     rows = [{name: getattr(row, name) for name in PLAN[:-1]} | {"density": densities[row.name]} for row in graph.rows]
@@ -70,7 +70,7 @@ def totals(graph: Graph) -> str:
 
 def show_cost(model: Path, selection: Selection, graph: Graph) -> None:
     """Store size and time, and what would fit where there is no room or patience for them."""
-    from etl import estimate
+    from etl.graph import estimate
 
     cost, free = estimate.cost(graph.neurons, graph.edges), estimate.room()
     say(f"In Neo4j: about {size(cost.store_bytes)} ({size(free)} free), loaded in about {duration(cost.seconds)}.")
@@ -99,8 +99,8 @@ def load(
 
     Example: `etl load model.h5 --name first_try`
     """
-    from etl.loading import way
     from etl.readers import check_finite
+    from etl.sinks.neo4j.mode import way
 
     graph = graph_of(model, selection)
     if dry_run:
@@ -189,7 +189,7 @@ def sink(out: Path) -> Callable[[Graph, Path, Progress], str | None]:
 
 def staged(graph: Graph, out: Path, progress: Progress) -> str:
     """Write files for Neo4j's import tool; the command that takes them."""
-    from etl.sinks.staged import stage
+    from etl.sinks.neo4j.import_files import stage
 
     if out.exists():
         raise BadRequest(f"{out} is there already: choose another name, or move it away")
@@ -227,7 +227,7 @@ def verify(
 
     Example: `etl verify model.h5`
     """
-    from etl import verify as proof
+    from etl.analysis import verify as proof
 
     given = [proof.array(path) for path in input or ()]
     if within is None:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from etl.selection import Selection
+from etl.graph.selection import Selection
 
 CHOICE = "What becomes the graph"
 

@@ -12,7 +12,7 @@ from etl.cli.analysis import Measure
 from etl.cli.options import ModelName, Quiet, Uri
 from etl.cli.output import say
 from etl.cli.progress import bar
-from etl.cli.stored import connected
+from etl.cli.store import connected
 from etl.errors import BadRequest
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class Sheet:
 
     def ask(self, query: str, **values: Any) -> list[dict[str, Any]]:
         """The rows of a stored query about this model."""
-        from etl import queries
+        from etl.store import queries
 
         return queries.run(self.store, query, {"model": self.name, **values})
 
@@ -58,7 +58,7 @@ class Sheet:
 
 def on_sheet(draw: Callable[[Sheet], None], name: str, out: Path, suffixes: tuple[str, ...], uri: str | None, quiet: bool) -> None:
     """Draw, once it is known that the place can be written; say where the picture is."""
-    from etl.plots.figure import check_place
+    from etl.analysis.plots.figure import check_place
 
     check_place(out, suffixes)
     with connected(uri, quiet=quiet) as store:
@@ -83,8 +83,8 @@ def adjacency(
     """
 
     def draw(sheet: Sheet) -> None:
-        from etl.plots import figure, interactive
-        from etl.plots.adjacency import heat_map
+        from etl.analysis.plots import figure, interactive
+        from etl.analysis.plots.adjacency import heat_map
 
         sheet.neurons()
         whole = source is None and target is None
@@ -116,7 +116,7 @@ def weights(
     """
 
     def draw(sheet: Sheet) -> None:
-        from etl.plots import figure, histograms, interactive
+        from etl.analysis.plots import figure, histograms, interactive
 
         sheet.neurons()
         whole = sheet.ask("weight_histogram", layer=layer, bins=bins)
@@ -142,7 +142,7 @@ def degrees(*, name: ModelName, out: Out, uri: Uri = None, quiet: Quiet = False)
     """
 
     def draw(sheet: Sheet) -> None:
-        from etl.plots import distributions, figure
+        from etl.analysis.plots import distributions, figure
 
         sheet.neurons()
         figure.save(distributions.degrees(sheet.ask("degree_distribution"), sheet.layers, f"{name}: degrees"), out)
@@ -157,7 +157,7 @@ def strengths(*, name: ModelName, out: Out, uri: Uri = None, quiet: Quiet = Fals
     """
 
     def draw(sheet: Sheet) -> None:
-        from etl.plots import distributions, figure
+        from etl.analysis.plots import distributions, figure
 
         rows = sheet.ask("strength", limit=sheet.neurons())
         figure.save(distributions.strengths(rows, sheet.layers, f"{name}: strengths"), out)
@@ -183,8 +183,9 @@ def centrality(
         raise BadRequest("laplacian_spectrum belongs to no neurons: choose another measure")
 
     def draw(sheet: Sheet) -> None:
-        from etl import measures, stored
-        from etl.plots import distributions, figure
+        from etl.analysis import measures
+        from etl.analysis.plots import distributions, figure
+        from etl.store import stored_graph as stored
 
         sheet.neurons()
         with bar(f"Reading {name}", quiet=quiet) as progress:
@@ -203,7 +204,7 @@ def layers(*, name: ModelName, out: Out, uri: Uri = None, quiet: Quiet = False) 
     """
 
     def draw(sheet: Sheet) -> None:
-        from etl.plots import layers
+        from etl.analysis.plots import layers
 
         layers.draw(sheet.ask("layer_graph"), f"{name}: layers", out)
 
@@ -228,8 +229,8 @@ def paths(
     names = read_classes(classes)
 
     def draw(sheet: Sheet) -> None:
-        from etl.plots import figure
-        from etl.plots.paths import main_paths
+        from etl.analysis.plots import figure
+        from etl.analysis.plots.paths import main_paths
 
         sheet.neurons()
         last = [each for each in sheet.layers if each["neurons"]][-1]

@@ -78,8 +78,8 @@ def style(name: ModelName, *, uri: Uri = None) -> None:
 
     Example: `etl neo4j style digits_cnn > digits_cnn.grass`
     """
-    from etl.browser import style
-    from etl.cli.stored import connected
+    from etl.cli.store import connected
+    from etl.store.browser import style
 
     with connected(uri, quiet=True) as store:
         print(style(store, name), end="")
@@ -94,7 +94,7 @@ def favourites(
 
     Example: `etl neo4j favourites queries.zip`
     """
-    from etl.browser import favourites, folder
+    from etl.store.browser import favourites, folder
 
     count = favourites(out)
     if not quiet:
@@ -128,7 +128,7 @@ def first_page(server: Server) -> str:
     """Browser's address with the login filled in but for the password, and a query in the editor that draws neurons."""
     from urllib.parse import quote, urlencode
 
-    from etl.queries import text
+    from etl.store.queries import text
 
     query = text("browser", "first")
     scheme, _, host = (server.uri or "").partition("://")

@@ -18,10 +18,10 @@ import numpy as np
 
 from etl.errors import BadFile, EtlError
 from etl.network import Layer, Model, Network
-from etl.readers import files
-from etl.readers.architecture import keras_major, model_part, parsed
-from etl.readers.memory import read_keras_model
-from etl.readers.part import network
+from etl.readers import formats as files
+from etl.readers.keras.architecture import keras_major, model_part, parsed
+from etl.readers.keras.builder import network
+from etl.readers.keras.memory import read_keras_model
 
 __all__ = ["check_finite", "read", "read_keras_model"]
 

@@ -18,8 +18,8 @@ import psutil
 from numpy.typing import NDArray
 
 from etl.errors import BadFile
-from etl.readers.attributes import claimed, endless
-from etl.readers.part import Stored
+from etl.readers.hdf5_attributes import claimed, endless
+from etl.readers.keras.builder import Stored
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from etl.activations import canonical
 from etl.errors import Unsupported
 from etl.network import Array, Call, Layer, Network, Tensor, flow, placeholder, substitute, tensors
-from etl.rules.activations import canonical
-from etl.scope import Scope, Weights
+from etl.rules.scope import Scope, Weights
 
 # Options that change nothing at inference, or only repeat what arrays and shapes say.
 IGNORED = frozenset(
@@ -76,7 +76,7 @@ def run(layer: Layer, scope: Scope, inputs: Sequence[Any], keywords: Mapping[str
 
 def rule_of(layer: Layer) -> Callable[..., Any]:
     """Raises Unsupported where there is none."""
-    from etl.rules import REFUSED, RULES  # the table names every rule, and rules are written with what this module imports
+    from etl.rules.keras import REFUSED, RULES  # the table names every rule, and rules are written with what this module imports
 
     if layer.kind not in RULES:
         raise Unsupported(REFUSED.get(layer.kind, "there is no rule for this kind"))

@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from etl.rules import FAMILIES, REFUSED
-from etl.rules.activations import ALIASES, BEYOND, FUNCTIONS, SPELLED
+from etl.activations import ALIASES, BEYOND, FUNCTIONS, SPELLED
 from etl.rules.binding import accepted
-from etl.rules.nodes import NODES
+from etl.rules.keras import FAMILIES, REFUSED
+from etl.rules.keras.nodes import NODES
 
 HEAD = """# Layers
 

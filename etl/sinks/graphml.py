@@ -14,9 +14,9 @@ from xml.sax.saxutils import escape, quoteattr
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl import extract
-from etl.graph import Graph
-from etl.sinks.files import in_place, require_neurons
+from etl.graph import batches as extract
+from etl.graph.trace import Graph
+from etl.sinks.atomic_file import in_place, require_neurons
 
 ILLEGAL = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 Progress = Callable[[str, int, int], None]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from etl import extract, schema
-from etl.graph import Graph
+from etl import schema
+from etl.graph import batches as extract
+from etl.graph.trace import Graph
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from etl import extract, schema
+from etl import schema
 from etl.errors import BadRequest
-from etl.graph import Graph
-from etl.sinks.files import in_place, require_neurons
+from etl.graph import batches as extract
+from etl.graph.trace import Graph
+from etl.sinks.atomic_file import in_place, require_neurons
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array

@@ -18,9 +18,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl import __version__, extract, schema
+from etl import __version__, schema
 from etl.errors import BadRequest
-from etl.graph import Graph
+from etl.graph import batches as extract
+from etl.graph.trace import Graph
 
 FORMAT = "neuron-etl"  # how a folder says that it is ours
 GROUP_ROWS = 1 << 20  # of a row group: 32 MB of weights

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from etl.store.connection import Store, connect
-from etl.store.local import Server, start, status, stop
+from etl.store.local.server import Server, start, status, stop
 
 logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else Python prints the driver's own warnings of each new try
 

@@ -88,7 +88,7 @@ def connect(
 def _connect_local(progress: Callable[[str], None] | None, database: str | None) -> Store:
     from neo4j.exceptions import AuthError
 
-    from etl.store import local
+    from etl.store.local import server as local
 
     server = local.start(progress)
     assert server.uri is not None
@@ -190,7 +190,7 @@ def _message(error: Exception, uri: str) -> str:
 
 def _to_reach(uri: str) -> str:
     """What to do where nobody answers."""
-    from etl.store import local
+    from etl.store.local import server as local
 
     if uri == local.status().uri:
         return "does not answer any more: give the same command again, which starts the local Neo4j where it has ended."

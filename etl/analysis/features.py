@@ -1,0 +1,227 @@
+"""Feature maps: a picture prepared as the model was trained on, what every layer makes of it, and that as values of the stored neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.analysis.verify import arranged, array, layers
+from etl.errors import BadFile, BadRequest, NotInStore
+from etl.frameworks.keras import keras_model, predictions
+from etl.graph.forward import forward, onehot
+from etl.graph.trace import Graph, trace
+from etl.network import Model
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from etl.store import Store
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green and blue in 0..1
+CAFFE = (103.939, 116.779, 123.68)  # its mean blue, green and red in 0..255
+MARGIN = 256 / 224  # how much larger than the crop a picture is made first
+MOST_PIXELS = 200_000_000
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+Values = NDArray[Any]
+
+# name -> greys 0..255 (height, width, channels) as the model takes them
+PRESETS: Mapping[str, Callable[[Values], Values]] = {
+    "imagenet": lambda x: (x / 255 - MEAN) / DEVIATION,
+    "caffe": lambda x: x[..., ::-1] - CAFFE,
+    "symmetric": lambda x: x / 127.5 - 1,
+    "unit": lambda x: x / 255,
+    "none": lambda x: x,
+}
+# what the architectures of keras.applications were trained with, by how their names or a layer's begin; newer ones prepare pictures themselves
+TRAINED = {
+    "caffe": ("vgg16", "vgg19", "resnet50", "resnet101", "resnet152"),
+    "symmetric": (
+        *("resnet50v2", "resnet101v2", "resnet152v2", "inception_v3", "inception_resnet_v2", "xception"),
+        *("mobilenet_", "mobilenetv2", "expanded_conv_depthwise", "nasnet"),
+    ),
+    "imagenet": ("densenet", "resnet18", "resnet34", "alexnet"),
+}
+PREPARES_ITSELF = {"Rescaling", "Normalization"}
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a model makes of one example.
+
+    example  the picture's file name
+    inputs   what it is given, one array an input, (1, *shape)
+    values   each layer's output by name (*shape), in order
+    preset   how the picture was prepared; None where the input was given as an array
+    """
+
+    model: Model
+    graph: Graph
+    example: str
+    inputs: list[Values]
+    values: dict[str, Values]
+    preset: str | None
+
+
+def features(
+    path: Path, image: Path, *, preprocess: str | None = None, input_shapes: Sequence[Sequence[int]] = (), architecture: str | None = None
+) -> Features:
+    """Run a model on a picture (or a .npy array that is taken as it is). The file is trusted: its framework runs it.
+
+    preprocess  one of PRESETS; None: what the model was trained with, as far as can be told
+    Raises BadFile where the picture can't be read, BadRequest where the model doesn't take one.
+    """
+    from etl.readers import read
+
+    model = read(path, architecture)
+    graph = trace(model, input_shapes, ignore_masks=True)
+    preset = None
+    if image.suffix == ".npy":
+        inputs = arranged(graph, [array(image)])
+    else:
+        preset = preprocess or trained_with(model)
+        inputs = [prepared(image, picture_shape(graph), preset)[None]]
+    theirs, _ = predictions(keras_model(path, model, architecture), inputs)
+    return Features(model, graph, image.name, inputs, {name: values[0] for name, values in theirs.items()}, preset)
+
+
+def picture_shape(graph: Graph) -> tuple[int, int, int]:
+    """Height, width and channels of the pictures that a model takes. Raises BadRequest where it takes something else."""
+    shapes = [step.shape for step in graph.inputs]
+    if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] not in MODES:
+        told = ", ".join(str(list(shape)) for shape in shapes)
+        raise BadRequest(f"{graph.model.name} takes {told}, which is no picture: give an array of that shape in a .npy file instead")
+    height, width, channels = shapes[0]
+    return height, width, channels
+
+
+def trained_with(model: Model) -> str:
+    """The preset that a model was trained with: by its architecture's name, else 0..1, and as it is where the model prepares pictures itself."""
+    from etl.readers import every_layer
+
+    every = list(every_layer(model.network))
+    if any(layer.kind in PREPARES_ITSELF for layer in every):
+        return "none"
+    names = [model.name.lower(), *(layer.name.lower() for layer in every)]
+    known = sorted(((start, preset) for preset, starts in TRAINED.items() for start in starts), key=lambda pair: -len(pair[0]))
+    return next((preset for name in names for start, preset in known if name.startswith(start)), "unit")
+
+
+def prepared(path: Path, shape: tuple[int, int, int], preset: str) -> Values:
+    """A picture as a model takes it, float32 (height, width, channels).
+
+    Its shorter side is made 256 for a crop of 224, and in that proportion for other sizes (for the presets that are not for photographs,
+    the size of the crop itself); then the centre is cut out. Raises BadFile where it can't be read.
+    """
+    height, width, channels = shape
+    if preset in ("imagenet", "caffe") and channels != 3:
+        raise BadRequest(f"--preprocess {preset} is for three colours, the model takes {channels} channels: take unit, symmetric or none")
+    picture = eight_bit(opened(path), path).convert(MODES[channels])
+    scale = max(height / picture.height, width / picture.width) * (MARGIN if preset in ("imagenet", "caffe") else 1)
+    size = max(width, round(picture.width * scale)), max(height, round(picture.height * scale))
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    picture = picture.resize(size, resample=2).crop((left, top, left + width, top + height))  # 2: bilinear
+    return PRESETS[preset](np.asarray(picture, dtype=np.float64).reshape(shape)).astype(np.float32)
+
+
+def opened(path: Path) -> Image:
+    """A picture, upright. Raises BadFile where it is none, or too large."""
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise BadFile(f"{path}: {picture.width:,} x {picture.height:,} pixels are too many; make it smaller")
+            return ImageOps.exif_transpose(picture).copy()
+    except UnidentifiedImageError as error:
+        raise BadFile(f"{path} is no picture that can be read: save it as PNG or JPEG, or an array as .npy") from error
+    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise BadFile(f"{path} can't be read as a picture ({error}): save it anew as PNG or JPEG") from error
+
+
+def eight_bit(picture: Image, path: Path) -> Image:
+    """Greys of 16 bits as 8: Pillow itself cuts off whatever is above 255. Raises BadFile for numbers that are no greys of 8 or 16 bits."""
+    from PIL import Image
+
+    if not picture.mode.startswith(("I", "F")):
+        return picture
+    greys = np.asarray(picture)
+    if picture.mode == "F" or greys.min() < 0 or greys.max() > 65535:
+        raise BadFile(f"{path} holds numbers that are no greys of 8 or 16 bits: save it as PNG, or prepared for the model as .npy")
+    return Image.fromarray(np.round(greys / 257).astype(np.uint8))
+
+
+def drawable(found: Features) -> list[str]:
+    """Layers whose outputs are maps: (height, width, channels) and more than a point."""
+    return [name for name, values in found.values.items() if values.ndim == 3 and values.shape[0] * values.shape[1] > 1]
+
+
+def chosen(found: Features, wanted: Sequence[str]) -> list[str]:
+    """The layers to show: those wanted, else up to six convolutions from first to last. Raises BadRequest for a name that no layer has."""
+    for name in wanted:
+        if name not in found.values:
+            raise BadRequest(f"{found.model.name} has no layer {name}: `etl plan` lists them")
+        if found.values[name].ndim > 3:
+            raise BadRequest(f"layer {name} makes {found.values[name].ndim} axes, which are no pictures: choose another")
+    if wanted:
+        return list(wanted)
+    kinds = {row.name: row.type for row in found.graph.rows}
+    maps = drawable(found)
+    convolutions = [name for name in maps if "Conv" in kinds.get(name, "")] or maps or [n for n, v in found.values.items() if v.ndim <= 3]
+    places = np.unique(np.linspace(0, len(convolutions) - 1, min(6, len(convolutions))).round().astype(int))
+    return [convolutions[place] for place in places]
+
+
+def channels(values: Values, top: int | None) -> list[int]:
+    """The channels to show: the first twelve, or the `top` ones with the largest mean, that first."""
+    count = values.shape[-1]
+    if top is None:
+        return list(range(min(12, count)))
+    means = values.reshape(-1, count).mean(axis=0)
+    return [int(c) for c in np.argsort(-means, kind="stable")[:top]]
+
+
+def rows(name: str, values: Values, top: int | None) -> list[dict[str, Any]]:
+    """A layer's shown channels with the mean, least and largest value of each."""
+    kept = channels(values, top)
+    flat = values.reshape(-1, values.shape[-1])
+    told = ((c, flat[:, c]) for c in kept)
+    return [{"layer": name, "channel": c, "mean": float(v.mean()), "min": float(v.min()), "max": float(v.max())} for c, v in told]
+
+
+def neuron_values(found: Features, graph: Graph) -> Values:
+    """The value of every neuron, (neurons,): as the framework has them, computed edge by edge where it doesn't tell (steps inside layers)."""
+    values = np.full(graph.neurons, np.nan)
+    rows = {row.name: row for row in graph.rows}
+    for step, given in zip(graph.inputs, found.inputs, strict=True):
+        row = rows[step.name]
+        values[row.begin : row.end] = onehot(np.asarray(given), row).reshape(-1)
+    for name, _, ids in layers(graph):
+        if name in found.values:
+            values[ids[ids >= 0]] = found.values[name][ids >= 0]
+    return np.where(np.isnan(values), forward(graph, found.inputs)[0], values) if np.isnan(values).any() else values
+
+
+def write(
+    store: Store, name: str, found: Features, input_shapes: Sequence[Sequence[int]] = (), progress: Callable[[str, int, int], None] = lambda *_: None
+) -> None:
+    """Store every activation as the neurons' `value`, in place of an earlier example's.
+
+    Raises NotInStore where another graph is loaded under that name.
+    """
+    from etl.sinks.neo4j.live import fingerprint
+    from etl.store import models as catalogue
+    from etl.store import stored_graph as stored
+
+    model = stored.span(store, name)
+    loaded = catalogue.find(store, name)
+    graphs = (trace(found.model, input_shapes, fold=fold, ignore_masks=True) for fold in (False, True))
+    graph = next((graph for graph in graphs if loaded and loaded["fingerprint"] == fingerprint(graph)), None)
+    if graph is None:
+        raise NotInStore(f"{name} in the store is not the whole graph of this file for pictures of this size: load it with the same --input-shape")
+    stored.write(store, model, "value", neuron_values(found, graph), progress)

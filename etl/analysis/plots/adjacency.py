@@ -1,0 +1,146 @@
+"""The adjacency matrix as a heat map: how many weights there are in each cell, and their mean on a red-blue scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.analysis.plots.figure import Row, new, short, styled
+from etl.analysis.plots.scale import LayerScale
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SIDE = 6.2  # inches of a map
+LEAST_ROOM = 0.022  # share of an axis that a layer's name needs
+
+
+def scales(rows: Sequence[Row], layers: Sequence[Row], *, whole: bool) -> tuple[LayerScale, LayerScale]:
+    """The axes of rows of `adjacency_bins`, for sources (down) and targets (across): all layers, or those that the rows name."""
+    both = [{row[f"{end}_layer"] for row in rows} for end in ("source", "target")]
+    down, across = (LayerScale.of([layer for layer in layers if whole or layer["name"] in names]) for names in both)
+    return down, across
+
+
+def corners(rows: Sequence[Row], down: LayerScale, across: LayerScale) -> NDArray[Any]:
+    """Cells as rectangles on the axes: (rows, 4), left, right, top, bottom."""
+    targets, sources = [row["target_layer"] for row in rows], [row["source_layer"] for row in rows]
+    return np.column_stack(
+        [
+            across.place(targets, [row["target_begin"] for row in rows]),
+            across.place(targets, [row["target_end"] for row in rows]),
+            down.place(sources, [row["source_begin"] for row in rows]),
+            down.place(sources, [row["source_end"] for row in rows]),
+        ]
+    )
+
+
+def spread(rows: Sequence[Row]) -> tuple[float, float]:
+    """Two sizes of mean weights: what is usual in a usual layer, and the largest.
+
+    Colours follow asinh(mean / usual): pools, with weights of 1, leave some for layers whose weights are a hundredth of that.
+    """
+    sizes: dict[str, list[float]] = {}
+    for row in rows:
+        sizes.setdefault(row["target_layer"], []).append(abs(row["mean"]))
+    most = max(map(max, sizes.values())) or 1.0
+    return max(float(np.median([np.median(layer) for layer in sizes.values()])), most / 1000), most
+
+
+def single(rows: Sequence[Row]) -> bool:
+    """Whether every cell is one pair of neurons."""
+    return all(row["source_end"] - row["source_begin"] == row["target_end"] - row["target_begin"] == 1 for row in rows)
+
+
+@styled
+def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: bool = True) -> Figure:
+    """rows of `adjacency_bins`, at least one; layers: rows of `layers`; whole: show all of them, also those without weights here."""
+    from matplotlib import colormaps
+    from matplotlib.colors import AsinhNorm, LinearSegmentedColormap, LogNorm
+
+    down, across = scales(rows, layers, whole=whole)
+    cells = corners(rows, down, across)
+    edges, means = np.array([row["edges"] for row in rows]), np.array([row["mean"] for row in rows], float)
+    usual, most = spread(rows)
+    signed = AsinhNorm(usual, -most, most), "RdBu_r"
+    if single(rows) and edges.max() == 1:
+        figure = new(SIDE + 1, SIDE, title)
+        draw(figure.subplots(), cells, means, *signed, "weight", down, across)
+        return figure
+    figure = new(2 * SIDE + 1, SIDE, title)
+    left, right = figure.subplots(1, 2)
+    seen = LinearSegmentedColormap.from_list("counts", colormaps["YlGnBu"](np.linspace(0.25, 1, 64)))  # its palest can't be told from nothing
+    draw(left, cells, edges, LogNorm(1, max(edges.max(), 2)), seen, "weights in a cell (count)", down, across)
+    draw(right, cells, means, *signed, "mean weight in a cell", down, across)
+    return figure
+
+
+def draw(axes: Axes, cells: NDArray[Any], values: NDArray[Any], norm: Any, colours: Any, label: str, down: LayerScale, across: LayerScale) -> None:
+    """One map with its colour bar."""
+    from matplotlib.collections import PolyCollection
+    from matplotlib.ticker import ScalarFormatter
+
+    left, right, top, bottom = cells.T
+    polygons = np.stack([np.column_stack(pair) for pair in ((left, top), (right, top), (right, bottom), (left, bottom))], axis=1)
+    shown = PolyCollection(list(polygons), array=values, norm=norm, cmap=colours, edgecolors="face", linewidths=0.2, rasterized=True)
+    axes.add_collection(shown)
+    axes.set(xlim=(0, 1), ylim=(1, 0), title=label, facecolor="0.97")
+    axes.set_xlabel(axis_label("neurons that read", across))
+    if label != "mean weight in a cell":  # which stands to the right of the counts
+        axes.set_ylabel(axis_label("neurons that are read", down))
+    name_layers(axes, down, across)
+    ticks = marks(norm.linear_width, norm.vmax) if norm.vmin < 0 else counts(norm.vmax)
+    bar = axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02, ticks=ticks, format=ScalarFormatter() if norm.vmin < 0 else "{x:,.0f}")
+    bar.ax.minorticks_off()
+
+
+def marks(usual: float, most: float) -> list[float]:
+    """Round numbers on both sides of zero, up to the largest, and none closer to zero than can be told apart."""
+    tens = 10.0 ** np.arange(np.floor(np.log10(usual)), np.ceil(np.log10(most)) + 1)
+    sizes = [float(size) for size in np.outer(tens, [1, 3]).ravel() if usual / 2 <= size <= most * 1.0001]
+    return [-size for size in reversed(sizes)] + [0.0, *sizes]
+
+
+def counts(most: float) -> list[float]:
+    """1, 10, 100 ... or 1, 2, 5, 10 ... where that is few."""
+    tens = 10.0 ** np.arange(0, np.log10(most) + 1e-9)
+    return [float(n) for n in (tens if len(tens) > 2 else np.outer(tens, [1, 2, 5]).ravel()) if n <= most]
+
+
+def axis_label(what: str, scale: LayerScale) -> str:
+    """What an axis shows, and at which scale."""
+    if len(scale.layers) > 1:
+        return f"{what}: {scale.neurons:,}, by layer\n(room by the square root of its size)"
+    return f"{what}: the {scale.neurons:,} of {short(scale.layers[0]['name'])},\nin the order of their ids"
+
+
+def name_layers(axes: Axes, down: LayerScale, across: LayerScale) -> None:
+    """Names in the middle of each layer that has room for it, lines between layers."""
+    from matplotlib.ticker import MaxNLocator
+
+    for scale, axis, line in ((across, axes.xaxis, axes.axvline), (down, axes.yaxis, axes.axhline)):
+        borders = scale.borders
+        if len(scale.layers) == 1:
+            count = scale.neurons
+            numbers = [int(n) for n in MaxNLocator(10, integer=True).tick_values(0, count - 1) if 0 <= n < count]
+            axis.set_ticks([(n + 0.5) / count for n in numbers], [str(n) for n in numbers])
+            continue
+        for border in borders[1:-1]:
+            line(border, color="0.75", linewidth=0.4, zorder=0.5)
+        middle = (borders[1:] + borders[:-1]) / 2
+        named = list(roomy(middle))
+        axis.set_ticks(middle[named], [short(scale.layers[n]["name"]) for n in named], rotation=90 if axis is axes.xaxis else 0)
+        axis.set_tick_params(length=0)
+
+
+def roomy(middle: NDArray[Any]) -> list[int]:
+    """Which of the names fit: none closer to the one before than its own height. The last one always does."""
+    chosen = [len(middle) - 1]
+    for n in range(len(middle) - 2, -1, -1):
+        if middle[chosen[-1]] - middle[n] >= LEAST_ROOM:
+            chosen.append(n)
+    return chosen[::-1]

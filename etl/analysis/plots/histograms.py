@@ -1,0 +1,110 @@
+"""Histograms of stored weights, per layer and per kernel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from etl.analysis.plots.figure import NEUTRAL, Row, new, short, styled
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_LAYERS, MOST_KERNELS = 60, 64  # panels that can still be read
+FEW_LAYERS = 12  # in rows of three
+
+
+def by_layer(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows of `weight_histogram` by layer, in order; of the steps and calls of one layer that use the same weights only the first."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["layer"], []).append(row)
+    first: dict[Any, str] = {}
+    for name, bins in found.items():
+        layer = name.partition("/")[0].partition(":")[0]
+        first.setdefault((layer, *((row["low"], row["high"], row["weights"]) for row in bins)), name)
+    return {name: found[name] for name in first.values()}
+
+
+def by_kernel(rows: Sequence[Row]) -> dict[int, list[Row]]:
+    """Rows of `kernel_histogram` by kernel, in order."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["kernel"], []).append(row)
+    return found
+
+
+def told(statistics: Row) -> str:
+    """A row of `weight_statistics` in a line."""
+    std = statistics["std"]
+    return f"mean {statistics['mean']:.3g}, std {'undefined' if std is None else format(std, '.3g')}"
+
+
+@styled
+def layer_histograms(rows: Sequence[Row], statistics: Sequence[Row], title: str) -> Figure:
+    """A panel for each layer. rows of `weight_histogram`, statistics of `weight_statistics`."""
+    every = by_layer(rows)
+    layers = dict(list(every.items())[:MOST_LAYERS])
+    whole = {row["layer"]: row for row in statistics if row["kernel"] is None}
+    across = min(len(layers), 3 if len(layers) <= FEW_LAYERS else 6)
+    title += f" (the first {MOST_LAYERS} of {len(every)})" if len(every) > MOST_LAYERS else ""
+    down = math.ceil(len(layers) / across)
+    figure = new(3.6 * across + 0.4, 2.4 * down + 0.5, title)
+    panels = figure.subplots(down, across, squeeze=False)
+    for axes, (name, bins) in zip(panels.flat, layers.items(), strict=False):
+        bars(axes, bins, NEUTRAL)
+        axes.set_title(f"{short(name)}: {whole[name]['weights']:,} weights\n{told(whole[name])}")
+    finish(figure, panels, len(layers))
+    return figure
+
+
+@styled
+def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], statistics: Sequence[Row], title: str) -> Figure:
+    """The layer's own histogram, and a small one for each kernel. Rows of `weight_histogram`, `kernel_histogram` and `weight_statistics`."""
+    chosen = dict(list(by_kernel(kernels).items())[:MOST_KERNELS])
+    numbers = {row["kernel"]: row for row in statistics}
+    across = min(8, len(chosen))
+    down = math.ceil(len(chosen) / across)
+    figure = new(max(1.5 * across, 5) + 0.6, 2.6 + 1.35 * down, title)
+    parts: Any = figure.subfigures(2, 1, height_ratios=[2.6, 1.35 * down])
+    above, below = parts
+    axes = above.subplots()
+    bars(axes, whole, NEUTRAL)
+    axes.set(xlabel="weight", ylabel="stored weights (count)", title=f"all {numbers[None]['weights']:,} weights, {told(numbers[None])}")
+    panels = below.subplots(down, across, squeeze=False, sharex=True, sharey=True)
+    for panel, (kernel, bins) in zip(panels.flat, chosen.items(), strict=False):
+        bars(panel, bins, NEUTRAL)
+        panel.axvline(numbers[kernel]["mean"], color="C1", linewidth=1)
+        panel.set_title(f"kernel {kernel}", fontsize=7, pad=2)
+        panel.tick_params(labelsize=6)
+    panels.flat[0].set_xlim(whole[0]["low"], whole[-1]["high"] or None)
+    for panel in panels.flat[len(chosen) :]:
+        panel.set_visible(False)
+    total = len(by_kernel(kernels))
+    first = f"the first {len(chosen)} of {total} kernels" if total > len(chosen) else f"each of {total} kernels"
+    below.supxlabel(f"weight, {first} (orange: its mean)", fontsize=9)
+    below.supylabel("weights (count)", fontsize=9)
+    return figure
+
+
+def bars(axes: Axes, bins: Sequence[Row], colour: str) -> None:
+    """The bins as they are."""
+    from matplotlib.ticker import MaxNLocator
+
+    thinnest = 0.01 * max(1.0, abs(bins[0]["low"]))  # where all weights are equal, bins have no width
+    same = bins[0]["high"] == bins[0]["low"]
+    width = [thinnest if same else row["high"] - row["low"] for row in bins]
+    axes.bar([row["low"] for row in bins], [row["weights"] for row in bins], width, align="edge", color=colour, linewidth=0)
+    axes.axvline(0, color="0.7", linewidth=0.6, zorder=0)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+def finish(figure: Figure, panels: Any, used: int) -> None:
+    """Labels along the outside, nothing in unused panels."""
+    for axes in panels.flat[used:]:
+        axes.set_visible(False)
+    figure.supxlabel("weight", fontsize=9)
+    figure.supylabel("stored weights (count)", fontsize=9)

@@ -1,0 +1,113 @@
+"""The heat map and the histograms as one HTML file each, by Bokeh: all that it needs is in it, nothing is fetched when it opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from etl.analysis.plots.adjacency import corners, marks, roomy, scales, spread
+from etl.analysis.plots.figure import NEUTRAL, Row, printable, short, writing
+from etl.analysis.plots.histograms import by_kernel, by_layer
+from etl.analysis.plots.scale import LayerScale
+
+SIDE = 620  # pixels of a map
+CELL = [
+    ("read", "@source_layer, neurons @source_begin to @source_last"),
+    ("reads", "@target_layer, neurons @target_begin to @target_last"),
+    ("weights", "@edges{0,0}"),
+    ("mean weight", "@mean{0.0000}"),
+]
+
+
+def save(layout: Any, title: str, path: Path) -> None:
+    """Write a page with everything in it."""
+    from bokeh.embed import file_html
+    from bokeh.resources import INLINE
+
+    with writing(path):
+        path.write_text(file_html(layout, INLINE, printable(title)), "utf-8")
+
+
+def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: bool = True) -> Any:
+    """What `adjacency.heat_map` draws, counts and means side by side, zoomed together."""
+    from bokeh.layouts import column, row
+    from bokeh.models import ColumnDataSource, FixedTicker, LinearColorMapper, LogColorMapper
+    from bokeh.palettes import RdBu11, YlGnBu9
+    from bokeh.plotting import figure
+
+    down, across = scales(rows, layers, whole=whole)
+    left, right, top, bottom = corners(rows, down, across).T
+    columns = {name: [one[name] for one in rows] for name in ("source_layer", "target_layer", "source_begin", "target_begin", "edges", "mean")}
+    lasts = {f"{end}_last": [one[f"{end}_end"] - 1 for one in rows] for end in ("source", "target")}
+    usual, most = spread(rows)
+    shade = np.arcsinh(np.array(columns["mean"], float) / usual)
+    cells = ColumnDataSource({"left": left, "right": right, "top": top, "bottom": bottom, "shade": shade, **columns, **lasts})
+    counted = LogColorMapper(palette=YlGnBu9[-3::-1], low=1, high=max(*columns["edges"], 2))
+    signed = LinearColorMapper(palette=RdBu11, low=-np.arcsinh(most / usual), high=np.arcsinh(most / usual))
+    tools = "pan,wheel_zoom,box_zoom,reset,save"
+    size = {"width": SIDE, "height": SIDE, "tools": tools, "active_drag": "box_zoom", "tooltips": CELL}
+    first = figure(title="weights in a cell (count)", x_range=(0, 1), y_range=(1, 0), **size)
+    second = figure(title="mean weight in a cell", x_range=first.x_range, y_range=first.y_range, **size)
+    for one, field, mapper in ((first, "edges", counted), (second, "shade", signed)):
+        shown = one.quad("left", "right", "top", "bottom", source=cells, line_color=None, fill_color={"field": field, "transform": mapper})
+        bar = shown.construct_color_bar(width=10)
+        if field == "shade":
+            named = {float(np.arcsinh(mark / usual)): f"{mark:g}" for mark in marks(usual, most)}
+            bar.ticker, bar.major_label_overrides = FixedTicker(ticks=list(named)), named
+        one.add_layout(bar, "right")
+        name_layers(one, down, across)
+    return column(heading(title), row(first, second))
+
+
+def heading(title: str) -> Any:
+    """A title over several panels; taken as text, not as HTML: names come from files."""
+    from bokeh.models import PreText
+
+    return PreText(text=printable(title), styles={"font": "16px sans-serif"})
+
+
+def name_layers(one: Any, down: LayerScale, across: LayerScale) -> None:
+    """Layers' names in their middles, lines between them."""
+    for scale, axis, grid in ((across, one.xaxis, one.xgrid), (down, one.yaxis, one.ygrid)):
+        borders = scale.borders
+        middle = (borders[1:] + borders[:-1]) / 2
+        named = roomy(middle)
+        axis.ticker = [float(middle[n]) for n in named]
+        axis.major_label_overrides = {float(middle[n]): short(scale.layers[n]["name"]) for n in named}
+        grid.ticker = [float(border) for border in borders]
+    one.xaxis.major_label_orientation = "vertical"
+    one.xaxis.axis_label, one.yaxis.axis_label = "neurons that read, by layer", "neurons that are read, by layer"
+
+
+def layer_histograms(rows: Sequence[Row], title: str) -> Any:
+    """rows of `weight_histogram`."""
+    return grid({printable(name): bins for name, bins in by_layer(rows).items()}, title, 3)
+
+
+def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], title: str) -> Any:
+    """rows of `weight_histogram` and of `kernel_histogram`; all panels zoom together."""
+    panels = {"all kernels": list(whole)} | {f"kernel {number}": bins for number, bins in by_kernel(kernels).items()}
+    return grid(panels, title, 4, together=True)
+
+
+def grid(panels: Mapping[str, Sequence[Row]], title: str, across: int, *, together: bool = False) -> Any:
+    """A panel a histogram."""
+    from bokeh.layouts import column, gridplot
+    from bokeh.models import ColumnDataSource, NumeralTickFormatter
+    from bokeh.plotting import figure
+
+    made: list[Any] = []
+    tips = [("weight", "@low{0.0000} to @high{0.0000}"), ("stored weights", "@weights{0,0}")]
+    for name, bins in panels.items():
+        shared = {"x_range": made[0].x_range} if together and made else {}
+        one = figure(title=short(name), width=320, height=240, tools="pan,xwheel_zoom,box_zoom,reset,save", tooltips=tips, **shared)
+        source = ColumnDataSource({key: [row[key] for row in bins] for key in ("low", "high", "weights")})
+        edge = {"line_color": NEUTRAL, "line_width": 3} if bins[0]["low"] == bins[0]["high"] else {"line_color": "white", "line_width": 0.3}
+        one.quad(left="low", right="high", top="weights", bottom=0, source=source, fill_color=NEUTRAL, **edge)
+        one.xaxis.axis_label, one.yaxis.axis_label = "weight", "stored weights (count)"
+        one.yaxis.formatter = NumeralTickFormatter(format="0,0")
+        made.append(one)
+    return column(heading(title), gridplot(made, ncols=across))

@@ -1,0 +1,216 @@
+"""The parts of a split model as models of its own framework, written as .keras files.
+
+Each part is made by calling the model's own layers on new inputs, so shared layers stay shared within it.
+Whoever calls this trusts the file: see etl/frameworks/keras.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import BadFile, BadRequest, Conflict
+from etl.frameworks.keras import flat, keras_model, model_calls, type_of_functional
+from etl.graph.layer_range import label
+from etl.network import Model, Tensor
+from etl.network.cut_points import Part, parts, path, unfolded
+from etl.sinks.parquet import in_place
+
+if TYPE_CHECKING:
+    from etl.store import Store
+
+
+@dataclass(frozen=True)
+class Written:
+    """One part in its file: the layers that it calls (`name:1` is a second call), those that it takes from and gives on.
+
+    sha256  of the whole model's file
+    """
+
+    file: str
+    sha256: str
+    layers: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def split(file: Path, at: Sequence[str], folder: Path, *, branches: bool = False, architecture: str | None = None) -> list[Written]:
+    """Write the parts of a model into a new folder; sorted by name, each takes what the one before it gives.
+
+    at        layers to cut after
+    branches  allow cuts that something goes around: parts with several inputs
+    Raises BadRequest where the model can't be cut there or the folder is in use, BadFile where the framework can't load or save it.
+    """
+    from etl.readers import read
+
+    model = read(file, architecture)
+    network, opened = unfolded(model.network, at)
+    model = replace(model, network=network)
+    planned = parts(network, at, branches=branches)
+    folder = folder.absolute()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise BadRequest(f"{folder} is there already and is not empty: choose another --out")
+    made = models(model, keras_model(file, model, architecture), planned, opened)
+    written = [told(model, part, number) for number, part in enumerate(planned)]
+    try:
+        with in_place(folder) as partial:
+            for each, one in zip(written, made, strict=True):
+                one.save(partial / each.file)
+    except OSError as error:
+        raise BadRequest(f"{folder} can't be written ({error.strerror or error}): choose another place for it") from error
+    return written
+
+
+def told(model: Model, part: Part, number: int) -> Written:
+    """What is in a part; its file has its number and the layer that it ends with."""
+    numbers = (part.calls, [t.call for t in part.inputs], [t.call for t in part.outputs])
+    layers, inputs, outputs = (tuple(label(model.network.calls[n]) for n in calls) for calls in numbers)
+    return Written(f"{number:03d}_{plain(outputs[-1])}.keras", model.sha256, layers, inputs, outputs)
+
+
+def tag(store: Store, name: str, written: Sequence[Written]) -> None:
+    """Number the parts on a stored model's Layer nodes, sublayers included: `part`. Raises NotInStore, or Conflict where it is of another file."""
+    from etl.store import stored_graph as stored
+    from etl.store.queries import text
+
+    model = stored.span(store, name)
+    if model.sha256 != written[0].sha256:
+        raise Conflict(f"{name} in the store is of another file than the one that was split: load that one, or name the model that is of it")
+    numbers = {layer: number for number, part in enumerate(written) for layer in part.layers}
+    numbers |= {layer: number for number, part in reversed(list(enumerate(written))) for layer in part.inputs if layer not in numbers}
+    found = {layer["name"]: number_of(layer["name"], numbers) for layer in model.layers}
+    store.write(text("split", "tag"), model=name, parts=found)
+
+
+def number_of(row: str, numbers: Mapping[str, int]) -> int | None:
+    """The part of a row of the layer table: that of the layer, or of the model, that it is inside."""
+    while row not in numbers and "/" in row:
+        row = row.rpartition("/")[0]
+    return numbers.get(row)
+
+
+def plain(name: str) -> str:
+    """A layer's name as a part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:80]
+
+
+def models(model: Model, made: Any, planned: Sequence[Part], opened: Set[str] = frozenset()) -> list[Any]:
+    """The parts of a model of a framework, in memory, each a model of that framework.
+
+    opened  nested models whose layers are the model's own: see etl/network/cut_points.py; these layers get other names
+    """
+    live = Live(model, made, opened)
+    return [one_part(live, part, number) for number, part in enumerate(planned)]
+
+
+Key = tuple[str, int]  # the call of a nested model that a framework's tensor is inside (`tower:1/`), and the tensor's id
+
+
+class Live:
+    """A framework's calls by their names in the network, and its tensors by keys.
+
+    same  keys of the inputs and outputs of an opened model -> what they are outside and inside
+    """
+
+    def __init__(self, model: Model, made: Any, opened: Set[str]) -> None:
+        self.model, self.made, self.network = model, made, model.network
+        self.calls: dict[str, tuple[Any, Any, str]] = {}
+        self.same: dict[Key, Key] = {}
+        self.open(made, opened, "")
+        for layer, prefix in {id(layer): (layer, prefix) for layer, _, prefix in self.calls.values() if prefix}.values():
+            rename(layer, plain(path(prefix) + layer.name))
+
+    def open(self, made: Any, opened: Set[str], prefix: str) -> None:
+        """Collect the calls of a model and of the opened ones inside it."""
+        for name, layer, node in model_calls(made):
+            inside = f"{prefix}{name}/"
+            if path(inside)[:-1] in opened:
+                self.same.update(zip(keys(inside, flat(layer.inputs)), keys(prefix, inputs_of(node)), strict=True))
+                self.same.update(zip(keys(prefix, outputs_of(node)), keys(inside, flat(layer.outputs)), strict=True))
+                self.open(layer, opened, inside)
+            else:
+                self.calls[prefix + name] = layer, node, prefix
+
+    def call(self, number: int) -> tuple[Any, Any, str]:
+        """Layer, node and prefix of one of the network's calls."""
+        name = label(self.network.calls[number])
+        if name not in self.calls:
+            raise BadFile(f"{self.model.name}: {name} is not among the layers that the framework makes of the file; save it anew")
+        return self.calls[name]
+
+    def tensor(self, tensor: Tensor) -> tuple[Any, Key]:
+        """A tensor of the network as the framework has it, with its key."""
+        if tensor in self.network.inputs:
+            found, prefix = flat(self.made.inputs)[self.network.inputs.index(tensor)], ""
+        else:
+            _, node, prefix = self.call(tensor.call)
+            found = outputs_of(node)[tensor.output]
+        return found, self.key(prefix, found)
+
+    def key(self, prefix: str, tensor: Any) -> Key:
+        """The key that a tensor has where it is made."""
+        key = prefix, id(tensor)
+        while key in self.same:
+            key = self.same[key]
+        return key
+
+
+def keys(prefix: str, live: Sequence[Any]) -> list[Key]:
+    return [(prefix, id(tensor)) for tensor in live]
+
+
+def rename(layer: Any, name: str) -> None:
+    """A layer of an opened model may have the name of another; Keras 2 has it in a place of its own."""
+    setattr(layer, "_name" if type(layer).__module__.startswith("tf_keras") else "name", name)
+
+
+def one_part(live: Live, part: Part, number: int) -> Any:
+    """One part: its calls made again on new inputs."""
+    taken = {live.call(n)[0].name for n in part.calls}
+    inputs = [new_input(live, tensor, taken) for tensor in part.inputs]
+    reach = {live.tensor(tensor)[1]: given for tensor, given in zip(part.inputs, inputs, strict=True)}
+    for call in part.calls:
+        layer, node, prefix = live.call(call)
+        args, keywords = arguments(node, {id(tensor): reach[live.key(prefix, tensor)] for tensor in inputs_of(node)})
+        reach.update(zip(keys(prefix, outputs_of(node)), flat(layer(*args, **keywords)), strict=True))
+    outputs = [reach[live.tensor(tensor)[1]] for tensor in part.outputs]
+    ends = (each if len(each) > 1 else each[0] for each in (inputs, outputs))
+    return type_of_functional(live.made)(*ends, name=plain(f"{live.model.name}_{number}"))
+
+
+def new_input(live: Live, tensor: Tensor, taken: set[str]) -> Any:
+    """An input in the place of a tensor, with the name of the layer that makes it."""
+    was, maker = live.tensor(tensor)[0], label(live.network.calls[tensor.call])
+    name = plain(maker + (f"_{tensor.output}" if tensor.output else ""))
+    while name in taken:
+        name += "_input"
+    taken.add(name)
+    if type(live.made).__module__.startswith("tf_keras"):
+        import tf_keras as keras
+
+        if getattr(was, "_keras_mask", None) is not None:  # Keras 3 has masks as tensors of their own
+            raise BadRequest(f"{maker} gives a mask along, which the input of a part can't take: cut elsewhere")
+    else:
+        import keras
+    return keras.Input(tuple(was.shape[1:]), batch_size=was.shape[0], dtype=getattr(was.dtype, "name", was.dtype), name=name)
+
+
+def arguments(node: Any, reach: dict[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A call's arguments with the given tensors in the places of its own."""
+    if hasattr(node, "arguments"):
+        args, keywords = node.arguments.fill_in(reach)
+        return tuple(args), keywords
+    return node.map_arguments({str(number): [tensor] * len(flat(node.keras_inputs)) for number, tensor in reach.items()})
+
+
+def inputs_of(node: Any) -> list[Any]:
+    """The tensors that a call reads."""
+    return flat(node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors)
+
+
+def outputs_of(node: Any) -> list[Any]:
+    """The tensors that a call makes."""
+    return flat(node.output_tensors if hasattr(node, "output_tensors") else node.outputs)

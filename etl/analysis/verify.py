@@ -1,0 +1,169 @@
+"""The proof: the graph's own forward pass beside the framework's prediction, a layer after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.errors import BadFile, BadRequest, NotInStore
+from etl.frameworks.keras import keras_model, predictions
+from etl.graph.forward import forward, onehot, outputs
+from etl.graph.selection import Selection, graph_in
+from etl.graph.trace import Graph
+from etl.network import Model
+from etl.readers import read
+from etl.rules.scope import OPS, Ids
+from etl.sinks.neo4j.live import fingerprint
+from etl.store import models as catalogue
+from etl.store import queries
+
+if TYPE_CHECKING:
+    from etl.store import Store
+
+TOLERANCE = 2e-4  # of a layer's largest value: float32 sums of a deep network differ by about 1e-5
+EXAMPLES = 2
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far one layer of the graph is from the framework.
+
+    error  largest |graph - framework| over all examples, absolute; relative: by the framework's largest |value|
+    values how many were compared
+    """
+
+    layer: str
+    type: str
+    values: int
+    error: float
+    relative: float
+
+
+def verify(path: Path, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0) -> list[Comparison]:
+    """Compare every layer of the file, then each output of the model, on given or seeded random examples.
+
+    given  one array a model input, (examples, *shape) or one example without the first axis; none: random ones
+    The file is trusted: its framework runs it. Raises BadRequest for a selection whose graph isn't exact.
+    """
+    model, graph = exact(path, selection)
+    examples = arranged(graph, given) if given else drawn(graph, seed)
+    theirs, returned = predictions(keras_model(path, model, selection.architecture), examples)
+    found = forward(graph, examples)
+    compared = [c for name, kind, ids in layers(graph) if name in theirs for c in compare(name, kind, pick(found, ids), theirs[name])]
+    return [*compared, *ends(outputs(graph, found), returned)]
+
+
+def verify_in_store(
+    path: Path, store: Store, name: str | None = None, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0
+) -> list[Comparison]:
+    """Compare each output of a loaded model, computed inside Neo4j by the stored query `forward`, with the framework's prediction.
+
+    name  the model's in the store; by default the file's
+    Raises NotInStore where this very graph is not loaded under that name.
+    """
+    model, graph = exact(path, selection)
+    name = name or model.name
+    loaded = catalogue.find(store, name)
+    if loaded is None or loaded["state"] != "COMPLETE" or loaded["fingerprint"] != fingerprint(graph):
+        raise NotInStore(f"the store holds no complete load of {path} as {name}: load it first, with the same options (etl load).")
+    examples = arranged(graph, given) if given else drawn(graph, seed)
+    _, returned = predictions(keras_model(path, model, selection.architecture), examples)
+    made = [np.zeros((len(examples[0]), *ids.shape)) for ids in graph.outputs]
+    for number in range(len(examples[0])):
+        values = [onehot(array[number : number + 1], row).reshape(-1) for array, row in zip(examples, graph.rows, strict=False)]
+        for row in queries.run(store, "forward", {"model": name, "input": np.concatenate(values).astype(float).tolist()}):
+            made[row["output"]][number].reshape(-1)[row["position"]] = row["value"]
+    return list(ends(made, returned))
+
+
+def exact(path: Path, selection: Selection) -> tuple[Model, Graph]:
+    """A file and its graph, which must be all of it."""
+    if not selection.exact:
+        raise BadRequest("only an exact graph can be verified: leave out --granularity, --min-weight, --top-k and --ignore-masks")
+    if selection.layers:
+        raise BadRequest("verify takes the whole model: leave out --layers")
+    model = read(path, selection.architecture)
+    return model, graph_in(model, selection)
+
+
+def ends(ours: Sequence[NDArray[Any]], theirs: Sequence[NDArray[Any]]) -> Iterator[Comparison]:
+    """The model's outputs, compared."""
+    for number, (found, returned) in enumerate(zip(ours, theirs, strict=True)):
+        yield from compare(f"output {number}", "output", found, returned)
+
+
+def layers(graph: Graph) -> Iterator[tuple[str, str, Ids]]:
+    """The layers of the file whose outputs the graph holds: name, kind and ids. A layer with others folded into it has lost its own values."""
+    numbers = {leaf.name: leaf.number for leaf in graph.leaves}
+    lost = {number for root, folded in graph.folds.items() for number in (root, *(n for n, _ in folded[:-1]))}
+    for row in graph.rows:
+        if row.type not in OPS and row.name in graph.values and numbers.get(row.name) not in lost:
+            yield row.name, row.type, graph.values[row.name]
+
+
+def pick(values: NDArray[Any], ids: Ids) -> NDArray[Any]:
+    """The values behind ids, (examples, *shape); 0 where no neuron stands."""
+    return np.where(ids < 0, 0.0, values[:, np.maximum(ids, 0)])
+
+
+def compare(name: str, kind: str, ours: NDArray[Any], theirs: NDArray[Any]) -> Iterator[Comparison]:
+    """One comparison; none where there is nothing to compare."""
+    if theirs.size:
+        if ours.shape != theirs.shape:
+            yield Comparison(name, kind, theirs.size, float("inf"), float("inf"))
+            return
+        error = float(np.abs(ours - theirs).max())
+        yield Comparison(name, kind, theirs.size, error, error / max(float(np.abs(theirs).max()), 1e-12))
+
+
+def drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
+    """Random examples: normal numbers, or row numbers of a table."""
+    generator = np.random.default_rng(seed)
+    made: list[NDArray[Any]] = []
+    for step, declared in zip(graph.inputs, declared_ranks(graph), strict=True):
+        if len(step.shape) > declared:
+            made.append(generator.integers(0, step.shape[-1], (EXAMPLES, *step.shape[:-1]), dtype=np.int32))
+        else:
+            made.append(generator.normal(size=(EXAMPLES, *step.shape)).astype(np.float32))
+    return made
+
+
+def array(path: Path) -> NDArray[Any]:
+    """The example or examples in a .npy file; nothing in it is run. Raises BadFile where it holds no numbers, or fewer than it declares."""
+    try:
+        with np.errstate(over="ignore"):
+            found = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, and not allocated as its header asks
+    except (OSError, ValueError, EOFError, SyntaxError, OverflowError) as error:
+        raise BadFile(f"{path} can't be read as an array ({error}): save it with numpy.save") from error
+    if not isinstance(found, np.ndarray):
+        raise BadFile(f"{path} holds several arrays: save each with numpy.save, one a model input")
+    if found.dtype.kind not in "biuf":
+        raise BadFile(f"{path} holds no numbers (type {found.dtype}): save an array of numbers with numpy.save")
+    if not np.isfinite(found).all():
+        raise BadFile(f"{path} holds NaN or infinity, with which nothing can be compared: save other examples")
+    return np.asarray(found)
+
+
+def arranged(graph: Graph, given: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+    """Given examples with their first axis, checked against the model's inputs."""
+    if len(given) != len(graph.inputs):
+        raise BadRequest(f"the model has {len(graph.inputs)} inputs, {len(given)} are given: one --input a model input, in order")
+    made = []
+    for array, step, rank in zip(given, graph.inputs, declared_ranks(graph), strict=True):
+        shape = step.shape[:rank]
+        if shape not in (array.shape, array.shape[1:]) or not array.size:
+            raise BadRequest(f"--input for {step.name} has shape {list(array.shape)}, the model takes {list(shape)} (or several of them)")
+        made.append(array if array.ndim > rank else array[None])
+    return made
+
+
+def declared_ranks(graph: Graph) -> list[int]:
+    """How many axes each input has in the file, without the batch's: one less than its neurons' where positions became one-hot."""
+    network = graph.model.network
+    told = [network.calls[t.call].layer.options["batch_shape"] for t in network.inputs]
+    return [len(step.shape) if shape is None else len(shape) - 1 for step, shape in zip(graph.inputs, told, strict=True)]

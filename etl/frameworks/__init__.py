@@ -1,0 +1,1 @@
+"""Where a framework runs a model; imported late."""

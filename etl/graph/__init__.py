@@ -1,0 +1,1 @@
+"""The graph of neurons: traced from a network, counted, cut into batches."""

@@ -1,0 +1,326 @@
+"""Where batches are cut: steps become Arrow record batches of bounded size, in the order of their ids, never a layer's edges at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from etl import schema
+from etl.graph.trace import Graph, Row
+from etl.network import Array
+from etl.rules.scope import OPS, ZERO, Edges, Ids, Step, Weights
+
+ROWS = 1 << 18  # of a batch: with its columns about the size of a core's cache, where cutting is fastest
+LEAST_RUN = 1 << 10  # edges of a window, from which on it is worth to be looked at on its own
+Box = tuple[slice, ...]
+Columns = tuple[Ids, Ids, Weights, Ids | None]  # source, target, weight, parameter: flat
+
+
+@dataclass(frozen=True)
+class Block:
+    """A box cut from the edges of one row of the layer table: columns that still broadcast against each other.
+
+    parameter  places in the layer's stored arrays, or None where the weights are computed
+    gaps       some sources are no neurons: those places are no edges
+    """
+
+    row: Row
+    source: Ids
+    target: Ids
+    weight: Weights
+    parameter: Ids | None
+    gaps: bool
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return np.broadcast_shapes(self.source.shape, self.target.shape, self.weight.shape)
+
+    def columns(self) -> Columns:
+        """source, target, weight and parameter, flat, an entry an edge."""
+        columns = [self.source, self.target, self.weight, *([] if self.parameter is None else [self.parameter])]
+        flat = (self.runs(columns) or self.picked(columns)) if self.gaps else [written(column, self.shape) for column in columns]
+        return flat[0], flat[1], flat[2], flat[3] if len(flat) > 3 else None
+
+    def picked(self, columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """Columns without the gaps, place by place."""
+        real = written(self.source >= 0, self.shape)
+        count = int(np.count_nonzero(real))
+        return [np.compress(real, written(column, self.shape), out=room(count, column.dtype)) for column in columns]
+
+    def runs(self, columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]] | None:
+        """The same, run by run of windows with the same gaps, three times as fast; None where filters don't share windows, or runs are short."""
+        shape, source = self.shape, self.source.shape
+        shared = [axis for axis in range(len(shape)) if source[axis] == 1 < shape[axis]]
+        if not shared or shared[-1] - shared[0] != len(shared) - 1:
+            return None
+        groups = (slice(0, shared[0]), slice(shared[0], shared[-1] + 1), slice(shared[-1] + 1, len(shape)))  # windows, filters, operands
+        parts = [part for column in columns if (part := folded(column, shape, groups)) is not None]
+        windows, filters, operands = (prod(shape[group]) for group in groups)
+        if len(parts) < len(columns) or filters * operands < LEAST_RUN:
+            return None
+        real = np.broadcast_to(parts[0][:, 0] >= 0, (windows, operands))
+        starts = [0, *(np.flatnonzero((real[1:] != real[:-1]).any(axis=1)) + 1), windows]
+        total = int(np.count_nonzero(real)) * filters
+        flat = [room(total, column.dtype) for column in columns]
+        done = 0
+        for begin, end in pairwise(starts):
+            kept = np.flatnonzero(real[begin])
+            run = (end - begin, filters, len(kept))
+            for out, part in zip(flat, parts, strict=True):
+                some = part[begin:end] if part.shape[0] > 1 else part
+                np.copyto(out[done : done + prod(run)].reshape(run), some if part.shape[2] == 1 else some[..., kept])
+            done += prod(run)
+        return flat
+
+
+def folded(column: NDArray[Any], shape: tuple[int, ...], groups: Sequence[slice]) -> NDArray[Any] | None:
+    """A column with each group of axes made one; None where it repeats along some axes of a group only."""
+    sizes = [column.shape[group] for group in groups]
+    whole = [prod(size) in (1, prod(shape[group])) for size, group in zip(sizes, groups, strict=True)]
+    return column.reshape([prod(size) for size in sizes]) if all(whole) else None
+
+
+def written(column: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """A column that broadcasts, written out flat; one that is whole already as it is."""
+    near = column if column.flags.c_contiguous else np.ascontiguousarray(column.copy(order="K"))  # first as it lies: far strides are slow
+    if near.size == prod(shape):
+        return near.reshape(-1)
+    wide = room(prod(shape), column.dtype)
+    np.copyto(wide.reshape(shape), near)
+    return wide
+
+
+def room(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """An array to write into, from Arrow's pool: it keeps the pages of batches that are gone, which the system would clear anew each time."""
+    return np.frombuffer(pa.allocate_buffer(count * dtype.itemsize), dtype) if count else np.empty(0, dtype)
+
+
+def blocks(graph: Graph, rows: int = ROWS) -> Iterator[Block]:
+    """All edges of a graph in blocks of at most `rows`, ids as positions, layer by layer."""
+    for step, stored, row in made(graph):
+        yield from step_blocks(graph, step, stored, row, rows)
+
+
+def step_blocks(graph: Graph, step: Step, stored: Sequence[tuple[Array, Weights]], row: Row, rows: int = ROWS) -> Iterator[Block]:
+    """The edges of one step in blocks of at most `rows`."""
+    if graph.sieve is not None:
+        yield from graph.sieve(row, step, stored, graph.dtype, rows)
+        return
+    for edges in step.edges:
+        yield from cut(row, step, edges, stored, graph.dtype, rows)
+
+
+def made(graph: Graph) -> Iterator[tuple[Step, Sequence[tuple[Array, Weights]], Row]]:
+    """The steps that make neurons, each with the arrays it reads and its row of the layer table."""
+    steps = ((step, stored) for step, stored in graph.steps() if step.ids.size)
+    for (step, stored), row in zip(steps, (row for row in graph.rows if row.neurons), strict=True):
+        yield step, stored, row
+
+
+def cut(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], rows: int) -> Iterator[Block]:
+    """One term of a step in blocks."""
+    for box in boxes(np.broadcast_shapes(edges.shape, (*step.ids.shape, *(1,) * edges.over)), rows):
+        yield term_block(row, step, edges, stored, dtype, box)
+
+
+def term_block(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], box: Box) -> Block:
+    """One box of one term; a box without axes of operands takes all of them."""
+    rank, weight = len(step.ids.shape) + edges.over, np.asarray(edges.weight)
+    box = (*box, *(slice(0, n) for n in edges.shape[len(edges.shape) - rank + len(box) :])) if len(box) < rank else box
+    place = Place.of(weight, stored, rank)
+    source = take(lift(edges.source, rank), box)
+    target = take(step.ids[(..., *(None,) * edges.over)], box)
+    parameter = None if place is None else place.take(box)
+    gaps = bool(source.size) and int(source.min()) < 0
+    return Block(row, source, target, take(lift(weight, rank), box).astype(dtype, copy=False), parameter, gaps)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a view of a stored array lies in it: `parameter` = start + sum of index * stride, one stride an axis."""
+
+    start: int
+    strides: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    @staticmethod
+    def of(view: Weights, stored: Sequence[tuple[Array, Weights]], rank: int) -> Place | None:
+        """The place of a view; None where the weights are no view of a stored array but computed from it."""
+        address = view.__array_interface__["data"][0]
+        for array, base in stored:
+            ahead = address - base.__array_interface__["data"][0]
+            if 0 <= ahead < base.nbytes and view.size:
+                lead = rank - view.ndim
+                strides = (*(0,) * lead, *(s // view.itemsize if n > 1 else 0 for s, n in zip(view.strides, view.shape, strict=True)))
+                return Place(array.begin + ahead // view.itemsize, strides, (*(1,) * lead, *view.shape))
+        return None
+
+    def take(self, box: Box) -> Ids:
+        """Parameters of one box, as an array that broadcasts."""
+        found = np.asarray(self.start, dtype=np.int64)
+        for axis, (cut, stride, size) in enumerate(zip(box, self.strides, self.shape, strict=True)):
+            if stride:
+                steps = np.arange(*cut.indices(size), dtype=np.int64) * stride
+                found = found + steps.reshape(-1, *(1,) * (len(box) - axis - 1))
+        return found.reshape((1,) * (len(box) - found.ndim) + found.shape)
+
+
+def lift(array: Any, rank: int) -> Any:
+    """The same array with axes of length one in front."""
+    return array[(*(None,) * (rank - array.ndim), ...)]
+
+
+def take(array: Any, box: Box) -> Any:
+    """A box of an array that broadcasts: axes that repeat stay one long, whether by length or by stride."""
+    return array[tuple(slice(0, 1) if size == 1 or not stride else cut for cut, size, stride in zip(box, array.shape, array.strides, strict=True))]
+
+
+def boxes(shape: Sequence[int], rows: int) -> Iterator[Box]:
+    """Boxes of at most `rows` places that cut an array of that shape in C order."""
+    if not prod(shape):
+        return
+    axis = next((k for k in range(len(shape)) if prod(shape[k + 1 :]) <= rows), 0)
+    step = max(1, rows // prod(shape[axis + 1 :]))
+    inner = tuple(slice(0, n) for n in shape[axis + 1 :])
+    for outer in np.ndindex(*shape[:axis]):
+        lead = tuple(slice(i, i + 1) for i in outer)
+        if not shape:
+            yield ()
+        for start in range(0, shape[axis] if shape else 0, step):
+            yield (*lead, slice(start, min(start + step, shape[axis])), *inner)
+
+
+def weight_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+    """All edges as record batches of `schema.weights`, small ones joined up to `rows`."""
+    names = pa.array([row.name for row in graph.rows], pa.string())
+    fields = schema.weights(graph.dtype)
+    cut = ((block.row.position, block.columns()) for block in blocks(graph, rows))
+    for some in gathered(cut, rows):
+        yield weight_batch(some, names, fields)
+
+
+def gathered(cut: Iterable[tuple[int, Columns]], rows: int) -> Iterator[list[tuple[int, Columns]]]:
+    """Rows of the layer table with their columns, small ones together, up to `rows` each time; empty ones left out."""
+    held: list[tuple[int, Columns]] = []
+    count = 0
+    for position, columns in cut:
+        size = len(columns[0])
+        if held and count + size > rows:
+            yield held
+            held, count = [], 0
+        if size:
+            held.append((position, columns))
+            count += size
+    if held:
+        yield held
+
+
+def weight_batch(some: Sequence[tuple[int, Columns]], names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
+    """Columns of some rows of the layer table as one record batch."""
+    sizes = [len(columns[0]) for _, columns in some]
+    layer = alike(some[0][0], sizes[0]) if len(some) == 1 else np.repeat([np.int32(position) for position, _ in some], sizes)
+    source, target, weight = (together([columns[n] for _, columns in some]) for n in range(3))
+    known = [columns[3] for _, columns in some]
+    if all(parameter is None for parameter in known):
+        places = pa.nulls(len(layer), pa.int64())
+    else:
+        flat = together([np.full(size, -1) if parameter is None else parameter for parameter, size in zip(known, sizes, strict=True)])
+        places = pa.array(flat, mask=flat < 0) if any(parameter is None for parameter in known) else pa.array(flat)
+    columns = [pa.array(source), pa.array(target), pa.array(weight), places, pa.DictionaryArray.from_arrays(layer, names, safe=False)]
+    return pa.RecordBatch.from_arrays(columns, schema=fields)
+
+
+@lru_cache(maxsize=1)
+def alike(position: int, size: int) -> NDArray[np.int32]:
+    """One number many times: most batches of a layer are of the same size, and share it."""
+    return np.full(size, position, np.int32)
+
+
+def together(columns: Sequence[Any]) -> NDArray[Any]:
+    """Flat arrays one after the other; one alone as it is."""
+    return columns[0] if len(columns) == 1 else np.concatenate(columns)
+
+
+def neuron_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+    """All neurons as record batches of `schema.neurons`."""
+    names = pa.array([row.name for row in graph.rows], pa.string())
+    activations = sorted({row.activation for row in graph.rows if row.activation is not None})
+    fields = schema.neurons(graph.dtype)
+    cut = (neuron_batch(step, row, box, names, activations, fields) for step, _, row in made(graph) for box in boxes(step.ids.shape, rows))
+    yield from joined(cut, rows, fields)
+
+
+def neuron_batch(step: Step, row: Row, box: Box, names: pa.StringArray, activations: Sequence[str], fields: pa.Schema) -> pa.RecordBatch:
+    """The neurons of one box of a step."""
+    ids = step.ids[box].reshape(-1)
+    index = np.stack(np.unravel_index(ids - row.begin, step.shape), -1).astype(np.int32) if step.shape else np.empty((len(ids), 0), np.int32)
+    offsets = np.arange(0, index.size + 1, len(step.shape), dtype=np.int32) if step.shape else np.zeros(len(ids) + 1, np.int32)
+    bias = biases(step, box).astype(fields.field("bias").type.to_pandas_dtype())
+
+    def same(value: str, of: Sequence[str]) -> pa.DictionaryArray:
+        return pa.DictionaryArray.from_arrays(np.full(len(ids), list(of).index(value), np.int32), pa.array(of, pa.string()))
+
+    layer = pa.DictionaryArray.from_arrays(np.full(len(ids), row.position, np.int32), names)
+    columns = [
+        pa.array(ids),
+        layer,
+        pa.ListArray.from_arrays(pa.array(offsets), pa.array(index.reshape(-1))),
+        same(step.op, OPS),
+        pa.array(bias, mask=np.isnan(bias)),
+        same(step.activation, activations),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=fields)
+
+
+def biases(step: Step, box: Box) -> Weights:
+    """The biases of one box of neurons, flat, NaN where there is none. A padded zero among the operands of a max, min or product is one."""
+    rank = len(step.ids.shape)
+    bias = np.full(step.ids[box].shape, np.nan)
+    if step.bias is not None:
+        bias[...] = take(lift(step.bias, rank), box)
+    if step.op in ("max", "min", "product"):
+        zero = np.zeros(bias.shape, dtype=bool)
+        for edges in step.edges:
+            full = (*box, *(slice(0, n) for n in edges.shape[len(edges.out) :]))
+            axes = tuple(range(rank, rank + edges.over))
+            zero |= (take(lift(edges.source, rank + edges.over), full) == ZERO).any(axis=axes)
+        merged = {"max": np.fmax, "min": np.fmin, "product": np.multiply}[step.op](bias, 0.0)
+        bias = np.where(zero, np.nan_to_num(merged), bias)
+    return bias.reshape(-1)
+
+
+def joined(batches: Iterable[pa.RecordBatch], rows: int, fields: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Small batches put together, up to `rows` each; empty ones left out."""
+    held: list[pa.RecordBatch] = []
+    count = 0
+    for batch in batches:
+        if held and count + batch.num_rows > rows:
+            yield held[0] if len(held) == 1 else pa.concat_batches(held)
+            held, count = [], 0
+        if batch.num_rows:
+            held.append(batch)
+            count += batch.num_rows
+    if held:
+        yield held[0] if len(held) == 1 else pa.concat_batches(held)
+
+
+def layer_table(graph: Graph) -> pa.Table:
+    """The layer table, as `schema.LAYERS`."""
+    return pa.Table.from_pylist([{name: getattr(row, name) for name in schema.LAYERS.names} for row in graph.rows], schema=schema.LAYERS)
+
+
+def output_table(graph: Graph) -> pa.Table:
+    """What each output of the model returns, as `schema.OUTPUTS`: null for a padded zero."""
+    ids = [o.reshape(-1) for o in graph.outputs]
+    flat = np.concatenate(ids) if ids else np.empty(0, np.int64)
+    number = np.concatenate([np.full(len(i), n, np.int32) for n, i in enumerate(ids)]) if ids else np.empty(0, np.int32)
+    position = np.concatenate([np.arange(len(i)) for i in ids]) if ids else np.empty(0, np.int64)
+    return pa.table([pa.array(number), pa.array(position), pa.array(flat, mask=flat < 0)], schema=schema.OUTPUTS)

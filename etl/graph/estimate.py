@@ -1,0 +1,189 @@
+"""What a graph would cost in Neo4j, and what would fit where it is too much.
+
+Measured on two cores: a network of 53,290 neurons and 4,586,624 weights took 545 MB, 359 MB through the import tool, as these constants say; the
+rates are those of cold servers.
+"""
+
+from __future__ import annotations
+
+import shutil
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from etl.errors import EtlError
+from etl.graph.selection import Selection, graph_of
+from etl.graph.trace import Graph, Row, input_shape_list
+
+BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two records
+SAVED_PER_FLOAT = 41  # where the import tool writes it: a float takes so little that one record holds all properties
+BYTES_PER_NEURON = 15 + 4 * 41 + 64  # the node, its properties, its place in the index of ids
+LIVE_RATE, LIVE_START = 100_000, 2.0  # weights a second on a server that was just started; seconds before the first
+BULK_RATE, BULK_START = 440_000, 12.0  # the same, from nothing to a server that runs
+NEURON_LINE, EDGE_LINE = 60, 41  # bytes of a line for the import tool, without the layer's name
+LOG_PER_NEURON, LOG_PER_EDGE, MOST_LOG = 600, 235, 2_300_000_000  # transaction logs, of which Neo4j keeps the last 2 GiB
+IMPORT_BYTES, IMPORT_BYTES_PER_NEURON = 1_300_000_000, 40  # of memory: as the tool itself estimates, and Java
+LIVE_BYTES = 300_000_000  # of memory that a server takes when it gets to work
+MOST_EDGES = 250_000_000  # beyond, a load takes hours and no query over the whole graph answers in minutes
+SMALLEST_SIDE = 16  # of a suggested input
+BIG = 0.1  # share of all edges from which on a layer is called big
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What the store would take on disk, in bytes, and how long a load would take, in seconds."""
+
+    store_bytes: int
+    live_seconds: float
+    bulk_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        return min(self.live_seconds, self.bulk_seconds)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Of a load, in bytes.
+
+    disk        the store, and what is there only while it is made: lines for the import tool, or transaction logs
+    memory      of Neo4j's processes, besides what it has already
+    page_cache  in which all neurons should be, since weights are added to any of them
+    """
+
+    disk: int
+    memory: int
+    page_cache: int
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A smaller graph of the same model: the option that makes it, and its size. `most`: it may be less."""
+
+    option: str
+    neurons: int
+    edges: int
+    most: bool = False
+
+
+def cost(neurons: int, edges: int) -> Cost:
+    """What a graph of that size would cost."""
+    return Cost(
+        store_bytes=neurons * BYTES_PER_NEURON + edges * BYTES_PER_EDGE,
+        live_seconds=LIVE_START + (neurons + edges) / LIVE_RATE,
+        bulk_seconds=BULK_START + (neurons + edges) / BULK_RATE,
+    )
+
+
+def needs(graph: Graph, *, bulk: bool) -> Needs:
+    """What a load of the graph takes of the machine that Neo4j runs on."""
+    store = cost(graph.neurons, graph.edges).store_bytes
+    if bulk:
+        lines = sum(row.neurons * (NEURON_LINE + 2 * len(row.name)) + row.edges * (EDGE_LINE + len(row.name)) for row in graph.rows)
+        saved = graph.edges * SAVED_PER_FLOAT if graph.dtype == "float32" else 0
+        return Needs(disk=store - saved + lines, memory=IMPORT_BYTES + graph.neurons * IMPORT_BYTES_PER_NEURON, page_cache=0)
+    logs = min(graph.neurons * LOG_PER_NEURON + graph.edges * LOG_PER_EDGE, MOST_LOG)
+    return Needs(disk=store + logs, memory=LIVE_BYTES, page_cache=graph.neurons * BYTES_PER_NEURON)
+
+
+def room() -> int:
+    """Free bytes where the local Neo4j has its store, or would have it. Creates nothing."""
+    from etl.store.home import place
+
+    folder = place()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def most_edges(free: int) -> int:
+    """How many edges can be loaded at all: a store needs its own size again while it is written."""
+    return min(MOST_EDGES, free // (2 * BYTES_PER_EDGE))
+
+
+def biggest(graph: Graph) -> list[Row]:
+    """The layers with much of the graph, largest first: where to cut."""
+    big = [row for row in graph.rows if row.edges > BIG * graph.edges]
+    return sorted(big, key=lambda row: -row.edges)
+
+
+def density(graph: Graph) -> dict[str, float | None]:
+    """Per row: its edges of all that could be between it and the rows that it reads, looked up through views; None for inputs and views."""
+    rows = {row.name: row for row in graph.rows}
+
+    def makers(name: str) -> frozenset[str]:
+        row = rows[name]
+        if row.neurons or name in waiting:
+            return frozenset([name])
+        waiting.add(name)
+        return frozenset().union(*(makers(source) for source in row.inputs))
+
+    found: dict[str, float | None] = {}
+    for row in graph.rows:
+        waiting: set[str] = set()
+        sources = frozenset().union(*(makers(name) for name in row.inputs)) if row.edges else frozenset()
+        possible = row.neurons * sum(rows[name].neurons for name in sources)
+        found[row.name] = row.edges / possible if possible else None
+    return found
+
+
+def offers(path: Path, selection: Selection, graph: Graph, most: int) -> Iterator[Offer]:
+    """Smaller graphs of the model with at most that many edges, one by each option that makes one."""
+    yield from islice(smaller_inputs(path, selection, graph, most), 1)
+    yield from counted(path, "--granularity channel", replace(selection, granularity="channel"), most)
+    yield from fewer_layers(graph, most)
+    yield from strongest(graph, most)
+
+
+def counted(path: Path, option: str, selection: Selection, most: int) -> Iterator[Offer]:
+    """The graph of a selection, if it can be made and is small enough."""
+    try:
+        graph = graph_of(path, selection)
+    except EtlError:  # a top that is made for one input size, say
+        return
+    if graph.edges <= most:
+        yield Offer(option, graph.neurons, graph.edges)
+
+
+def smaller_inputs(path: Path, selection: Selection, graph: Graph, most: int) -> Iterator[Offer]:
+    """The same model on smaller inputs, largest first, channels as they are."""
+    shapes = input_shape_list(graph.model.network, selection.input_shapes)
+    side = max(max(shape[:-1] or shape) for shape in shapes)
+    halves = {side >> k for k in range(1, side.bit_length())}
+    sides = [s for s in halves | set(range(32, side, 32)) if s >= SMALLEST_SIDE and graph.edges * (s / side) ** 2 < 1.5 * most]
+    for smaller in sorted(sides, reverse=True)[:6]:
+        cut = tuple(scaled(shape, smaller / side) for shape in shapes)
+        option = " ".join(f"--input-shape {','.join(map(str, shape))}" for shape in cut)
+        yield from counted(path, option, replace(selection, input_shapes=cut), most)
+
+
+def scaled(shape: tuple[int, ...], by: float) -> tuple[int, ...]:
+    """A smaller input shape: every axis but the channels, a single axis itself."""
+    sides, channels = (shape[:-1], shape[-1:]) if len(shape) > 1 else (shape, ())
+    return (*(max(1, round(n * by)) for n in sides), *channels)
+
+
+def fewer_layers(graph: Graph, most: int) -> Iterator[Offer]:
+    """The longest run of layers from the input on that is small enough."""
+    neurons = edges = 0
+    last: Row | None = None
+    for row in graph.rows:
+        if edges + row.edges > most:
+            break
+        neurons, edges, last = neurons + row.neurons, edges + row.edges, row
+    if last and edges:
+        yield Offer(f"--layers ..{last.label}", neurons, edges)
+
+
+def strongest(graph: Graph, most: int) -> Iterator[Offer]:
+    """The most edges into each neuron with which all of them fit."""
+
+    def edges(k: int) -> int:
+        return sum(min(row.edges, row.neurons * k) for row in graph.rows)
+
+    most_into_one = max((row.edges // row.neurons for row in graph.rows if row.edges), default=0)
+    k = bisect_right(range(1, most_into_one + 1), most, key=edges)
+    if k:
+        yield Offer(f"--top-k {k}", graph.neurons, edges(k), most=True)

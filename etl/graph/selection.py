@@ -1,0 +1,68 @@
+"""What of a model becomes the graph: the options that `plan`, `load`, `export` and `verify` share, and the one way from a file to a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from etl.graph.trace import Graph
+    from etl.network import Model
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which graph of a model is wanted; without anything: every neuron and every weight.
+
+    input_shapes  one a model input, without the batch axis
+    layers        first and last layer of a range; an end left open is None
+    granularity   `neuron`, `channel` or `layer`
+    min_weight    edges with a smaller |weight| are left out
+    top_k         only the k edges with the largest |weight| into each neuron
+    fold          merge BatchNormalization and lone Activation layers into the layer before
+    ignore_masks  take masks as absent: an approximation, where there are padded steps
+    architecture  what describes the layers of a file with weights only: see `etl.readers.read`
+    """
+
+    input_shapes: tuple[tuple[int, ...], ...] = ()
+    layers: tuple[str | None, str | None] | None = None
+    granularity: str = "neuron"
+    min_weight: float | None = None
+    top_k: int | None = None
+    fold: bool = False
+    ignore_masks: bool = False
+    architecture: str | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the graph, run forward, still returns the model's own outputs."""
+        return self.granularity == "neuron" and not (self.min_weight or self.top_k or self.ignore_masks)
+
+
+def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
+    """Read a file and trace its graph: counted, not created. Raises BadFile, Unsupported, BadRequest."""
+    from etl.readers import read
+
+    return graph_in(read(path, selection.architecture), selection)
+
+
+def graph_in(model: Model, selection: Selection = Selection()) -> Graph:
+    """Trace the selected graph of a model. Raises Unsupported, BadRequest."""
+    from etl.graph.trace import trace
+
+    shapes = selection.input_shapes
+    if selection.layers:
+        from etl.graph.layer_range import between
+
+        model, shapes = between(model, *selection.layers, shapes), ()
+    graph = trace(model, shapes, fold=selection.fold, ignore_masks=selection.ignore_masks)
+    if selection.granularity != "neuron":
+        from etl.graph.coarsening import channel_graph, layer_graph
+
+        graph = (channel_graph if selection.granularity == "channel" else layer_graph)(graph)
+    if selection.min_weight or selection.top_k:
+        from etl.graph.pruning import sieved
+
+        graph = sieved(graph, min_weight=selection.min_weight or 0.0, top_k=selection.top_k or 0)
+    return graph

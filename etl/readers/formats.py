@@ -1,0 +1,173 @@
+"""Which format is it? Found out from a file's bytes, never from its name."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import h5py
+
+from etl.errors import BadFile, BadRequest
+from etl.readers import zip_archive as archive
+from etl.readers.hdf5 import SIGNATURE, Container
+from etl.readers.keras import legacy
+from etl.readers.keras import v3_weights as store
+from etl.readers.keras.applications import PREFIX, application
+from etl.readers.keras.architecture import LARGEST, parsed
+from etl.readers.keras.builder import Part
+
+OTHERS = {
+    b"\x80\x02": "a pickle (PyTorch?)",
+    b"\x80\x03": "a pickle",
+    b"\x80\x04": "a pickle",
+    b"\x80\x05": "a pickle",
+    b"version https://git-lfs": "a pointer that Git LFS left in the file's place: run git lfs pull",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x08\x01\x12": "an ONNX model or a TensorFlow graph",
+    b"TFL3": "a TensorFlow Lite model",
+    b"MATLAB": "a MATLAB file",
+    b"\x1f\x8b": "compressed with gzip: unpack it first",
+}
+
+
+@dataclass(frozen=True)
+class File:
+    """What a file turned out to be.
+
+    version       of the Keras that wrote it, where it says so
+    architecture  its JSON, or None where it holds weights only
+    weights       its arrays, in one piece or in shards; empty where it holds an architecture only. `legacy` or `store` is their layout
+    names         of its layers in order, where the layout has them
+    sources       the files it is made of
+    """
+
+    format: str
+    version: str | None
+    architecture: str | None
+    weights: tuple[Container, ...]
+    layout: str = "legacy"
+    names: tuple[str, ...] = ()
+    sources: tuple[Path, ...] = ()
+
+    def assign(self, part: Part) -> None:
+        """Give all layers their arrays."""
+        assert part.graph is not None
+        with ExitStack() as opened:
+            shards = [(container, opened.enter_context(container.open())) for container in self.weights]
+            if self.layout == "store":
+                store.assign(str(self.sources[0]), shards, part, self.version)
+            else:
+                ((container, root),) = shards
+                legacy.assign(container, container.group(root, "model_weights") or root, part.graph.parts)
+
+
+def look(path: Path) -> File:
+    """Raises BadFile for everything that is no Keras model."""
+    if path.is_dir():
+        raise BadFile(f"{path} is a folder; a SavedModel can't be read: load it with its framework and save it as .keras or .h5")
+    try:
+        with path.open("rb") as file:
+            head = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip()
+    except FileNotFoundError:
+        raise BadFile(f"{path} does not exist; check the path") from None
+    except PermissionError:
+        raise BadFile(f"{path} may not be read by this user; change its permissions") from None
+    if path.stat().st_size == 0:
+        raise BadFile(f"{path} is empty; copy or download it again")
+    if head.startswith(b"PK"):
+        return look_into_archive(path)
+    if head.startswith(SIGNATURE):
+        return look_into_hdf5(Container(str(path), path, path.stat().st_size), path)
+    if head.startswith(b"{"):
+        return look_into_json(path)
+    other = next((what for start, what in OTHERS.items() if head.startswith(start)), "neither HDF5 nor a .keras archive nor JSON")
+    raise BadFile(f"{path} is no Keras model but {other}; give a file that Keras saved (.keras or .h5)")
+
+
+def look_into_archive(path: Path) -> File:
+    with archive.opened(path) as opened:
+        names = opened.namelist()
+        if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
+            raise BadFile(f"{path} is a PyTorch file; only Keras models can be read: .keras or .h5")
+        config, metadata = archive.text(opened, path, "config.json"), archive.text(opened, path, "metadata.json")
+        if config is None:
+            raise BadFile(f"{path} is an archive without config.json; give a file that Keras saved")
+        weights = archive.container(opened, path, "model.weights.h5")
+        if weights is None:
+            sharded = " in one piece (it holds shards)" if "model.weights.json" in names else ""
+            raise BadFile(f"{path} is an archive without model.weights.h5{sharded}; save the model again with all its weights")
+    version = parsed(metadata, f"{path} (metadata.json)").get("keras_version") if metadata is not None else None
+    return File("keras-zip", text_or_none(version), config.decode("utf-8"), (weights,), "store", sources=(path,))
+
+
+def look_into_hdf5(container: Container, path: Path) -> File:
+    with container.open() as root:
+        version = container.text(root, "keras_version")
+        architecture = container.text(root, "model_config")
+        if architecture is None and not named(root) and store.is_store(root):
+            return File("weights", version, None, (container,), "store", sources=(path,))
+        group = container.group(root, "model_weights") or root
+        if not named(group):
+            lacks = "its weights" if architecture else "layers or weights in it"
+            raise BadFile(f"{path} is HDF5 without {lacks}, not a whole Keras model; save the model again with model.save(...)")
+        names = tuple(container.texts(group, "layer_names") or ())
+        version = version or container.text(group, "keras_version")
+    return File("keras-h5" if architecture else "weights", version, architecture, (container,), "legacy", names, (path,))
+
+
+def named(group: h5py.Group) -> bool:
+    return "layer_names" in group.attrs or "layer_names0" in group.attrs
+
+
+def look_into_json(path: Path) -> File:
+    if path.stat().st_size > LARGEST:
+        raise BadFile(f"{path}: {path.stat().st_size:,} bytes of JSON are no architecture; the file is broken")
+    text = path.read_bytes()
+    found = parsed(text, str(path))
+    if "weight_map" in found:
+        return look_into_shards(path, found["weight_map"])
+    if not {"class_name", "config"} <= set(found):
+        raise BadFile(f"{path} is JSON, but no architecture; give the text that model.to_json() returns")
+    return File("json", text_or_none(found.get("keras_version")), text.decode("utf-8-sig"), (), sources=(path,))
+
+
+def look_into_shards(path: Path, table: dict[str, str | list[str]]) -> File:
+    """Weights in several files, by their table of contents. They lie beside it: a name that leads elsewhere is not followed."""
+    names = sorted({name for one in table.values() for name in ([one] if isinstance(one, str) else one)})
+    odd = [name for name in names if not re.fullmatch(r"[^/\\]+\.weights\.h5", name)]
+    if odd or not names:
+        raise BadFile(f"{path} lists {odd[0] if odd else 'nothing'!r} where Keras lists files of weights that lie beside it; save the weights again")
+    shards = [path.with_name(name) for name in names]
+    missing = [name for name, shard in zip(names, shards, strict=True) if not shard.is_file()]
+    if missing:
+        raise BadFile(f"{path} lists {missing[0]}, which does not lie beside it; copy all files of the weights together")
+    found = [look_into_hdf5(Container(str(shard), shard, shard.stat().st_size), shard) for shard in shards]
+    if any(one.layout != "store" for one in found):
+        raise BadFile(f"{path} lists files that are no parts of weights; save the weights again")
+    return File("weights", None, None, tuple(one.weights[0] for one in found), "store", sources=(path, *shards))
+
+
+def text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def with_architecture(found: File, path: Path, architecture: str | os.PathLike[str] | None) -> File:
+    """The file with the architecture that was asked for, where it has none itself."""
+    if not found.weights:
+        raise BadFile(f"{path} is an architecture without weights; give the weights file instead, and this one with --architecture")
+    if architecture is None:
+        if found.architecture is None:
+            raise BadFile(f"{path} holds weights only; give what model.to_json() returns with --architecture FILE (or keras.applications:NAME)")
+        return found
+    if found.architecture is not None:
+        raise BadRequest(f"{path} has an architecture of its own; leave --architecture out")
+    if str(architecture).startswith(PREFIX):
+        version, text = application(str(architecture), found.names)
+        return replace(found, architecture=text, version=version)
+    other = look(Path(architecture))
+    if other.architecture is None:
+        raise BadFile(f"{architecture} holds no architecture; give what model.to_json() returns")
+    return replace(found, architecture=other.architecture, version=other.version or found.version, sources=found.sources + other.sources)

@@ -1,0 +1,88 @@
+"""A live Keras model: its own JSON for the architecture, its variables for the arrays. Keras itself is not imported here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from typing import Any
+
+import numpy as np
+
+from etl.errors import BadFile, Unsupported
+from etl.network import Model
+from etl.readers.hdf5 import widened
+from etl.readers.keras.architecture import keras_major, model_part, parsed
+from etl.readers.keras.builder import Part, Stored, network
+from etl.readers.keras.legacy import check_shape
+from etl.readers.keras.roles import CELLS, PROJECTIONS, expected, projected
+
+
+def read_keras_model(keras_model: Any) -> Model:
+    """A built Keras 3 or tf_keras model. Arrays are read from it when they are needed, so it must live as long. Raises BadFile."""
+    package = next(
+        (one.__module__.partition(".")[0] for one in type(keras_model).__mro__ if one.__module__.startswith(("keras.", "tf_keras."))), None
+    )
+    if package is None or not hasattr(keras_model, "to_json"):
+        raise BadFile(f"{type(keras_model).__name__} is no Keras model; give a keras.Model, or the path of a file")
+    version = getattr(sys.modules.get(package), "__version__", None)
+    try:
+        text = keras_model.to_json()
+    except NotImplementedError as error:
+        raise BadFile(
+            f"model {keras_model.name!r} is described by code and not by a graph; only Sequential and Functional models can be read"
+        ) from error
+    part = model_part(parsed(text, keras_model.name), keras_major(version, text))
+    assign(keras_model, part)
+    digest = hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode())
+    for variable in keras_model.weights:
+        digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
+    assert part.graph is not None
+    return Model(str(keras_model.name), network(part.graph), digest.hexdigest(), "memory", version)
+
+
+def assign(live: Any, part: Part) -> None:
+    """Give a part and all inside it the variables of the live layer."""
+    if part.graph is not None:
+        layers = {one.name: one for one in live.layers}
+        for inside in part.graph.parts:
+            if inside.name in layers:  # input layers and operations may not be among them, and have none
+                assign(layers[inside.name], inside)
+        return
+    slots = expected(part.kind, part.options)
+    found = variables(live, part)
+    if slots is None:
+        slots = [(name, None) for name in unique([str(one.name).rpartition("/")[2].removesuffix(":0") for one in found])]
+    if len(found) < len(slots):
+        raise BadFile(f"layer {part.name!r} ({part.kind}) has no weights yet; build the model first by calling it")
+    if len(found) > len(slots):
+        raise Unsupported(
+            f"layer {part.name!r} ({part.kind}) has {len(found)} arrays where its kind has {len(slots)}; it is quantised or changed by code"
+        )
+    for (role, shape), variable in zip(slots, found, strict=True):
+        part.arrays[role] = stored(variable)
+        check_shape(live.name, part, role, shape, part.arrays[role])
+    for role, inner in part.inner.items():
+        lives = getattr(live, role)
+        for one, inside in zip(lives, inner, strict=True) if isinstance(inner, tuple) else [(lives, inner)]:
+            assign(one, inside)
+
+
+def variables(live: Any, part: Part) -> list[Any]:
+    """A live layer's own variables in the order of its kind's roles."""
+    if part.kind in PROJECTIONS:
+        return [one for name in projected(part.options) for one in getattr(live, f"_{name}_dense").weights]
+    if part.kind == "SpectralNormalization":
+        return [live.vector_u]
+    if part.inner:
+        return []
+    return list((live.cell if part.kind in CELLS else live).weights)
+
+
+def stored(variable: Any) -> Stored:
+    wide = str(getattr(variable.dtype, "name", variable.dtype)) == "float64"
+    return Stored(variable.name, tuple(variable.shape), np.dtype(np.float64 if wide else np.float32), lambda: widened(variable.numpy()))
+
+
+def unique(names: list[str]) -> list[str]:
+    return names if len(set(names)) == len(names) else [str(place) for place in range(len(names))]

@@ -1,0 +1,208 @@
+"""Weights in the v3 store (`model.weights.h5`): groups named by class and number, arrays by number."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import h5py
+
+from etl.errors import BadFile, Unsupported
+from etl.readers.hdf5 import Container
+from etl.readers.keras.builder import Part, Stored, identity
+from etl.readers.keras.legacy import check_shape
+from etl.readers.keras.roles import CELLS, PROJECTIONS, Slots, expected, projected
+
+OLD = "_layer_checkpoint_dependencies"  # what Keras 2.12 to 2.14 call the list of layers
+LAMBDAS = {"TFOpLambda", "SlicingOpLambda"}  # operations that are layers to the store
+Shard = tuple[Container, h5py.Group]  # a file and what is in it: a store in one piece is one shard
+Path = tuple[str, ...] | None  # None: nowhere, the arrays are those of the same layer elsewhere
+
+
+@dataclass
+class Missing(Exception):
+    """A layer whose arrays are not where they should be."""
+
+    part: Part
+    found: int
+
+
+def is_store(root: h5py.Group) -> bool:
+    return any(name == "layers" or name.startswith((OLD, "layers\\")) for name in root)
+
+
+def assign(label: str, shards: Sequence[Shard], model: Part, version: str | None) -> None:
+    """Give every layer its arrays. Raises BadFile for missing arrays and wrong shapes."""
+    names = [name for _, root in shards for name in root]
+    layers = OLD if any(name.startswith(OLD) for name in names) else "layers"
+    separator = "\\" if any(name.startswith(layers + "\\") for name in names) else "/"
+    steps = [1]
+    if layers == OLD:  # 2.12 and 2.13 count each layer with weights twice, 2.14 does not
+        steps = [2] if version and version.startswith(("2.12", "2.13")) else [1] if version else [2, 1]
+    failures = []
+    for step in steps:
+        walk = Walk(label, shards, layers, separator, step)
+        try:
+            walk.model(model, ())
+        except Missing as error:
+            failures.append(error)
+        else:
+            return
+    part, found = failures[-1].part, failures[-1].found
+    lacks = f"has only {found} arrays" if found else "has no weights"
+    raise BadFile(f"{label}: layer {part.name!r} ({part.kind}) {lacks} in the file; save the model again with all its weights")
+
+
+# Classes that Keras exports, and writes in the architecture, by another name than the one that groups are called by.
+PYTHON_NAMES = {"GroupQueryAttention": "GroupedQueryAttention"}
+
+
+def snake(name: str) -> str:
+    """Keras' `to_snake_case` of the class: PReLU -> p_re_lu, `My package>Scale` -> scale."""
+    name = name.rpartition(">")[2]
+    name = re.sub(r"\W+", "", PYTHON_NAMES.get(name, name))
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+@dataclass
+class Walk:
+    """One way through the store, in the order in which Keras wrote it."""
+
+    label: str
+    shards: Sequence[Shard]
+    layers: str
+    separator: str
+    step: int
+    visited: dict[str, Part] = field(default_factory=dict)
+
+    def model(self, part: Part, path: Path) -> None:
+        """Layers of one model are numbered class by class, weightless ones too; Keras 3's operations are not."""
+        assert part.graph is not None
+        path = None if path is None else (*path, self.layers)
+        stored = [part for part in part.graph.parts if not part.kind.startswith("op:") or part.written in LAMBDAS]
+        totals, counts = Counter(snake(part.written) for part in stored), Counter[str]()
+        for one in stored:
+            name = snake(one.written)
+            if one.keras == 2 and self.step == 1 and self.groups(path, name) < totals[name] and self.known(one):
+                self.layer(one, None)  # an object stored where it was met first, and not counted here
+                continue
+            numbered = f"{name}_{counts[name]}" if counts[name] else name
+            weighted = self.layer(one, None if path is None else (*path, numbered))
+            counts[name] += self.step if weighted else 1
+
+    def layer(self, part: Part, path: Path) -> bool:
+        """Fill one layer and all inside it; whether it has arrays."""
+        self.visited.setdefault(identity(part), part)
+        if part.graph is not None:
+            self.model(part, path)
+            return True
+        weighted = self.own(part, path)
+        for role, inside in part.inner.items():
+            if isinstance(inside, tuple):
+                counts = Counter[str]()
+                for cell in inside:
+                    name = snake(cell.written)
+                    weighted |= self.layer(cell, below(path, role, f"{name}_{counts[name]}" if counts[name] else name))
+                    counts[name] += 1
+            else:
+                weighted |= self.layer(inside, below(path, role))
+        return weighted
+
+    def own(self, part: Part, path: Path) -> bool:
+        """The arrays that a layer has itself, wherever the store keeps them."""
+        slots = expected(part.kind, part.options)
+        if slots is None:
+            part.arrays = self.everything(path)
+            return bool(part.arrays)
+        if part.kind in PROJECTIONS:
+            places = [(below(path, f"{name}_dense"), below(path, f"_{name}_dense")) for name in projected(part.options)]
+            found = [array for one, other in places for array in self.variables(one) or self.variables(other)]
+        else:
+            found = self.variables(below(path, "cell") if part.kind in CELLS else path)
+        if part.kind == "SpectralNormalization":
+            found = found[-1:]  # before it the inner layer's kernel once more
+        twin = self.visited[identity(part)]
+        if slots and not found and twin is not part:
+            part.arrays = twin.arrays
+            return True
+        self.fill(part, slots, found)
+        return bool(slots)
+
+    def fill(self, part: Part, slots: Slots, found: list[Stored]) -> None:
+        if len(found) < len(slots):
+            raise Missing(part, len(found))
+        if len(found) > len(slots):
+            raise Unsupported(
+                f"{self.label}: layer {part.name!r} ({part.kind}) has {len(found)} arrays where its kind has {len(slots)} "
+                "(quantised, or changed by code); save the model with plain float weights"
+            )
+        for (role, shape), array in zip(slots, found, strict=True):
+            check_shape(self.label, part, role, shape, array)
+            part.arrays[role] = array
+
+    def known(self, part: Part) -> bool:
+        return identity(part) in self.visited
+
+    def groups(self, path: Path, name: str) -> int:
+        """How many layers of a class the store has in one model."""
+        if path is None:
+            return 0
+        if self.separator == "/":
+            names = {one for _, group in self.at(path) for one in group}
+        else:
+            start = self.separator.join(path) + self.separator
+            names = {one.removeprefix(start) for _, root in self.shards for one in root if one.startswith(start)}
+        return sum(1 for one in names if re.fullmatch(re.escape(name) + r"(_\d+)?", one))
+
+    def at(self, path: Path) -> list[Shard]:
+        """The group of that path in every shard that has it."""
+        if not path:
+            return [] if path is None else list(self.shards)
+        return self.inside(self.shards, self.separator.join(path))
+
+    def inside(self, shards: Sequence[Shard], name: str) -> list[Shard]:
+        found = ((container, container.group(group, name)) for container, group in shards)
+        return [(container, group) for container, group in found if group is not None]
+
+    def variables(self, path: Path) -> list[Stored]:
+        """The arrays in a layer's `vars`, in the order of their numbers; those of one layer may lie in several shards."""
+        groups, found = self.inside(self.at(path), "vars"), list[Stored]()
+        while here := next(((container, group) for container, group in groups if str(len(found)) in group), None):
+            container, group = here
+            array = container.stored(group, str(len(found)), str(len(found)))
+            if array is None:
+                raise BadFile(f"{container.label}: {group.name}/{len(found)} is no array; the file is broken")
+            found.append(array)
+        return found
+
+    def everything(self, path: Path) -> dict[str, Stored]:
+        """All arrays of a layer of unknown class: its own by number, those below by path."""
+        found: dict[str, Stored] = {}
+        seen = set[tuple[int, int]]()
+        waiting = [("", *shard) for shard in self.at(path)]
+        while waiting:
+            place, container, here = waiting.pop(0)
+            address = (id(container), h5py.h5o.get_info(here.id).addr)
+            if address in seen:
+                continue
+            seen.add(address)
+            for name in sorted(here, key=by_number):
+                inside = container.find(here, name)
+                if isinstance(inside, h5py.Group):
+                    waiting.append((place if name == "vars" else f"{place}{name}/", container, inside))
+                else:
+                    array = container.stored(here, name, f"{place}{name}")
+                    if array is not None:
+                        found[array.name] = array
+        return found
+
+
+def below(path: Path, *names: str) -> Path:
+    return None if path is None else (*path, *names)
+
+
+def by_number(name: str) -> tuple[int, str]:
+    return (int(name) if name.isdecimal() else -1, name)

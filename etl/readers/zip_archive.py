@@ -1,0 +1,131 @@
+"""`.keras` archives and other zips that nobody vouches for: members are read by name, within bounds, and never extracted."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+from pathlib import Path
+from typing import BinaryIO
+
+from etl.errors import BadFile
+from etl.readers.hdf5 import EXPANSION, Container
+from etl.readers.keras.architecture import LARGEST
+
+DIRECTORY = 8 * 2**20  # bytes of a zip's table of contents: Keras has three members, and assets
+PIECE = 2**20
+
+
+class Window(io.RawIOBase):
+    """A stretch of a file as a file: a member that is stored as it is."""
+
+    def __init__(self, path: Path, begin: int, size: int) -> None:
+        self._file = path.open("rb")
+        self._begin, self._size, self._place = begin, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._place = max(0, offset + (0, self._place, self._size)[whence])
+        return self._place
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        self._file.seek(self._begin + self._place)
+        count = self._file.readinto(buffer[: max(0, self._size - self._place)])
+        self._place += count
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def opened(path: Path) -> zipfile.ZipFile:
+    """A zip whose table of contents is of a sane size: zipfile reads all of it at once."""
+    with path.open("rb") as file:
+        size = file.seek(0, io.SEEK_END)
+        file.seek(max(0, size - 2**16 - 100))
+        tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end < 0:
+        raise BadFile(f"{path}: a zip archive without its end; copy or download it again")
+    length = int.from_bytes(tail[end + 12 : end + 16], "little")
+    if tail[max(0, end - 20) :].startswith(b"PK\x06\x07"):  # the 64-bit table's place is in front of it
+        length = max(length, large_length(path, int.from_bytes(tail[end - 12 : end - 4], "little")))
+    if length > DIRECTORY:
+        raise BadFile(f"{path}: an archive of far too many files; it is no Keras model")
+    return zipfile.ZipFile(path)
+
+
+def large_length(path: Path, place: int) -> int:
+    with path.open("rb") as file:
+        file.seek(min(place, 2**62))
+        record = file.read(56)
+    return struct.unpack("<Q", record[40:48])[0] if len(record) == 56 else 0
+
+
+def member(archive: zipfile.ZipFile, path: Path, name: str) -> zipfile.ZipInfo | None:
+    """The one member of a name. Raises BadFile where it can't be read safely."""
+    found = [one for one in archive.infolist() if one.filename == name]
+    if not found:
+        return None
+    if len(found) > 1:
+        raise BadFile(f"{path}: two members are called {name}; the archive is broken")
+    only = found[0]
+    if only.flag_bits & 0x1:
+        raise BadFile(f"{path}: encrypted; unpack it and save it as a plain .keras archive")
+    if only.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise BadFile(f"{path}: member {name} is compressed in an unusual way; save the model again with Keras")
+    stored = only.compress_type == zipfile.ZIP_STORED
+    if only.compress_size > path.stat().st_size or only.file_size > (1 if stored else EXPANSION) * only.compress_size + (0 if stored else PIECE):
+        raise BadFile(f"{path}: member {name} declares {only.file_size:,} bytes, but {only.compress_size:,} are stored; the archive is broken")
+    return only
+
+
+def text(archive: zipfile.ZipFile, path: Path, name: str) -> bytes | None:
+    """A small member's bytes, or None where there is none."""
+    found = member(archive, path, name)
+    if found is None:
+        return None
+    if found.file_size > LARGEST:
+        raise BadFile(f"{path}: member {name} is too large for a configuration ({found.file_size:,} bytes); the archive is broken")
+    with archive.open(found) as stream:
+        return stream.read(found.file_size)
+
+
+def container(archive: zipfile.ZipFile, path: Path, name: str) -> Container | None:
+    """An HDF5 member. Stored ones are read in place; compressed ones are unfolded into memory once."""
+    found = member(archive, path, name)
+    if found is None:
+        return None
+    label = f"{path} ({name})"
+    if found.compress_type == zipfile.ZIP_DEFLATED:
+        with archive.open(found) as stream:
+            unfolded = stream.read(found.file_size)
+        return Container(label, lambda: io.BytesIO(unfolded), len(unfolded))
+    with archive.open(found) as stream:
+        while stream.read(PIECE):  # compares the checksum: a flipped bit in a weight is seen nowhere else
+            pass
+    begin, size = body(path, found), found.file_size
+    return Container(label, lambda: windowed(path, begin, size), size)
+
+
+def windowed(path: Path, begin: int, size: int) -> BinaryIO:
+    return io.BufferedReader(Window(path, begin, size), PIECE)
+
+
+def body(path: Path, found: zipfile.ZipInfo) -> int:
+    """Where a member's bytes begin: behind a header of its own, whose length may differ from the table's."""
+    with path.open("rb") as file:
+        file.seek(found.header_offset)
+        header = file.read(30)
+    if len(header) < 30 or header[:4] != b"PK\x03\x04":
+        raise BadFile(f"{path}: member {found.filename} is not where the archive says; the archive is broken")
+    return found.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")

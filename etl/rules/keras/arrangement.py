@@ -1,0 +1,290 @@
+"""Operations that only move values: reshapes, slices, stacks. Axes count the batch, whose place they must leave alone.
+
+Old files compute shapes from `tf.shape(x)`: constants with NaN for the size of the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from etl.errors import Unsupported
+from etl.rules.keras.arithmetic import constant, operand
+from etl.rules.primitives.axes import inner, inner_axes
+from etl.rules.primitives.einsum import is_ids
+from etl.rules.primitives.windows import each, windows
+from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
+
+BATCH = float("nan")
+
+
+def unchanged(here: Scope, x: Ids) -> Ids:
+    """The same values."""
+    return x
+
+
+def cast(here: Scope, x: Ids | Weights, *, dtype: Any) -> Ids | Weights:
+    """The same values in another precision; rounding to whole numbers has no graph."""
+    wanted = str(dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype)
+    if is_ids(x) and "float" not in wanted:
+        raise Unsupported(f"rounds values to {wanted}")
+    return x
+
+
+def sizes(shape: Any) -> list[int | None]:
+    """A shape as written, sizes computed from other shapes among it; None for the batch."""
+    listed = shape if isinstance(shape, list | tuple | np.ndarray) else [shape]
+    numbers = [BATCH if n is None else constant(n, "size") for n in listed]
+    if any(np.size(n) != 1 for n in numbers):
+        raise Unsupported("has no plain list of sizes for a shape")
+    return [None if np.isnan(n) else int(n) for n in map(float, map(np.sum, numbers))]
+
+
+def shape_of(here: Scope, x: Ids) -> Weights:
+    """The shape of a tensor, a constant but for its batch."""
+    return np.array([BATCH, *x.shape])
+
+
+def reshape(here: Scope, x: Ids, newshape: Any) -> Ids:
+    """The same places in C order in another shape, within each example."""
+    first, *rest = sizes(newshape)
+    inside = [n for n in rest if n is not None]
+    if len(inside) < len(rest) or (first not in (None, 1) and -1 in rest) or (-1 not in rest and prod(inside) != x.size):
+        raise Unsupported(f"reshapes {[None, *x.shape]} to {[first, *rest]}, which moves values between examples")
+    return x.reshape(inside)
+
+
+def order(here: Scope, x: Ids, permutation: Sequence[int]) -> Ids:
+    """Axes in another order that leaves the batch in front."""
+    wanted = [int(n) for n in permutation]
+    if wanted[0] != 0:
+        raise Unsupported("moves the batch axis")
+    return np.transpose(x, [n - 1 for n in wanted[1:]])
+
+
+def transpose(here: Scope, x: Ids, *, axes: Any = None) -> Ids:
+    """Axes in another order."""
+    return order(here, x, [n % (x.ndim + 1) for n in axes] if axes is not None else range(x.ndim, -1, -1))
+
+
+def moveaxis(here: Scope, x: Ids, *, source: Any, destination: Any) -> Ids:
+    """Some axes moved to other places."""
+    moved = np.moveaxis(np.broadcast_to(0, range(1, x.ndim + 2)), source, destination)  # axis k is k + 1 long
+    return order(here, x, [n - 1 for n in moved.shape])
+
+
+def swapaxes(here: Scope, x: Ids, *, axis1: int, axis2: int) -> Ids:
+    """Two axes exchanged."""
+    return np.swapaxes(x, inner(axis1, x.ndim), inner(axis2, x.ndim))
+
+
+def squeeze(here: Scope, x: Ids, *, axis: Any = None) -> Ids:
+    """Without axes of one place."""
+    listed = [k for k, n in enumerate(x.shape) if n == 1] if axis in (None, []) else inner_axes(axis, x.ndim)
+    return np.squeeze(x, tuple(listed))
+
+
+def expand_dims(here: Scope, x: Ids, *, axis: Any) -> Ids:
+    """With new axes of one place."""
+    listed = axis if isinstance(axis, list | tuple) else [axis]
+    return np.expand_dims(x, inner_axes(listed, x.ndim + len(listed)))
+
+
+def concatenate(here: Scope, xs: Any, *, axis: int = 0) -> Ids | Weights:
+    """Tensors one after another along an axis."""
+    if not any(map(is_ids, xs)):
+        return np.concatenate([np.atleast_1d(operand(one)) for one in xs])
+    return np.concatenate(tensors(xs), inner(axis, xs[0].ndim))
+
+
+def stack(here: Scope, x: Any, *, axis: int = 0) -> Ids | Weights:
+    """Tensors side by side along a new axis."""
+    if not any(map(is_ids, x)):
+        return np.stack([operand(one) for one in x])
+    return np.stack(tensors(x), inner(axis, x[0].ndim + 1))
+
+
+def tensors(listed: Any) -> list[Ids]:
+    if not all(map(is_ids, listed)):
+        raise Unsupported("puts a constant beside tensors; there is a rule for tensors only")
+    return list(listed)
+
+
+def unstack(here: Scope, x: Ids | Weights, *, num: int | None = None, axis: int = 0) -> list[Ids | Weights]:
+    """The tensors side by side along an axis."""
+    if not is_ids(x):
+        return list(x)
+    turned = np.moveaxis(x, inner(axis, x.ndim), 0)
+    return [turned[place, ...] for place in range(len(turned))]
+
+
+def split(here: Scope, x: Ids, indices_or_sections: Any, *, axis: int = 0) -> list[Ids]:
+    """Pieces of an axis: so many of the same size, or cut before each index."""
+    at = indices_or_sections if isinstance(indices_or_sections, int) else [int(n) for n in indices_or_sections]
+    return list(np.split(x, at, inner(axis, x.ndim)))
+
+
+def split_sizes(here: Scope, value: Ids, num_or_size_splits: Any, *, axis: int = 0) -> list[Ids]:
+    """Pieces of an axis: so many of the same size, or of these sizes, one of which may be -1 (TensorFlow)."""
+    if isinstance(num_or_size_splits, int):
+        return split(here, value, num_or_size_splits, axis=axis)
+    at, given = inner(axis, value.ndim), [int(n) for n in num_or_size_splits]
+    rest = value.shape[at] - sum(n for n in given if n >= 0)
+    return list(np.split(value, np.cumsum([rest if n < 0 else n for n in given])[:-1], at))
+
+
+def get_item(here: Scope, x: Ids | Weights, key: Any) -> Ids | Weights:
+    """x[key]: whole numbers, slices, new axes, dots and one list of places; the batch stays whole."""
+    keys = list(key) if isinstance(key, list | tuple) else [key]
+    if not is_ids(x):
+        return np.asarray(x[tuple(keys)])
+    keys = [list(one.astype(int)) if isinstance(one, np.ndarray) and not is_ids(one) and one.ndim else one for one in keys]
+    if any(is_ids(one) or isinstance(one, bool) for one in keys) or sum(isinstance(one, list) for one in keys) > 1:
+        raise Unsupported("picks places that depend on values, or by several lists")
+    if Ellipsis not in keys:
+        keys.append(Ellipsis)
+    dots = keys.index(Ellipsis)
+    taken = sum(one is not None for one in keys) - 1
+    keys[dots : dots + 1] = [slice(None)] * (x.ndim + 1 - taken)
+    if not isinstance(keys[0], slice) or keys[0] not in (slice(None), slice(None, None, 1), slice(0, None), slice(0, None, 1)):
+        raise Unsupported("picks examples out of the batch")
+    return x[(*keys[1:], ...)]  # with dots an array comes back also where no axis is left
+
+
+def slice_from(here: Scope, inputs: Ids, start_indices: Any, shape: Any) -> Ids:
+    """A box that begins at some place: sizes, -1 for all that is left."""
+    begin, size = sizes(start_indices), sizes(shape)
+    if begin[0] != 0 or size[0] not in (-1, None):
+        raise Unsupported("picks examples out of the batch")
+    return inputs[tuple(slice(b, None if n == -1 else (b or 0) + (n or 0)) for b, n in zip(begin[1:], size[1:], strict=True))]
+
+
+def take(here: Scope, x: Ids, indices: Any, *, axis: Any = None) -> Ids:
+    """Chosen places of an axis."""
+    if axis is None:
+        raise Unsupported("works along all axes at once, across the examples of a batch")
+    return np.asarray(np.take(operand(x), constant(indices, "indices").astype(int), inner(axis, x.ndim)))
+
+
+def flip(here: Scope, x: Ids, *, axis: Any = None) -> Ids:
+    """Axes in reverse."""
+    return np.flip(x, inner_axes(axis, x.ndim))
+
+
+def roll(here: Scope, x: Ids, *, shift: Any, axis: Any = None) -> Ids:
+    """Axes turned round by some places."""
+    if axis is None:
+        raise Unsupported("works along all axes at once, across the examples of a batch")
+    listed = axis if isinstance(axis, list | tuple) else [axis]
+    return np.roll(x, shift, tuple(inner(one, x.ndim) for one in listed))
+
+
+def repeat(here: Scope, x: Ids, *, repeats: Any, axis: Any = None) -> Ids:
+    """Each place of an axis several times."""
+    if axis is None:
+        raise Unsupported("works along all axes at once, across the examples of a batch")
+    at, times = inner(axis, x.ndim), np.asarray(repeats, dtype=int)
+    wanted = int(times) * x.shape[at] if times.size == 1 else int(times.sum())
+    bounded((*x.shape[:at], wanted, *x.shape[at + 1 :]))
+    return np.repeat(x, times, at)
+
+
+def tile(here: Scope, x: Ids, *, repeats: Any) -> Ids:
+    """The whole several times along each axis."""
+    given = sizes(repeats)
+    listed = [*[1] * (x.ndim + 1 - len(given)), *given]
+    if len(listed) > x.ndim + 1 or listed[0] != 1 or None in listed:
+        raise Unsupported("repeats the batch")
+    times = [n for n in listed[1:] if n is not None]
+    bounded([n * k for n, k in zip(x.shape, times, strict=True)])
+    return np.tile(x, times)
+
+
+def broadcast_to(here: Scope, x: Ids, *, shape: Any) -> Ids:
+    """The same values repeated up to a shape."""
+    wanted = sizes(shape)
+    if len(wanted) != x.ndim + 1:
+        raise Unsupported("adds axes in front of the batch")
+    return np.broadcast_to(x, bounded([n for n in wanted[1:] if n is not None])).copy()
+
+
+def pad(here: Scope, x: Ids, *, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Ids:
+    """Places around: zeros, another number (neurons of that bias), or values of the border as numpy's modes edge, reflect and symmetric have them."""
+    pads = np.broadcast_to(np.asarray(pad_width, dtype=int), (x.ndim + 1, 2))
+    if pads[0].any():
+        raise Unsupported("pads the batch")
+    bounded([n + int(pad.sum()) for n, pad in zip(x.shape, pads[1:], strict=True)])
+    if mode.lower() != "constant":
+        return np.pad(x, pads[1:], mode=mode.lower())  # type: ignore[call-overload]
+    wide, value = np.pad(x, pads[1:], constant_values=ZERO), constant(constant_values or 0, "padding")
+    if not value.any():
+        return wide
+    around = np.pad(np.zeros(x.shape), pads[1:], constant_values=float(value.reshape(())))
+    return here.sum(Edges(wide, over=0), bias=around)
+
+
+def zeros_like(here: Scope, x: Ids) -> Ids:
+    """Zeros of the same shape."""
+    return np.full(x.shape, ZERO)
+
+
+def ones_like(here: Scope, x: Ids) -> Ids:
+    """Ones of the same shape: neurons of bias 1 without edges."""
+    return here.sum(bias=np.ones(x.shape))
+
+
+def full_like(here: Scope, x: Ids, fill_value: Any) -> Ids:
+    """A number everywhere: neurons of that bias without edges."""
+    return here.sum(bias=np.broadcast_to(constant(fill_value, "value"), x.shape))
+
+
+def triangle(lower: bool) -> Any:
+    """A rule that keeps one triangle of each matrix and pads the rest with zeros."""
+
+    def rule(here: Scope, x: Ids, *, k: int = 0) -> Ids:
+        rows, columns = x.shape[-2:]
+        below = np.tri(rows, columns, k if lower else k - 1, dtype=bool)
+        return np.where(below == lower, x, ZERO)
+
+    rule.__doc__ = f"The {'lower' if lower else 'upper'} triangle of each matrix, zeros elsewhere."
+    return rule
+
+
+def depth_to_space(here: Scope, x: Ids, *, block_size: int, data_format: str | None = None) -> Ids:
+    """Channels laid out as blocks of places: (h, w, c * n^2) -> (h * n, w * n, c)."""
+    ids, n = last(x, data_format), block_size
+    h, w = ids.shape[:2]
+    return given(ids.reshape(h, w, n, n, -1).transpose(0, 2, 1, 3, 4).reshape(h * n, w * n, -1), data_format)
+
+
+def space_to_depth(here: Scope, x: Ids, *, block_size: int, data_format: str | None = None) -> Ids:
+    """Blocks of places laid out as channels: (h * n, w * n, c) -> (h, w, c * n^2)."""
+    ids, n = last(x, data_format), block_size
+    h, w, c = ids.shape
+    return given(ids.reshape(h // n, n, w // n, n, c).transpose(0, 2, 1, 3, 4).reshape(h // n, w // n, -1), data_format)
+
+
+def extract_patches(
+    here: Scope, images: Ids, *, size: Any, strides: Any = None, dilation_rate: Any = 1, padding: str = "valid", data_format: str | None = None
+) -> Ids:
+    """What a window sees at each of its places, laid out as channels: (h, w, c) -> (oh, ow, kh * kw * c)."""
+    ids, steps = last(images, data_format), size if strides is None else strides
+    seen = windows(ids, each(size, 2), each(steps, 2), padding.lower(), each(dilation_rate, 2))
+    patches = seen.reshape(*seen.shape[:2], -1)
+    return given(np.where(patches == NOTHING, ZERO, patches), data_format)
+
+
+def patches_of(here: Scope, images: Ids, *, sizes: Any, strides: Any, rates: Any, padding: str) -> Ids:
+    """The same in TensorFlow's words: lists for batch, rows, columns and channels."""
+    return extract_patches(here, images, size=sizes[1:3], strides=strides[1:3], dilation_rate=rates[1:3], padding=padding)
+
+
+def last(ids: Ids, data_format: str | None) -> Ids:
+    return np.moveaxis(ids, 0, -1) if data_format in ("channels_first", "NCHW") else ids
+
+
+def given(ids: Ids, data_format: str | None) -> Ids:
+    return np.moveaxis(ids, -1, 0) if data_format in ("channels_first", "NCHW") else ids

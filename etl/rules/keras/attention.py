@@ -1,0 +1,249 @@
+"""Attention: how much each query position takes from each key position, as products, a softmax over the keys, and a weighted sum.
+
+Formulas: Vaswani et al. 2017; https://keras.io/api/layers/attention_layers/. Arrays of ids are (*lead, positions, depth), `lead` being the
+heads and whatever else is not attended over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.errors import Unsupported
+from etl.rules.keras.dense import meet
+from etl.rules.primitives.einsum import contract
+from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights
+
+Allowed: TypeAlias = NDArray[np.bool_] | None  # (queries, keys): which pairs may meet; None: all
+
+
+def pattern(queries: int, keys: int, causal: bool, window: int | None = None, mask: Any = None) -> Allowed:
+    """Who may see whom: nobody later (causal), nobody `window` or more places away, whom a constant mask says."""
+    if not causal and window is None and mask is None:
+        return None
+    ahead = np.arange(keys) - np.arange(queries)[:, None]
+    allowed = (ahead <= 0) if causal else np.ones(ahead.shape, dtype=bool)
+    if window is not None:
+        allowed &= abs(ahead) < window
+    if mask is not None:
+        allowed &= np.broadcast_to(np.asarray(mask, dtype=bool).reshape(np.shape(mask)[-2:]), allowed.shape)
+    if not allowed.any(axis=1).all():
+        raise Unsupported("has query positions that may see no key at all")
+    return allowed
+
+
+def pairs(query: Ids, key: Ids, allowed: Allowed) -> tuple[Ids, Ids]:
+    """Each query beside each key: two arrays that broadcast to (*lead, queries, keys, depth), or (*lead, allowed pairs, depth)."""
+    if allowed is None:
+        return query[..., :, None, :], key[..., None, :, :]
+    rows, columns = np.nonzero(allowed)
+    return query[..., rows, :], key[..., columns, :]
+
+
+def spread(ids: Ids, allowed: NDArray[np.bool_], elsewhere: int) -> Ids:
+    """Ids of allowed pairs back in their places: (*lead, pairs) -> (*lead, queries, keys)."""
+    whole = np.full((*ids.shape[:-1], *allowed.shape), elsewhere, dtype=np.int64)
+    whole[..., allowed] = ids
+    return whole
+
+
+def distribution(here: Scope, terms: Ids, weight: Weights | float, allowed: Allowed) -> Ids:
+    """How each query divides its attention among the keys: softmax of the weighted sum of `terms` over depth.
+
+    terms (*lead, queries, keys, depth) or (*lead, pairs, depth) -> (*lead, queries, keys), ZERO where two may not meet
+    """
+    edges = Edges(terms, weight)
+    if allowed is None:
+        return here.sum(edges, part="scores", activation="softmax")
+    scores, rows = here.sum(edges, part="scores"), np.nonzero(allowed)[0]
+    largest = here.max(Edges(spread(scores, allowed, NOTHING)), part="largest")
+    shifted = here.sum(Edges(scores, over=0), Edges(largest[..., rows], -1.0, over=0), part="exponential", activation="exponential")
+    share = here.sum(Edges(spread(shifted, allowed, NOTHING)), part="share", activation="reciprocal")
+    return spread(here.product(Edges(shifted, over=0), Edges(share[..., rows], over=0), part="softmax"), allowed, ZERO)
+
+
+def taken(here: Scope, shares: Ids, value: Ids, allowed: Allowed, part: str | None) -> Ids:
+    """What each query takes: the sum over keys of share times value. (*lead, queries, keys), (*lead, keys, depth) -> (*lead, queries, depth)"""
+    if allowed is None:
+        each = here.product(Edges(shares[..., :, None, :], over=0), Edges(np.swapaxes(value, -1, -2)[..., None, :, :], over=0), part="weighted")
+        return here.sum(Edges(each), part=part)
+    columns = np.nonzero(allowed)[1]
+    each = here.product(Edges(shares[..., None, allowed], over=0), Edges(np.swapaxes(value, -1, -2)[..., columns], over=0), part="weighted")
+    return here.sum(Edges(np.swapaxes(spread(each, allowed, NOTHING), -2, -3)), part=part)
+
+
+def attention(
+    here: Scope,
+    query: Ids,
+    value: Ids,
+    key: Ids | None = None,
+    *,
+    scale: Weights | None = None,
+    concat_score_weight: Weights | None = None,
+    score_mode: str = "dot",
+    use_scale: bool = False,
+    causal: bool = False,
+    use_causal_mask: bool = False,
+    return_attention_scores: bool = False,
+) -> Ids | tuple[Ids, Ids]:
+    """Luong's: scores are scale * (q . k), or with `concat` w * sum(tanh(scale * (q + k))); (queries, d), (keys, d) -> (queries, d)"""
+    key = value if key is None else key
+    allowed = pattern(len(query), len(key), causal or use_causal_mask)
+    factor = 1.0 if scale is None else scale
+    left, right = pairs(query, key, allowed)
+    if score_mode == "dot":
+        terms, weight = here.product(Edges(left, over=0), Edges(right, over=0), part="products"), factor
+    elif score_mode == "concat" and concat_score_weight is not None:
+        terms = here.sum(Edges(left, factor, over=0), Edges(right, factor, over=0), part="sums", activation="tanh")
+        weight = concat_score_weight
+    else:
+        raise Unsupported(f"has no rule for score_mode={score_mode!r}")
+    return answer(here, distribution(here, terms, weight, allowed), value, allowed, return_attention_scores)
+
+
+def additive_attention(
+    here: Scope,
+    query: Ids,
+    value: Ids,
+    key: Ids | None = None,
+    *,
+    scale: Weights | None = None,
+    use_scale: bool = True,
+    causal: bool = False,
+    use_causal_mask: bool = False,
+    return_attention_scores: bool = False,
+) -> Ids | tuple[Ids, Ids]:
+    """Bahdanau's: scores are sum(scale * tanh(q + k)); (queries, d), (keys, d) -> (queries, d)"""
+    key = value if key is None else key
+    allowed = pattern(len(query), len(key), causal or use_causal_mask)
+    left, right = pairs(query, key, allowed)
+    terms = here.sum(Edges(left, over=0), Edges(right, over=0), part="sums", activation="tanh")
+    shares = distribution(here, terms, 1.0 if scale is None else scale, allowed)
+    return answer(here, shares, value, allowed, return_attention_scores)
+
+
+def answer(here: Scope, shares: Ids, value: Ids, allowed: Allowed, with_scores: bool) -> Ids | tuple[Ids, Ids]:
+    made = taken(here, shares, value, allowed, "output" if with_scores else None)
+    return (made, shares) if with_scores else made
+
+
+def multi_head_attention(
+    here: Scope,
+    query: Ids,
+    value: Ids,
+    key: Ids | None = None,
+    *,
+    query_kernel: Weights,
+    key_kernel: Weights,
+    value_kernel: Weights,
+    output_kernel: Weights,
+    query_bias: Weights | None = None,
+    key_bias: Weights | None = None,
+    value_bias: Weights | None = None,
+    output_bias: Weights | None = None,
+    gate_kernel: Weights | None = None,
+    gate_bias: Weights | None = None,
+    num_heads: int | None = None,
+    key_dim: int | None = None,
+    value_dim: int | None = None,
+    output_shape: Any = None,
+    attention_axes: Any = None,
+    use_gate: bool = False,
+    sliding_window: int | None = None,
+    attention_mask: Any = None,
+    use_causal_mask: bool = False,
+    return_attention_scores: bool = False,
+) -> Ids | tuple[Ids, Ids]:
+    """Projections to heads, attention in each of them, and one projection back: (*places, n) -> (*places, *output_shape).
+
+    query_kernel (n, heads, depth), key_kernel, value_kernel alike, output_kernel (heads, depth, *output_shape)
+    """
+    q = projected(here, query, query_kernel, query_bias, "query")
+    k = projected(here, value if key is None else key, key_kernel, key_bias, "key")
+    v = projected(here, value, value_kernel, value_bias, "value")
+    gate = None if gate_kernel is None else projected(here, query, gate_kernel, gate_bias, "gate", "sigmoid")
+    made, shares = across(here, q, k, v, attended(attention_axes, query.ndim), use_causal_mask, sliding_window, attention_mask)
+    made = gathered(here, made, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
+    return (made, shares) if return_attention_scores else made
+
+
+def group_query_attention(
+    here: Scope,
+    query: Ids,
+    value: Ids,
+    key: Ids | None = None,
+    *,
+    query_kernel: Weights,
+    key_kernel: Weights,
+    value_kernel: Weights,
+    output_kernel: Weights,
+    query_bias: Weights | None = None,
+    key_bias: Weights | None = None,
+    value_bias: Weights | None = None,
+    output_bias: Weights | None = None,
+    gate_kernel: Weights | None = None,
+    gate_bias: Weights | None = None,
+    head_dim: int | None = None,
+    num_query_heads: int | None = None,
+    num_key_value_heads: int | None = None,
+    use_gate: bool = False,
+    sliding_window: int | None = None,
+    attention_mask: Any = None,
+    use_causal_mask: bool = False,
+    return_attention_scores: bool = False,
+) -> Ids | tuple[Ids, Ids]:
+    """Multi-head attention in which several query heads share one key and value head: (positions, n) -> (positions, n)."""
+    q = projected(here, query, query_kernel, query_bias, "query")
+    k = projected(here, value if key is None else key, key_kernel, key_bias, "key")
+    v = projected(here, value, value_kernel, value_bias, "value")
+    gate = None if gate_kernel is None else projected(here, query, gate_kernel, gate_bias, "gate", "sigmoid")
+    shared = q.shape[-2] // k.shape[-2]
+    made, shares = across(
+        here, q, np.repeat(k, shared, axis=-2), np.repeat(v, shared, axis=-2), (0,), use_causal_mask, sliding_window, attention_mask
+    )
+    made = gathered(here, made, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
+    return (made, shares) if return_attention_scores else made
+
+
+def projected(here: Scope, inputs: Ids, kernel: Weights, bias: Weights | None, part: str, activation: str = "linear") -> Ids:
+    """(*places, n), kernel (n, heads, depth) -> (*places, heads, depth)"""
+    meet(inputs.shape[-1], len(kernel))
+    places = "abcdefg"[: inputs.ndim - 1]
+    return contract(here, [(inputs, f"{places}x"), (kernel, "xyz")], f"{places}yz", bias=bias, part=part, activation=activation)
+
+
+def gathered(here: Scope, made: Ids, gate: Ids | None, kernel: Weights, bias: Weights | None, part: str | None) -> Ids:
+    """(*places, heads, depth), kernel (heads, depth, *out) -> (*places, *out)"""
+    if gate is not None:
+        made = here.product(Edges(made, over=0), Edges(gate, over=0), part="gated")
+    places, out = "abcdefg"[: made.ndim - 2], "hijklmn"[: kernel.ndim - 2]
+    return contract(here, [(made, f"{places}yz"), (kernel, f"yz{out}")], places + out, bias=bias, part=part)
+
+
+def attended(axes: Any, rank: int) -> tuple[int, ...]:
+    """The attended axes without the batch axis, of inputs of that rank (without it); all but the last where none are given."""
+    if axes is None:
+        return tuple(range(rank - 1))
+    given = [axes] if isinstance(axes, int) else axes
+    return tuple((axis if axis >= 0 else rank + 1 + axis) - 1 for axis in given)
+
+
+def across(here: Scope, query: Ids, key: Ids, value: Ids, axes: Sequence[int], causal: bool, window: int | None, mask: Any) -> tuple[Ids, Ids]:
+    """Attention along some axes of (*places, heads, depth): what each query takes, in the query's order of axes, and the shares."""
+    if (causal or window is not None or mask is not None) and tuple(axes) != (0,):
+        raise Unsupported(f"has a mask along the axes {[a + 1 for a in axes]}; there is a rule for the first alone")
+    rank = query.ndim
+    order = [*(a for a in range(rank - 1) if a not in axes), *axes, rank - 1]  # others, heads, attended, depth
+    lead = rank - 1 - len(axes)
+    q, k, v = (one.transpose(order) for one in (query, key, value))
+    flat = [one.reshape(*one.shape[:lead], -1, one.shape[-1]) for one in (q, k, v)]
+    allowed = pattern(flat[0].shape[-2], flat[1].shape[-2], causal, window, mask)
+    left, right = pairs(flat[0], flat[1], allowed)
+    products = here.product(Edges(left, over=0), Edges(right, over=0), part="products")
+    shares = distribution(here, products, 1 / sqrt(query.shape[-1]), allowed)
+    made = taken(here, shares, flat[2], allowed, "context").reshape(*q.shape[:-1], v.shape[-1])
+    return made.transpose(np.argsort(order)), shares.reshape(*q.shape[:-1], *k.shape[lead:-1])

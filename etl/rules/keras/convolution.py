@@ -1,0 +1,156 @@
+"""Convolutions: every neuron reads one window through its filter."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from etl.errors import Unsupported
+from etl.rules.primitives.windows import as_given, channels_last, each, span, spread, windows
+from etl.rules.scope import Edges, Ids, Scope, Weights
+
+
+def convolution(
+    here: Scope,
+    inputs: Ids,
+    *,
+    kernel: Weights,
+    bias: Weights | None = None,
+    strides: Any = 1,
+    padding: str = "valid",
+    dilation_rate: Any = 1,
+    groups: int = 1,
+    activation: str = "linear",
+    data_format: str | None = None,
+) -> Ids:
+    """Every neuron reads one window through its filter, in one, two or three dimensions.
+
+    inputs (*axes, c), kernel (*size, c / groups, f) -> (*windows, f); edges (*windows, groups, f / groups, *size, c / groups).
+    Groups are contiguous in channels and in filters.
+    """
+    rank = kernel.ndim - 2
+    ids = channels_last(inputs, data_format)
+    meet(ids.shape[-1], kernel.shape[-2] * groups)
+    seen = windows(ids, kernel.shape[:rank], each(strides, rank), padding, each(dilation_rate, rank))
+    seen = np.moveaxis(seen.reshape(*seen.shape[:-1], groups, -1), -2, rank)  # (*windows, groups, *size, c / groups)
+    filters = np.moveaxis(kernel, -1, 0).reshape(groups, -1, *kernel.shape[:-1])
+    bias = None if bias is None else bias.reshape(groups, -1)
+    shape = (*seen.shape[:rank], kernel.shape[-1])
+    return made(here, Edges(np.expand_dims(seen, rank + 1), filters, over=rank + 1), bias, activation, data_format, shape)
+
+
+def transposed_convolution(
+    here: Scope,
+    inputs: Ids,
+    *,
+    kernel: Weights,
+    bias: Weights | None = None,
+    strides: Any = 1,
+    padding: str = "valid",
+    output_padding: Any = None,
+    dilation_rate: Any = 1,
+    groups: int = 1,
+    activation: str = "linear",
+    data_format: str | None = None,
+) -> Ids:
+    """A convolution's gradient: every input adds its filters to the outputs around it.
+
+    inputs (*axes, c), kernel (*size, f, c) -> (*outputs, f); edges (*outputs, f, *size, c). The outputs are those whose convolution with
+    the same options has the inputs' shape: keras.layers.Conv2DTranspose. Keras 2 writes `groups` and ignores it, here and below.
+    """
+    rank = kernel.ndim - 2
+    ids = channels_last(inputs, data_format)
+    meet(ids.shape[-1], kernel.shape[-1])
+    size, strides, dilation = kernel.shape[:rank], each(strides, rank), each(dilation_rate, rank)
+    more = (None,) * rank if output_padding is None else each(output_padding, rank)
+    spans = [span(k, d) for k, d in zip(size, dilation, strict=True)]
+    shape = [length(n, k, s, padding, p) for n, k, s, p in zip(ids.shape, spans, strides, more, strict=False)]
+    before = [max((n - 1) * s + k - o, 0) // 2 if padding == "same" else 0 for n, k, s, o in zip(ids.shape, spans, strides, shape, strict=False)]
+    seen = spread(ids, shape, size, strides, before, dilation)
+    filters = np.moveaxis(np.flip(kernel, tuple(range(rank))), rank, 0)
+    return made(here, Edges(np.expand_dims(seen, rank), filters, over=rank + 1), bias, activation, data_format)
+
+
+def length(size: int, window: int, stride: int, padding: str, more: int | None) -> int:
+    """Rows that a transposed convolution returns; `more` is its output_padding."""
+    if padding == "valid":
+        return (size - 1) * stride + (max(window, stride) if more is None else window + more)
+    if padding == "same":
+        return size * stride if more is None else (size - 1) * stride + window % 2 + more
+    raise Unsupported(f"has no rule for padding={padding!r}")
+
+
+def depthwise_convolution(
+    here: Scope,
+    inputs: Ids,
+    *,
+    kernel: Weights,
+    bias: Weights | None = None,
+    strides: Any = 1,
+    padding: str = "valid",
+    dilation_rate: Any = 1,
+    groups: int = 1,
+    activation: str = "linear",
+    data_format: str | None = None,
+    part: str | None = None,
+) -> Ids:
+    """Every neuron reads one window of one channel; output channel c * multiplier + m.
+
+    inputs (*axes, c), kernel (*size, c, multiplier) -> (*windows, c * multiplier); edges (*windows, c, multiplier, *size).
+    """
+    rank = kernel.ndim - 2
+    ids = channels_last(inputs, data_format)
+    meet(ids.shape[-1], kernel.shape[-2])
+    seen = windows(ids, kernel.shape[:rank], each(strides, rank), padding, each(dilation_rate, rank))
+    seen = np.expand_dims(np.moveaxis(seen, -1, rank), rank + 1)  # (*windows, c, 1, *size)
+    filters = np.moveaxis(kernel, (-2, -1), (0, 1))
+    bias = None if bias is None else bias.reshape(kernel.shape[-2:])
+    shape = (*seen.shape[:rank], filters.shape[0] * filters.shape[1])
+    return made(here, Edges(seen, filters, over=rank), bias, activation, data_format, shape, part)
+
+
+def separable_convolution(
+    here: Scope,
+    inputs: Ids,
+    *,
+    depthwise_kernel: Weights,
+    pointwise_kernel: Weights,
+    bias: Weights | None = None,
+    strides: Any = 1,
+    padding: str = "valid",
+    dilation_rate: Any = 1,
+    groups: int = 1,
+    activation: str = "linear",
+    data_format: str | None = None,
+) -> Ids:
+    """A depthwise convolution (`name/depthwise`), then one of windows of one place that mixes its channels.
+
+    inputs (*axes, c), depthwise_kernel (*size, c, multiplier), pointwise_kernel (*ones, c * multiplier, f) -> (*windows, f)
+    """
+    options = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate, "data_format": data_format}
+    depth = depthwise_convolution(here, inputs, kernel=depthwise_kernel, part="depthwise", **options)
+    return convolution(here, depth, kernel=pointwise_kernel, bias=bias, activation=activation, data_format=data_format)
+
+
+def made(
+    here: Scope,
+    edges: Edges,
+    bias: Weights | None,
+    activation: str,
+    data_format: str | None,
+    shape: tuple[int, ...] | None = None,
+    part: str | None = None,
+) -> Ids:
+    """The neurons of a convolution, channels where the file has them."""
+    if data_format == "channels_first" and activation in ("softmax", "log_softmax"):
+        # Keras takes these over the last axis whatever it is: here the last one of the image
+        plain = as_given(here.sum(edges, bias=bias, shape=shape, part="linear"), data_format)
+        return here.sum(Edges(plain, over=0), activation=activation)
+    return as_given(here.sum(edges, bias=bias, activation=activation, shape=shape, part=part), data_format)
+
+
+def meet(channels: int, wanted: int) -> None:
+    """Raises where input and kernel would only meet by broadcasting."""
+    if channels != wanted:
+        raise ValueError(f"the input has {channels} channels, the kernel {wanted}")

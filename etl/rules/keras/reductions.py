@@ -1,0 +1,174 @@
+"""Operations that work along axes: sums, means, extremes, moments, lengths, and products of matrices. Axes count the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from etl.activations import glu, sparsemax
+from etl.errors import Unsupported
+from etl.rules.keras.activation import log_softmax, logsumexp, softmax
+from etl.rules.keras.arithmetic import constant, operand
+from etl.rules.keras.normalization import EPSILON, centring, layer_normalization, rms_normalization, unit
+from etl.rules.primitives.axes import across, inner, inner_axes, kept
+from etl.rules.primitives.einsum import contract, is_ids, spelled, without_batch
+from etl.rules.scope import NOTHING, Edges, Ids, Scope, bounded
+
+__all__ = ["log_softmax", "logsumexp", "softmax"]  # rules that are operations too
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+def total(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+    """The sum along some axes."""
+    axes = inner_axes(axis, x.ndim)
+    return here.sum(across(x, axes), shape=kept(x, axes, keepdims))
+
+
+def mean(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+    """The mean along some axes: weights 1/n."""
+    axes = inner_axes(axis, x.ndim)
+    return here.sum(across(x, axes, share(x, axes)), shape=kept(x, axes, keepdims))
+
+
+def share(ids: Ids, axes: Sequence[int]) -> float:
+    return 1 / prod(ids.shape[k] for k in axes)
+
+
+def largest(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False, initial: float | None = None) -> Ids:
+    """The largest along some axes, at least `initial`."""
+    axes = inner_axes(axis, x.ndim)
+    return here.max(across(x, axes), bias=initial, shape=kept(x, axes, keepdims))
+
+
+def smallest(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False, initial: float | None = None) -> Ids:
+    """The smallest along some axes, at most `initial`."""
+    axes = inner_axes(axis, x.ndim)
+    return here.min(across(x, axes), bias=initial, shape=kept(x, axes, keepdims))
+
+
+def product(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+    """The product along some axes."""
+    axes = inner_axes(axis, x.ndim)
+    return here.product(across(x, axes), shape=kept(x, axes, keepdims))
+
+
+def variance(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+    """The mean square difference from the mean along some axes: `mean`, `centring`, `square`, mean."""
+    return spread(here, x, axis, keepdims, "linear")
+
+
+def deviation(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+    """The standard deviation along some axes: the square root of the variance."""
+    return spread(here, x, axis, keepdims, "sqrt")
+
+
+def spread(here: Scope, x: Ids, axis: Any, keepdims: bool, activation: str) -> Ids:
+    axes = inner_axes(axis, x.ndim)
+    square = here.sum(Edges(centring(here, x, axes), over=0), part="square", activation="square")
+    return here.sum(across(square, axes, share(x, axes)), activation=activation, shape=kept(x, axes, keepdims))
+
+
+def moments(here: Scope, x: Ids, *, axes: Any, keepdims: bool = False) -> tuple[Ids, Ids]:
+    """Mean and variance along some axes."""
+    along = inner_axes(axes, x.ndim)
+    middle = here.sum(across(x, along, share(x, along)), part="mean")
+    centred = here.sum(Edges(x, over=0), Edges(middle, -1.0, over=0), part="centring")
+    square = here.sum(Edges(centred, over=0), part="square", activation="square")
+    shape = kept(x, along, keepdims)
+    return middle.reshape(shape), here.sum(across(square, along, share(x, along)), part="variance", shape=shape)
+
+
+def norm(here: Scope, x: Ids, *, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Ids:
+    """The length of vectors: Euclid's (`square`, then the root of the sum), the sum or the largest of absolute values."""
+    axes, shape = inner_axes(axis, x.ndim), kept(x, inner_axes(axis, x.ndim), keepdims)
+    if ord in (None, "euclidean", "fro") or (ord == 2 and len(axes) == 1):
+        square = here.sum(Edges(x, over=0), part="square", activation="square")
+        return here.sum(across(square, axes), activation="sqrt", shape=shape)
+    if len(axes) > 1 or ord not in (1, float("inf"), "inf"):
+        raise Unsupported(f"has no rule for ord={ord!r}")
+    absolute = here.sum(Edges(x, over=0), part="abs", activation="abs")
+    return here.neurons("sum" if ord == 1 else "max", [across(absolute, axes)], shape=shape)
+
+
+def normalize(here: Scope, x: Ids, *, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Ids:
+    """x over its length along some axes, at least epsilon."""
+    if order != 2:
+        raise Unsupported(f"has no rule for order={order!r}")
+    return unit(here, x, inner_axes(axis, x.ndim), (EPSILON if epsilon is None else epsilon) ** 2)
+
+
+def l2_normalize(here: Scope, x: Ids, *, axis: Any = None, epsilon: float = 1e-12) -> Ids:
+    """x over its length along some axes; epsilon is the least square of the length (TensorFlow)."""
+    return unit(here, x, inner_axes(axis, x.ndim), epsilon)
+
+
+def layer_norm(
+    here: Scope, x: Ids, gamma: Any = None, beta: Any = None, *, axis: Any = -1, epsilon: float | None = None, rms_scaling: bool = False
+) -> Ids:
+    """The layer LayerNormalization with constants gamma and beta."""
+    gamma, beta = (None if one is None else constant(one, "gamma or beta") for one in (gamma, beta))
+    return layer_normalization(here, x, gamma=gamma, beta=beta, axis=axis, epsilon=epsilon, rms_scaling=rms_scaling)
+
+
+def rms_norm(here: Scope, x: Ids, scale: Any = None, *, axis: Any = -1, epsilon: float | None = None) -> Ids:
+    """The layer RMSNormalization with a constant scale."""
+    return rms_normalization(here, x, scale=None if scale is None else constant(scale, "scale"), axis=axis, epsilon=epsilon)
+
+
+def running_sum(here: Scope, x: Ids, *, axis: Any = None) -> Ids:
+    """The sum of all places up to each along an axis."""
+    at = inner(axis, x.ndim) if axis is not None else inner_axes(None, x.ndim)[0]
+    bounded((*x.shape, x.shape[at]))
+    seen = np.where(np.tri(x.shape[at], dtype=bool), np.moveaxis(x, at, -1)[..., None, :], NOTHING)
+    return here.sum(Edges(np.moveaxis(seen, -2, at)))
+
+
+def glu_along(here: Scope, x: Ids, *, axis: int = -1) -> Ids:
+    """The first half of an axis times the sigmoid of its second half."""
+    return glu(here, x, axis=inner(axis, x.ndim))
+
+
+def sparsemax_along(here: Scope, x: Ids, *, axis: int = -1) -> Ids:
+    """The activation sparsemax along an axis."""
+    return sparsemax(here, x, axis=inner(axis, x.ndim))
+
+
+def matmul(here: Scope, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> Ids:
+    """The product of matrices, the last two axes of each operand; a constant is a kernel."""
+    a, b = operand(a), operand(b)
+    ranks = [one.ndim + is_ids(one) for one in (a, b)]
+    left = "k" if ranks[0] == 1 else "...kn" if transpose_a else "...nk"
+    right = "k" if ranks[1] == 1 else "...mk" if transpose_b else "...km"
+    return einsum(here, a, b, subscripts=f"{left},{right}->...{'n' * (ranks[0] > 1)}{'m' * (ranks[1] > 1)}")
+
+
+def dot(here: Scope, x: Any, y: Any) -> Ids:
+    """numpy's dot of a tensor and a constant of one or two axes: the product of matrices."""
+    if not any(not is_ids(one) and operand(one).ndim <= 2 for one in (x, y)):
+        raise Unsupported("has a rule only for a constant of one or two axes on one side")
+    return matmul(here, x, y)
+
+
+def tensordot(here: Scope, a: Any, b: Any, *, axes: Any = 2) -> Ids:
+    """The sum of products along pairs of axes."""
+    a, b = operand(a), operand(b)
+    ranks = [one.ndim + is_ids(one) for one in (a, b)]
+    first, second = (range(ranks[0] - axes, ranks[0]), range(axes)) if isinstance(axes, int) else axes
+    left, right = list(LETTERS[: ranks[0]]), list(LETTERS[ranks[0] : sum(ranks)])
+    summed = np.atleast_1d(np.asarray(first, int)), np.atleast_1d(np.asarray(second, int))
+    for i, j in zip(*summed, strict=True):
+        right[j] = left[i]
+    out = [c for c in left + right if (c in left) != (c in right)]
+    return einsum(here, a, b, subscripts=f"{''.join(left)},{''.join(right)}->{''.join(out)}")
+
+
+def einsum(here: Scope, *operands: Any, subscripts: str) -> Ids:
+    """Einstein's sum: `bij,bkj->bik`."""
+    arrays = [operand(one) for one in operands]
+    terms, out = spelled(subscripts, [one.ndim + is_ids(one) for one in arrays])
+    pairs, out = without_batch(list(zip(arrays, terms, strict=True)), out)
+    return contract(here, pairs, out)

@@ -1,0 +1,59 @@
+"""Layers around other layers: both directions of a sequence, and the same layer at each step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from etl.errors import Unsupported
+from etl.network import Layer
+from etl.rules.keras.recurrent import flat, product
+from etl.rules.scope import Edges, Ids, Scope
+
+
+def time_distributed(here: Scope, inputs: Ids, *, layer: Layer) -> Ids | tuple[Ids, ...]:
+    """One layer or model at each place of the first axis, as sublayers `step_0`, `step_1` ...: (steps, *in) -> (steps, *out)."""
+    made = [here.apply(layer, seen, part=f"step_{number}") for number, seen in enumerate(inputs)]
+    if isinstance(made[0], tuple | list):
+        return tuple(np.stack(one) for one in zip(*made, strict=True))
+    return np.stack(made)
+
+
+def bidirectional(
+    here: Scope,
+    inputs: Ids,
+    *,
+    forward_layer: Layer,
+    backward_layer: Layer,
+    merge_mode: str | None = "concat",
+    initial_state: Any = None,
+    layer: Any = None,  # as the file has it: forward_layer is what the reader made of it
+) -> Ids | tuple[Ids, ...]:
+    """A recurrent layer and another that sees time reversed, merged; a backward sequence is turned round again."""
+    states = list(flat(initial_state))
+    half = len(states) // 2
+    forward, *ahead = as_tuple(here.apply(forward_layer, inputs, part="forward", initial_state=states[:half] or None))
+    backward, *behind = as_tuple(here.apply(backward_layer, inputs, part="backward", initial_state=states[half:] or None))
+    if forward_layer.options.get("return_sequences"):
+        backward = backward[::-1]
+    made = merged(here, forward, backward, merge_mode, "merged" if ahead else None)
+    return (*made, *ahead, *behind) if len(made) + len(ahead) > 1 else made[0]
+
+
+def as_tuple(made: Any) -> tuple[Ids, ...]:
+    return tuple(made) if isinstance(made, tuple | list) else (made,)
+
+
+def merged(here: Scope, forward: Ids, backward: Ids, mode: str | None, part: str | None) -> tuple[Ids, ...]:
+    """Both directions put together, place by place or side by side."""
+    if mode is None:
+        return forward, backward
+    if mode == "concat":
+        return (np.concatenate([forward, backward], axis=-1),)
+    if mode == "mul":
+        return (product(here, forward, backward, part=part),)
+    if mode in ("sum", "ave"):
+        weight = 0.5 if mode == "ave" else 1.0
+        return (here.sum(Edges(forward, weight, over=0), Edges(backward, weight, over=0), part=part),)
+    raise Unsupported(f"has no rule for merge_mode={mode!r}")

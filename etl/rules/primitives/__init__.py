@@ -1,0 +1,1 @@
+"""What rules of every dialect are made of."""

@@ -1,0 +1,1 @@
+"""Into Neo4j: live over Bolt, or in bulk through its import tool."""

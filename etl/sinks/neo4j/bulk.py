@@ -1,0 +1,133 @@
+"""Bulk loading into the local Neo4j: its import tool builds a store beside the served one, which takes its place when all counts agree."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+import psutil
+from filelock import FileLock, Timeout
+
+from etl.errors import Conflict, StoreError
+from etl.graph.trace import Graph
+from etl.sinks.neo4j import live as neo4j
+from etl.sinks.neo4j.import_files import Staged, stage
+from etl.sinks.neo4j.live import Loaded, Progress, fingerprint
+from etl.store import home as places
+from etl.store import models as catalogue
+from etl.store.connection import Store, connect
+from etl.store.local import server as local
+
+STEP = re.compile(r"\d+% ∆")  # what the import tool prints after each twentieth of a phase
+STEPS = 80  # in its four phases
+SPARE_THREADS = 2  # besides one for each core: its stages wait for each other, and two cores finish a tenth earlier
+
+
+def load(graph: Graph, name: str, progress: Progress | None = None) -> Loaded:
+    """Load a graph as the only model of the local Neo4j.
+
+    The store stays as it was until the import has ended and its counts agree; then Neo4j is stopped for the time of a rename.
+    Killed at any time, the same call goes on or begins again. Raises Conflict where the store holds anything else or another bulk load is
+    under way, StoreError where the import fails, with what the tool said.
+    """
+    started, tell = monotonic(), progress or (lambda *_: None)
+    with alone():
+        outcome = found(graph, name)
+        if outcome == "unchanged":
+            return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
+        if outcome == "loaded":
+            folder = places.fresh(local.beside(places.neo4j()))
+            with ThreadPoolExecutor(1) as pool:
+                setting_up = pool.submit(local.set_up)  # Java's starts leave it a core
+                build(staged(graph, name, places.private(folder / "import"), tell), folder, tell)
+                setting_up.result()
+            found(graph, name)  # once more: what somebody else has loaded meanwhile must not be lost
+            local.take_over()
+        with connect() as store:
+            neo4j.finish(graph, store, name, tell)
+    return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One bulk load at a time. An import tool whose loader was killed works on by itself: it is ended before its folder is used again."""
+    home = places.neo4j()
+    try:
+        with FileLock(home.with_name(home.name + ".bulk.lock"), timeout=0):
+            end_tools(local.beside(home))
+            yield
+    except Timeout as error:
+        raise Conflict("another bulk load into the local Neo4j is under way: wait until it has ended, then try again.") from error
+
+
+def end_tools(folder: Path) -> None:
+    """End every import tool that builds a store in that folder."""
+    for process in psutil.process_iter(["cmdline"]):
+        if any(str(folder / "import") in argument for argument in process.info["cmdline"] or ()):
+            process.kill()
+            process.wait()
+
+
+def possible(store: Store, name: str) -> bool:
+    """Whether a bulk load may be tried: the server is the local one, and holds nothing but, perhaps, what an interrupted bulk load left."""
+    return store.is_local and (empty(store) or any(begun["plan"] == neo4j.IMPORTED for begun in catalogue.unfinished(store, name)))
+
+
+def empty(store: Store) -> bool:
+    """Whether a store holds no node at all."""
+    return not store.read("MATCH (n) RETURN 1 AS one LIMIT 1")
+
+
+def found(graph: Graph, name: str) -> str:
+    """What is to be done: `unchanged` nothing, `resumed` the checks alone, `loaded` everything. A store that was never made isn't asked."""
+    if local.is_new():
+        return "loaded"
+    mark = fingerprint(graph)
+    with connect() as store:
+        there = catalogue.find(store, name)
+        if there is not None and there["fingerprint"] == mark:
+            if there["state"] == "COMPLETE":
+                return "unchanged"
+            if any(begun["plan"] == neo4j.IMPORTED and begun["fingerprint"] == mark for begun in catalogue.unfinished(store, name)):
+                return "resumed"
+        if not empty(store):
+            raise Conflict("bulk builds the whole store anew, and the local Neo4j holds something: delete it, or add to it with --mode live.")
+    return "loaded"
+
+
+def staged(graph: Graph, name: str, folder: Path, progress: Progress) -> Staged:
+    """The graph as files in the folder. Raises StoreError where the disk is full."""
+    try:
+        return stage(graph, name, folder, progress)
+    except OSError as error:
+        shutil.rmtree(folder)
+        said = error.strerror or str(error)
+        raise StoreError(f"{name} can't be staged for the import tool in {folder} ({said}): make room, or set ETL_HOME to another folder.") from error
+
+
+def build(staged: Staged, folder: Path, progress: Progress, flags: tuple[str, ...] = ()) -> None:
+    """Import staged files into a store of its own. Raises StoreError unless the tool reports exactly what was staged. flags: Java's."""
+    places.private(folder / "conf")
+    (folder / "conf" / "neo4j.conf").write_text("db.tx_log.preallocate=false\n", "utf-8")
+    steps = 0
+
+    def tell(line: str) -> None:
+        nonlocal steps
+        if STEP.search(line):
+            steps = min(steps + 1, STEPS)
+            progress("steps of the import", steps, STEPS)
+
+    threads = f"--threads={(os.cpu_count() or 1) + SPARE_THREADS}"
+    arguments = ("database", "import", "full", *staged.arguments, threads, "--overwrite-destination=true", local.DATABASE)
+    done = local.admin(folder, *arguments, tell=tell, flags=flags)
+    counts = {kind: int(count) for count, kind in re.findall(r"^\s*(\d+) (nodes|relationships)$", done.stdout, re.MULTILINE)}
+    shutil.rmtree(staged.folder)
+    if done.returncode or counts != {"nodes": staged.nodes, "relationships": staged.relationships}:
+        said = "another program ended it" if done.returncode < 0 else local.telling(done.stdout.splitlines())
+        raise StoreError(f"the import tool made {counts or 'nothing'} ({said}): the store is as it was; try again, or --mode live.")

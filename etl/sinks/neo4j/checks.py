@@ -1,0 +1,134 @@
+"""What a store must hold of a graph, layer by layer, and whether it does. All sums are of integers: exact, in whatever order they are made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from math import floor, log2, prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from etl.errors import StoreError
+from etl.graph.batches import biases, blocks, made
+from etl.graph.trace import Graph, Row
+from etl.rules.scope import Weights
+from etl.sinks.neo4j.ledger import rows
+from etl.sinks.neo4j.write_batches import Cell, cell, parts
+from etl.store.queries import text
+
+if TYPE_CHECKING:
+    from etl.store import Store
+
+BLOCK = 1 << 22  # edges looked at in one go
+READ = 500_000  # edges read back in one go
+SESSIONS = 2  # that read at the same time
+COUNTED = ("neurons", "ids", "biases", "bias", "read", "written", "edges", "parameters", "weights")
+
+
+@dataclass
+class Sums:
+    """Of one layer. Weights and biases are summed as integers, after multiplication by a power of two that leaves 62 bits for the sum."""
+
+    row: Row
+    weight_scale: float = 1.0
+    bias_scale: float = 1.0
+    sent: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTED, 0))
+
+
+def scale(largest: float, count: int) -> float:
+    """The power of two by which numbers up to `largest` can be multiplied so that the sum of `count` of them stays below 2^62."""
+    return 2.0 ** max(-1000, min(1000, floor(61 - log2(largest) - log2(count + 1)))) if largest > 0 else 1.0
+
+
+def expected(graph: Graph) -> list[Sums]:
+    """Sums of every row that has neurons, from the graph itself. Two passes: what is the largest weight, then the sums."""
+    sums = {row.position: Sums(row) for row in graph.rows if row.neurons}
+    largest = dict.fromkeys(sums, 0.0)
+    for block in blocks(graph, BLOCK):
+        largest[block.row.position] = max(largest[block.row.position], float(np.abs(block.weight).max(initial=0)))
+    for position, each in sums.items():
+        each.weight_scale = scale(largest[position], each.row.edges)
+    for step, _, row in made(graph):
+        add_neurons(sums[row.position], biases(step, tuple(slice(0, n) for n in step.ids.shape)).astype(graph.dtype))
+    for block in blocks(graph, BLOCK):
+        if prod(block.shape):
+            part = cell(block)
+            add_weights(sums[block.row.position], part)
+            add_sources(sums, part)
+    return list(sums.values())
+
+
+def add_neurons(sums: Sums, bias: Weights) -> None:
+    """Add all neurons of a layer."""
+    row, known = sums.row, bias[~np.isnan(bias)]
+    sums.bias_scale = scale(float(np.abs(known).max(initial=0)), len(known))
+    neurons = {"neurons": row.neurons, "ids": sum(range(row.begin, row.end)), "biases": len(known)}
+    sums.sent |= neurons | {"bias": int(fixed(known, sums.bias_scale).sum())}
+
+
+def add_weights(sums: Sums, part: Cell) -> None:
+    """Add edges into a layer: each window and each kernel is summed once."""
+    sent, real = sums.sent, part.source >= 0
+    count = real.sum(1)
+    sent["edges"] += int(count.sum()) * part.target.shape[1]
+    sent["written"] += int((part.target.sum(1) * count).sum())
+    over = real.sum(0)[None] if len(part.weight) == 1 else real  # how often each place of the kernel makes an edge
+    sent["weights"] += int((fixed(part.weight, sums.weight_scale).sum(1) * over).sum())
+    if part.parameter is not None:
+        sent["parameters"] += int((part.parameter.sum(1) * over).sum())
+
+
+def add_sources(sums: dict[int, Sums], part: Cell) -> None:
+    """Add the same edges to the layers that they come from."""
+    ids = part.source[part.source >= 0]
+    low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, -1)
+    for each in sums.values():
+        begin, end = each.row.begin, each.row.end
+        if begin <= high and low < end:
+            mine = ids if begin <= low and high < end else ids[(begin <= ids) & (ids < end)]
+            each.sent["read"] += int(mine.sum()) * part.target.shape[1]
+
+
+def fixed(values: Weights, by: float) -> Any:
+    """As the store computes toInteger(value * scale)."""
+    return np.trunc(values.astype(np.float64) * by).astype(np.int64)
+
+
+def check(store: Store, graph: Graph, model: str, base: int, progress: Callable[[str, int, int], None]) -> None:
+    """Compare what the store holds with the graph, layer by layer. Raises StoreError naming every layer that differs."""
+    sums, checked = expected(graph), 0
+    found = {each.row.position: dict.fromkeys(COUNTED, 0) for each in sums}
+    with ThreadPoolExecutor(SESSIONS) as sessions:
+        for part in sessions.map(lambda spans: rows(store, text("load", "stored"), base=base, layers=spans), groups(sums, base)):
+            for row in part:
+                here = found[row["position"]]
+                here.update({key: here[key] + row[key] for key in COUNTED})
+                checked += row["edges"]
+            progress("checks", checked, graph.edges)
+    wrong = [told for each in sums if (told := difference(each, found[each.row.position]))]
+    if wrong:
+        raise StoreError(f"{model} is not in the store as it was sent ({'; '.join(wrong)}): delete it, then load it again.")
+
+
+def groups(sums: list[Sums], base: int) -> Iterator[list[dict[str, Any]]]:
+    """Spans of ids that are read back in one go: small layers together, large ones in parts."""
+    held, edges = list[dict[str, Any]](), 0
+    for each in sums:
+        row, scales = each.row, {"bias_scale": each.bias_scale, "weight_scale": each.weight_scale}
+        count = min(-(-row.edges // READ) or 1, row.neurons)
+        for part in parts(row.neurons, count):
+            if held and edges + row.edges // count > READ:
+                yield held
+                held, edges = [], 0
+            held.append({"position": row.position, "begin": row.begin + part.start + base, "end": row.begin + part.stop + base} | scales)
+            edges += row.edges // count
+    if held:
+        yield held
+
+
+def difference(sums: Sums, found: dict[str, int]) -> str:
+    """What differs in one layer, in words."""
+    wrong = [f"{key} {found[key]:,}, not {sums.sent[key]:,}" for key in COUNTED if found[key] != sums.sent[key]]
+    return f"{sums.row.name}: {', '.join(wrong)}" if wrong else ""

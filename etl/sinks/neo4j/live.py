@@ -1,0 +1,248 @@
+"""Loading a graph into any Neo4j over Bolt: exactly once, whatever dies, and as fast as the server takes it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from etl import __version__
+from etl.errors import Conflict, StoreError
+from etl.graph.batches import blocks, made
+from etl.graph.layer_range import label
+from etl.graph.trace import Graph, Row
+from etl.sinks.neo4j import checks
+from etl.sinks.neo4j.ledger import claimed, transact
+from etl.sinks.neo4j.parameters import Packer
+from etl.sinks.neo4j.sessions import Job, Lanes
+from etl.sinks.neo4j.write_batches import batches
+from etl.store import models as catalogue
+from etl.store.connection import explained
+from etl.store.queries import text
+
+if TYPE_CHECKING:
+    from neo4j import Transaction
+
+    from etl.store import Store
+
+LANES = 2  # sessions that write at the same time
+NEURONS, EDGES = 10_000, 10_000  # of a batch: one transaction; larger ones only give the garbage collector more to do
+PLAN = f"1: {LANES} lanes, {NEURONS} neurons, {EDGES} edges"  # a ledger only counts: it fits batches that are cut in the same way
+IMPORTED = "import"  # the ledger's plan where all rows came through the import tool: only the checks are left
+RENAMED = 200_000  # neurons whose model can be renamed in one transaction
+Progress = Callable[[str, int, int], None]  # what is written, how many of it, of how many
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """How a load ended. outcome: `loaded`, `resumed` (begun by an earlier run), `replaced`, or `unchanged` (it was there)."""
+
+    name: str
+    outcome: str
+    neurons: int
+    edges: int
+    base: int
+    seconds: float
+
+
+def load(graph: Graph, store: Store, name: str, *, replace: bool = False, progress: Progress | None = None) -> Loaded:
+    """Load a graph as the model `name`; what an earlier, interrupted run has loaded is kept.
+
+    progress  is called with what is written (`neurons`, `weights`, `outputs`, `checks`), how many of it are in the store, and of how many
+    Raises Conflict where another model has the name (unless `replace`) or another process is loading it, StoreError where the store fails for good:
+    the same call goes on then. KeyboardInterrupt ends it between two batches.
+    """
+    started = monotonic()
+    prepare(store)
+    with claimed(store, name):
+        found = catalogue.find(store, name)
+        mark = fingerprint(graph)
+        if found is not None and found["state"] == "COMPLETE" and found["fingerprint"] == mark:
+            catalogue.sweep(store, name)
+            return Loaded(name, "unchanged", graph.neurons, graph.edges, found["base"], monotonic() - started)
+        if found is not None and found["fingerprint"] != mark and not replace:
+            raise Conflict(f"the store has another model named {name}: choose another --name, or put this one in its place with --replace.")
+        beside = found is not None and found["state"] == "COMPLETE"
+        model, outcome = begin(graph, store, name, mark, beside)
+        write(graph, store, model, progress or (lambda *_: None))
+        if beside:
+            swap(store, model["name"], name, graph.neurons)
+            catalogue.sweep(store, name)
+        else:
+            complete(store, name)
+    return Loaded(name, "replaced" if beside else outcome, graph.neurons, graph.edges, model["base"], monotonic() - started)
+
+
+def finish(graph: Graph, store: Store, name: str, progress: Progress) -> None:
+    """The end of a load whose rows were imported into an empty store, with ids from 0. Raises Conflict and StoreError as `load` does."""
+    prepare(store)
+    with claimed(store, name):
+        write(graph, store, {"name": name, "base": 0, "plan": IMPORTED}, progress)
+        complete(store, name)
+
+
+def complete(store: Store, name: str) -> None:
+    """All of the model is there: it is COMPLETE, and its ledger goes."""
+    transact(store, lambda transaction: transaction.run(text("load", "complete"), model=name).consume())
+
+
+def prepare(store: Store) -> None:
+    """Constraints, each in a transaction of its own."""
+    for statement in text("load", "constraints").split(";"):
+        transact(store, lambda transaction, statement=statement: transaction.run(statement).consume())  # type: ignore[misc]
+
+
+def fingerprint(graph: Graph) -> str:
+    """What tells graphs apart: the file, and what the options made of it."""
+    rows = [[*vars(row).values()] for row in graph.rows]
+    known = hashlib.sha256(json.dumps([graph.model.sha256, rows]).encode())
+    for ids in graph.outputs:
+        known.update(ids.tobytes())
+    return known.hexdigest()
+
+
+def begin(graph: Graph, store: Store, name: str, mark: str, beside: bool) -> tuple[dict[str, Any], str]:
+    """The Model node to load into, LOADING: one that an earlier run began and that fits, else a new one; remains that don't fit are deleted."""
+    fitting = None
+    for begun in catalogue.unfinished(store, name):
+        if fitting is None and begun["fingerprint"] == mark and begun["plan"] in (PLAN, IMPORTED) and (begun["temporary"] is not None) == beside:
+            fitting = begun
+        else:
+            catalogue.erase(store, begun["name"])
+    if fitting is not None:
+        return fitting, "resumed"
+    return transact(store, lambda transaction: create(transaction, graph, name, mark, beside)), "loaded"
+
+
+def create(transaction: Transaction, graph: Graph, name: str, mark: str, beside: bool) -> dict[str, Any]:
+    """Create the Model node, its ledger and its layers; safe to run twice."""
+    there = transaction.run(text("load", "unfinished"), name=name).data()
+    if there:  # a first attempt came through after all
+        return dict(there[0])
+    transaction.run(text("load", "claim"), claim="\0").consume()  # one after the other: two models must not get the same ids
+    base = transaction.run(text("load", "free")).single(strict=True)["base"]
+    model = model_properties(graph, f"{name}~{base}" if beside else name, mark, base) | ({"temporary": name} if beside else {})
+    ledger = [{"lane": lane, "done": 0, "plan": PLAN} for lane in range(LANES)]
+    transaction.run(text("load", "model"), model=model, ledger=ledger, claim="\0").consume()
+    layers = [layer_properties(row, model["name"], base) for row in graph.rows]
+    feeds = [[key(model["name"], source), key(model["name"], row.name)] for row in graph.rows for source in row.inputs]
+    transaction.run(text("load", "layers"), model=model["name"], layers=layers, feeds=feeds).consume()
+    return {"name": model["name"], "base": base, "done": [0] * LANES}
+
+
+def model_properties(graph: Graph, name: str, mark: str, base: int) -> dict[str, Any]:
+    network = graph.model.network
+    return {
+        "name": name,
+        "sha256": graph.model.sha256,
+        "fingerprint": mark,
+        "format": graph.model.format,
+        "state": "LOADING",
+        "base": base,
+        "neurons": graph.neurons,
+        "edges": graph.edges,
+        "parameters": graph.parameters,
+        "inputs": [network.calls[tensor.call].layer.name for tensor in network.inputs],
+        "outputs": [label(network.calls[tensor.call]) for tensor in network.outputs],
+        "outputSizes": [ids.size for ids in graph.outputs],
+        "etlVersion": __version__,
+    }
+
+
+def layer_properties(row: Row, model: str, base: int) -> dict[str, Any]:
+    return {
+        "key": key(model, row.name),
+        "model": model,
+        "name": row.name,
+        "type": row.type,
+        "position": row.position,
+        "begin": row.begin + base,
+        "end": row.end + base,
+        "shape": list(row.shape),
+        "activation": row.activation,
+        "parameters": row.parameters,
+        "edges": row.edges,
+    }
+
+
+def key(model: str, layer: str) -> str:
+    """What tells a store's layers apart: the first / ends the model's name."""
+    return f"{model.replace('%', '%25').replace('/', '%2F')}/{layer}"
+
+
+def write(graph: Graph, store: Store, model: dict[str, Any], progress: Progress) -> None:
+    """Neurons, then weights, then what the model returns, unless all of them were imported; then all of it is read back."""
+    packer = Packer(store, model["base"], graph.dtype)
+    try:
+        if model.get("plan") != IMPORTED:
+            with Lanes(store, model["name"], model["done"]) as lanes:
+                lanes.write(neuron_jobs(graph, packer, model["name"]), lambda done: progress("neurons", done, graph.neurons))
+                lanes.write(weight_jobs(graph, packer), lambda done: progress("weights", done, graph.edges))
+                lanes.write(output_jobs(graph, packer, model["name"]), lambda _: None)
+        checks.check(store, graph, model["name"], model["base"], progress)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"{model['name']} is loaded in part: the same command goes on with it.") from None
+    except StoreError as error:
+        if error.__cause__ is None:
+            raise
+        raise StoreError(f"{error} {model['name']} is loaded in part: the same command goes on with it.") from error.__cause__
+
+
+def neuron_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
+    """Neurons, small layers together, dealt to the lanes in turn."""
+    statement = packer.statement(text("load", "neurons"))
+    held: list[dict[str, Any]] = []
+    number = count = 0
+
+    def job(cells: list[dict[str, Any]], count: int) -> Job:
+        return Job(number % LANES, count, lambda: [(statement, {"model": model, "cells": cells}, count)])
+
+    for step, _, row in made(graph):
+        for cell in packer.neurons(step, row, NEURONS):
+            if held and count + cell["count"] > NEURONS:
+                yield job(held, count)
+                held, count, number = [], 0, number + 1
+            held.append(cell)
+            count += cell["count"]
+    if held:
+        yield job(held, count)
+
+
+def weight_jobs(graph: Graph, packer: Packer) -> Iterator[Job | None]:
+    """Weights, in batches whose order and cut are always the same."""
+    windows, columns = packer.statement(text("load", "windows")), packer.statement(text("load", "weights"))
+    for batch in batches(blocks(graph, checks.BLOCK), LANES, EDGES):
+        if batch is None:
+            yield None
+            continue
+
+        def make(cells: list[Any] = batch.cells) -> list[tuple[str, dict[str, Any], int]]:
+            sharing, plain = [c for c in cells if c.shares], [c for c in cells if not c.shares]
+            both = [(windows, packer.windows(sharing), sum(c.edges for c in sharing)), (columns, packer.columns(plain), sum(c.edges for c in plain))]
+            return [each for each in both if each[2]]
+
+        yield Job(batch.lane, sum(c.edges for c in batch.cells), make)
+
+
+def output_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
+    """What the model returns."""
+    statement = packer.statement(text("load", "outputs"))
+    for cell, count in packer.outputs(graph.outputs):
+        yield Job(0, count, lambda cell=cell, count=count: [(statement, {"model": model, "cells": [cell]}, count)])  # type: ignore[misc]
+
+
+def swap(store: Store, new: str, name: str, neurons: int) -> None:
+    """Put a model that was loaded beside into the place of the one that has the name, in one transaction. Safe to run twice."""
+    if neurons > RENAMED:  # too many for one transaction: their names come first, in small ones
+        with explained(store.uri), store.driver.session(database=store.database) as session:
+            session.run(text("load", "rename_many"), new=new, name=name).consume()
+
+    def work(transaction: Transaction) -> None:
+        for row in transaction.run(text("load", "swap"), new=new, name=name).data():
+            for model in (row["old"], name):
+                transaction.run(text("load", "rename"), model=model, most=RENAMED).consume()
+
+    transact(store, work)

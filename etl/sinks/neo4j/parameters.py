@@ -1,0 +1,99 @@
+"""From arrays to parameters of the statements in cypher/load: packed vectors where the server takes them, lists elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from etl.graph.batches import biases, boxes
+from etl.graph.trace import Row
+from etl.rules.scope import Step
+from etl.sinks.neo4j.write_batches import LONGEST, Cell
+from etl.store import Store
+
+RESERVED = ("Neuron", "Layer", "Model")
+
+
+class Packer:
+    """Makes parameters for one store: ids are moved by `base`; biases are of the graph's `dtype`."""
+
+    def __init__(self, store: Store, base: int, dtype: Any) -> None:
+        self.base, self.dtype = base, dtype
+        self.vectors = store.bolt >= (6, 0) and store.version >= (2025, 10)
+
+    def statement(self, text: str) -> str:
+        """A statement for that server: the functions on vectors are in Cypher 25."""
+        return f"CYPHER 25 {text}" if self.vectors else text
+
+    def pack(self, array: Any) -> Any:
+        """One parameter of at most LONGEST entries."""
+        if not self.vectors or not np.isfinite(array).all():  # a vector's entries are numbers, NaN is none
+            return array.tolist()
+        from neo4j.vector import Vector
+
+        return Vector(np.ascontiguousarray(array))
+
+    def ids(self, positions: Any) -> Any:
+        """Positions as ids of the store; what is no neuron stays below zero."""
+        return self.pack(np.where(positions >= 0, positions + self.base, positions) if self.base else positions)
+
+    def windows(self, cells: Sequence[Cell]) -> dict[str, list[Any]]:
+        """Parameters of windows.cypher."""
+        return {
+            "layers": [cell.row.name for cell in cells],
+            "sources": [[self.ids(window) for window in cell.source] for cell in cells],
+            "targets": [[self.ids(targets) for targets in cell.target] for cell in cells],
+            "weights": [[self.pack(row) for row in cell.weight[0]] for cell in cells],
+            "parameters": [[] if cell.parameter is None else [self.pack(row) for row in cell.parameter[0]] for cell in cells],
+        }
+
+    def columns(self, cells: Sequence[Cell]) -> dict[str, list[Any]]:
+        """Parameters of weights.cypher."""
+        made: dict[str, list[Any]] = {name: [] for name in ("layers", "sources", "targets", "weights", "parameters")}
+        for cell in cells:
+            source, target, weight, parameter = cell.columns()
+            for start in range(0, len(source), LONGEST):
+                part = slice(start, start + LONGEST)
+                made["layers"].append(cell.row.name)
+                made["sources"].append(self.ids(source[part]))
+                made["targets"].append(self.ids(target[part]))
+                made["weights"].append(self.pack(weight[part]))
+                made["parameters"].append(None if parameter is None else self.pack(parameter[part]))
+        return made
+
+    def neurons(self, step: Step, row: Row, rows: int) -> Iterator[dict[str, Any]]:
+        """The neurons of one row for neurons.cypher, at most `rows` a cell."""
+        strides = [prod(row.shape[axis + 1 :]) for axis in range(len(row.shape))]
+        for box in boxes(step.ids.shape, rows):
+            ids, bias = step.ids[box], biases(step, box).astype(self.dtype)
+            begin = int(ids.min())
+            told = [] if np.isnan(bias).all() else [self.pack(bias[i : i + LONGEST]) for i in range(0, len(bias), LONGEST)]
+            yield {
+                "begin": begin + self.base,
+                "place": begin - row.begin,
+                "count": ids.size,
+                "shape": list(row.shape),
+                "strides": strides,
+                "layer": row.name,
+                "label": label(row.label),
+                "op": step.op,
+                "activation": row.activation,
+                "bias": told,
+            }
+
+    def outputs(self, outputs: Sequence[Any]) -> Iterator[tuple[dict[str, Any], int]]:
+        """What the model returns, for outputs.cypher, with the number of rows; padded zeros have no neuron."""
+        for number, ids in enumerate(outputs):
+            flat = ids.reshape(-1)
+            places = np.flatnonzero(flat >= 0)
+            for start in range(0, len(places), LONGEST):
+                part = places[start : start + LONGEST]
+                yield {"output": number, "position": self.pack(part), "id": self.ids(flat[part])}, len(part)
+
+
+def label(layer: str) -> str:
+    """The second label of a layer's neurons."""
+    return f"{layer}_" if layer in RESERVED else layer

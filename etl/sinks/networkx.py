@@ -1,0 +1,54 @@
+"""The graph in NetworkX, for graphs that fit into a Python process: attribute by attribute the one that `export` writes as GraphML."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import BadRequest
+from etl.graph import batches as extract
+from etl.graph.trace import Graph
+from etl.sinks.atomic_file import require_neurons
+
+if TYPE_CHECKING:
+    import networkx
+
+MOST_EDGES = 5_000_000  # about half a kilobyte each
+
+
+def to_networkx(graph: Graph) -> networkx.DiGraph[int]:
+    """Neurons by id with layer, index, op, bias, activation; edges with weight, parameter, layer. What is null is left out.
+
+    `index` is JSON, `[0,3,2]`: lists would keep NetworkX from writing the graph as GraphML or GEXF.
+    A DiGraph, or a MultiDiGraph where two edges join the same pair. Raises BadRequest past 5 million edges.
+    """
+    import networkx
+
+    require_neurons(graph)
+    if graph.edges > MOST_EDGES:
+        raise BadRequest(
+            f"{graph.model.name} has {graph.edges:,} edges and NetworkX holds at most {MOST_EDGES:,} here: select less of it (layers, input_shapes, "
+            "granularity, top_k), or export it to .npz or .parquet"
+        )
+    made: networkx.DiGraph[int] = filled(networkx.DiGraph(), graph)
+    return made if made.number_of_edges() == graph.edges else filled(networkx.MultiDiGraph(), graph)
+
+
+def filled(made: networkx.DiGraph[int], graph: Graph) -> networkx.DiGraph[int]:
+    """All neurons and weights put into a NetworkX graph."""
+    made.graph |= {"name": graph.model.name, "sha256": graph.model.sha256, "format": graph.model.format}
+    for batch in extract.neuron_batches(graph):
+        ids, layer, index, *columns = (column.to_pylist() for column in batch.columns)
+        columns = [layer, [json.dumps(place, separators=(",", ":")) for place in index], *columns]
+        made.add_nodes_from(zip(ids, properties(batch.schema.names[1:], columns), strict=True))
+    for batch in extract.weight_batches(graph):
+        source, target, *columns = (column.to_pylist() for column in batch.columns)
+        made.add_edges_from(zip(source, target, properties(batch.schema.names[2:], columns), strict=True))
+    return made
+
+
+def properties(names: list[str], columns: list[list[Any]]) -> Iterator[dict[str, Any]]:
+    """One dict a row, without what is null."""
+    for values in zip(*columns, strict=True):
+        yield {name: value for name, value in zip(names, values, strict=True) if value is not None}

@@ -1,0 +1,362 @@
+"""The local Neo4j: one server per user, on loopback only, that goes on running when the command that started it has ended."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from etl.errors import FetchError, StoreError
+from etl.store import home as places
+from etl.store.local.configuration import HOST, configure, free_port, heap, require_disk
+from etl.store.local.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
+
+USERNAME = "neo4j"
+DATABASE = "neo4j"
+READY = "ready"  # in the folder of a store that is to be taken over: all of it is there
+BOLT, HTTP = 7687, 7474  # where they are free
+START_SECONDS = 300.0  # a first start takes 6 to 10; a busy machine gets its time
+STOP_SECONDS = 120.0  # a stop writes the last checkpoint
+PHRASES = ("NOTE:", "Picked up", "Error occurred during", "Error: Could not create", "Error: A fatal")  # what Java says around its reason
+
+
+@dataclass(frozen=True)
+class Server:
+    """The local Neo4j as it is now. Without a running server `pid` is None, without a first start `uri` and `browser` are too."""
+
+    running: bool
+    uri: str | None
+    browser: str | None
+    username: str
+    password_file: Path
+    pid: int | None
+    version: str
+
+
+class _PortTakenError(Exception):
+    """Another process took the port between our look and the server's."""
+
+
+def status(home: Path | None = None) -> Server:
+    """Is the local Neo4j running, and where? Quick: reads one file and looks at one process; creates nothing."""
+    home = home or places.place() / "neo4j"
+    state = _state(home)
+    pid = state.get("pid")
+    alive = pid is not None and _is_ours(pid, home)
+    return Server(
+        running=alive,
+        uri=f"bolt://{HOST}:{state['bolt']}" if state else None,
+        browser=f"http://{HOST}:{state['http']}/browser/" if state else None,
+        username=USERNAME,
+        password_file=home / "password",
+        pid=pid if alive else None,
+        version=state.get("version", DEFAULT),
+    )
+
+
+def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT, home: Path | None = None) -> Server:
+    """Start the local Neo4j, fetched first if need be, and wait until it lets us in. One that runs is left as it is.
+
+    Two commands may do this at once: the second waits for the first one's server.
+    Raises FetchError with the last line of Neo4j's log that says anything.
+    """
+    home = home or places.neo4j()
+    with exclusive(home):
+        return _start(home, progress or (lambda _: None), version)
+
+
+def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
+    server = status(home)
+    # where its starter was killed it runs, and may not be up yet
+    if server.running and (_listens(server, server.uri, server.browser) or _comes_up(server, lambda: status(home).running)):
+        return server
+    from etl.store.local.class_training import ready  # which starts servers itself
+
+    runtime = ready(progress, version)
+    require_disk(home)
+    _move_in(home)
+    prepare(home, runtime, progress)
+    progress(f"starting Neo4j {version}")
+    for _ in range(3):
+        try:
+            return launch(home, runtime)
+        except _PortTakenError:
+            continue
+    raise FetchError("Neo4j finds no free port: other programs take each one that it chooses; try again.")
+
+
+def set_up(home: Path | None = None) -> None:
+    """What comes before a first start, for those who can do it beside something else. Raises FetchError as `start` does."""
+    home = home or places.neo4j()
+    with exclusive(home):
+        prepare(home, fetch(), lambda _: None)
+
+
+def stop(home: Path | None = None) -> Server:
+    """Stop the local Neo4j in good order and wait until it is gone. Raises StoreError if it won't go."""
+    home = home or places.neo4j()
+    with exclusive(home):
+        return end(home)
+
+
+def end(home: Path) -> Server:
+    """As `stop`, for those who hold the lock already."""
+    server = status(home)
+    if server.pid is not None:
+        try:
+            _finish(psutil.Process(server.pid))
+        except psutil.NoSuchProcess:
+            pass  # it went by itself
+        except psutil.Error as error:
+            raise StoreError(f"Neo4j (process {server.pid}) does not stop: end that process, then try again.") from error
+    return replace(server, running=False, pid=None)
+
+
+def take_over(home: Path | None = None) -> Server:
+    """Put the store that was built in `beside(home)` into the place of the served one, for which Neo4j is stopped and started again.
+
+    Once Neo4j has stopped, whoever starts it next finishes this, should this process die.
+    """
+    home = home or places.neo4j()
+    with exclusive(home):
+        end(home)
+        (beside(home) / READY).touch()
+        return _start(home, lambda _: None, DEFAULT)
+
+
+def beside(home: Path) -> Path:
+    """Where a store is built that is to take the served one's place."""
+    return home / "beside"
+
+
+def is_new(home: Path | None = None) -> bool:
+    """True where there is no store yet, none that waits to be taken over, and nobody is about to make one: there is nothing to ask."""
+    home = home or places.neo4j()
+    return not (_has_store(home) or (beside(home) / READY).exists() or status(home).running)
+
+
+def _move_in(home: Path) -> None:
+    """Finish what `take_over` began: one rename after the other, each of which may have been done."""
+    new = beside(home)
+    if (new / READY).exists():
+        for part in ("databases", "transactions"):
+            if (new / "data" / part / DATABASE).exists():
+                (home / "data" / part).mkdir(parents=True, exist_ok=True)
+                shutil.rmtree(home / "data" / part / DATABASE, ignore_errors=True)
+                (new / "data" / part / DATABASE).rename(home / "data" / part / DATABASE)
+        (new / READY).unlink()
+
+
+def password(server: Server) -> str:
+    """The local Neo4j's password. Raises FetchError where its file is gone."""
+    try:
+        return server.password_file.read_text("utf-8").strip()
+    except OSError as error:
+        raise FetchError(_password_gone(server.password_file.parent)) from error
+
+
+def refused(server: Server) -> str:
+    """What to say when the local Neo4j doesn't take its password: somebody changed it."""
+    return f"the local Neo4j refuses the password in {server.password_file}: put the one that was set there instead into the file."
+
+
+def admin(
+    home: Path, *arguments: str, version: str = DEFAULT, tell: Callable[[str], None] = lambda _: None, flags: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess[str]:
+    """Run Neo4j's admin tool on the server's folder `home`; the caller looks at the return code.
+
+    tell   is given each line that it prints
+    flags  Java's
+    """
+    command = fetch(version=version).command(ADMIN_CLASS, *arguments, flags=flags)
+    said = []
+    with subprocess.Popen(
+        command, env=_environment(home), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
+    ) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                said.append(line)
+                tell(line)
+        except BaseException:
+            process.kill()  # else leaving the context would wait for its end
+            raise
+    return subprocess.CompletedProcess(command, process.returncode, "".join(said))
+
+
+def _environment(home: Path) -> dict[str, str]:
+    """What Java sees: in the C locale it could not name a folder outside ASCII."""
+    return os.environ | {"NEO4J_HOME": str(home), "NEO4J_CONF": str(home / "conf"), "LC_ALL": "C.UTF-8"}
+
+
+def exclusive(home: Path) -> Any:
+    """A lock, as a context manager: whoever starts, stops or replaces the store in `home` holds it."""
+    from filelock import FileLock
+
+    return FileLock(home.with_name(home.name + ".lock"))
+
+
+def prepare(home: Path, runtime: Runtime, progress: Callable[[str], None]) -> None:
+    """Before the first start: a random password, known to Neo4j and to a file of the user's alone."""
+    file = home / "password"
+    if _has_store(home):
+        if not file.is_file():
+            raise FetchError(_password_gone(home))
+        return
+    if file.is_file() and (home / "data" / "dbms" / "auth.ini").is_file():  # set, and to be read at the first start
+        return
+    progress("setting up an empty store")
+    places.write_private(file, secrets.token_hex(16))
+    configure(home, runtime.version, BOLT, HTTP)
+    # @: the tool reads the argument from the file, so it never shows in the list of processes
+    done = admin(home, "dbms", "set-initial-password", f"@{file}", version=runtime.version)
+    if done.returncode:
+        raise FetchError(f"Neo4j can't set its first password: {telling(done.stdout.splitlines())}")
+
+
+def _has_store(home: Path) -> bool:
+    return (home / "data" / "databases" / "system").is_dir()
+
+
+def _password_gone(home: Path) -> str:
+    return f"the password of the local Neo4j is gone ({home / 'password'}): put it back, or delete {home} to begin with an empty store."
+
+
+def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = ()) -> Server:
+    """Start a server on a home that is prepared, and wait until it lets us in. flags: Java's. Raises FetchError as `start` does."""
+    state = _state(home)
+    bolt = free_port(state.get("bolt", BOLT), BOLT)  # the same as last time, so that bookmarks go on working
+    http = free_port(state.get("http", HTTP), HTTP)
+    configure(home, runtime.version, bolt, http)
+    arguments = (f"--home-dir={home}", f"--config-dir={home / 'conf'}")
+    command = runtime.command(MAIN_CLASS[runtime.version], *arguments, flags=(*heap(), *flags))
+    places.private(home / "logs")
+    (home / "logs" / "neo4j.log").unlink(missing_ok=True)  # what it says from here on is about this start; debug.log keeps the past
+    with (home / "logs" / "console.log").open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=home, env=_environment(home), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        places.write_private(home / "server.json", json.dumps({"pid": process.pid, "bolt": bolt, "http": http, "version": runtime.version}))
+        server = replace(status(home), running=True, pid=process.pid)
+        if not _comes_up(server, lambda: process.poll() is None):  # its command line can't be read yet at the moment when it becomes Java
+            raise _failure(home, killed=process.returncode < 0)
+    except BaseException:
+        if process.poll() is None:
+            _finish(psutil.Process(process.pid))
+        raise
+    finally:
+        process.returncode = 0  # it outlives us: no warning about a child that still runs
+    return server
+
+
+def _finish(process: psutil.Process) -> None:
+    """Ask it to stop, then make it: a store whose process was killed is as good as ever after its next start."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except psutil.TimeoutExpired:
+        process.kill()
+        process.wait(STOP_SECONDS)
+
+
+def _comes_up(server: Server, lives: Callable[[], bool]) -> bool:
+    """Wait until a login works and the database is there. False if the server's process ends before that."""
+    deadline = time.monotonic() + START_SECONDS
+    steps: tuple[Callable[[], bool], ...] = (  # the first login takes a second: Browser comes up meanwhile
+        lambda: _listens(server, server.uri) and _lets_in(server),
+        lambda: _listens(server, server.browser),
+    )
+    for done in steps:
+        while not done():
+            if not lives():
+                return False
+            if time.monotonic() > deadline:
+                logs = server.password_file.parent / "logs"
+                raise FetchError(f"Neo4j did not answer within {START_SECONDS:.0f} s: look into {logs}, then try again.")
+            time.sleep(0.1)
+    return True
+
+
+def _failure(home: Path, *, killed: bool) -> Exception:
+    if killed:
+        return FetchError("Neo4j did not start: another program ended it; try again.")
+    lines = _said(home)
+    if any("PortBindException" in line or "Address already in use" in line for line in lines):
+        return _PortTakenError()
+    return FetchError(f"Neo4j did not start: {telling(lines)} (the whole log: {home / 'logs'})")
+
+
+def _lets_in(server: Server) -> bool:
+    """False while it is starting. Raises FetchError where waiting is no use: a wrong password, a database that can't be opened."""
+    from neo4j import GraphDatabase
+    from neo4j.exceptions import AuthError, DriverError, Neo4jError
+
+    assert server.uri is not None
+    with GraphDatabase.driver(server.uri, auth=(server.username, password(server)), telemetry_disabled=True) as driver:
+        try:
+            with driver.session(database=DATABASE) as session:
+                session.run("RETURN 1").consume()
+            return True
+        except AuthError as error:
+            raise FetchError(refused(server)) from error
+        except (DriverError, Neo4jError):
+            pass
+        try:
+            with driver.session(database="system") as session:  # asked only then: it takes a second on a server that was just started
+                said = session.run("SHOW DATABASE $name YIELD statusMessage", name=DATABASE).single(strict=True)["statusMessage"]
+        except (DriverError, Neo4jError):
+            return False
+    if said:
+        raise FetchError(
+            f"the local Neo4j can't open its database ({telling(said.splitlines())}): "
+            f"delete {server.password_file.parent} to begin with an empty store."
+        )
+    return False
+
+
+def _listens(server: Server, *addresses: str | None) -> bool:
+    """True if it is this very process that has the ports of those addresses, not another Neo4j."""
+    try:
+        ports = {each.laddr.port for each in psutil.Process(server.pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+    except psutil.Error:
+        return False
+    return {urlsplit(address).port for address in addresses} <= ports
+
+
+def _is_ours(pid: int, home: Path) -> bool:
+    """True if `pid` is a server on `home`: the number alone may long belong to another program."""
+    try:
+        return f"--home-dir={home}" in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
+
+
+def _state(home: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((home / "server.json").read_text("utf-8")))
+    except (OSError, ValueError):  # no start yet, or one that was cut off while writing
+        return {}
+
+
+def _said(home: Path) -> list[str]:
+    """What the server said since it was started: Java itself on its console, Neo4j in its log."""
+    logs = [home / "logs" / name for name in ("console.log", "neo4j.log")]
+    return [line for log in logs if log.exists() for line in log.read_text("utf-8", errors="replace").splitlines()]
+
+
+def telling(lines: list[str]) -> str:
+    """The innermost cause of the last error, else the first thing that was said: Java's own complaints begin with the reason."""
+    said = [line.strip() for line in lines if line.strip() and not line.startswith(PHRASES)]
+    causes = [line for line in said if line.startswith(("Caused by:", "Exception in thread")) or " ERROR " in line]
+    return (causes[-1:] or said or ["it said nothing"])[0]

@@ -1,0 +1,65 @@
+"""The models in a store: what is there, and how one goes again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import Conflict, NotInStore
+from etl.sinks.neo4j.ledger import claimed, rows, transact
+from etl.store.queries import text
+
+if TYPE_CHECKING:
+    from etl.store import Store
+
+DELETED = 50_000  # relationships a transaction
+
+
+def models(store: Store) -> list[dict[str, Any]]:
+    """One row a model, by name: name, state, sha256, format, neurons, edges, parameters, loadedAt, etlVersion."""
+    return rows(store, text("load", "models"))
+
+
+def delete(store: Store, name: str) -> None:
+    """Delete a model with all that belongs to it and nothing else, in bounded transactions; interrupted, the same call goes on.
+
+    Raises NotInStore, or Conflict where another process is loading or deleting it.
+    """
+    if find(store, name) is None and not unfinished(store, name):
+        known = ", ".join(row["name"] for row in models(store)) or "none"
+        raise NotInStore(f"the store has no model named {name} (models: {known}).")
+    with claimed(store, name):
+        if find(store, name) is not None:
+            erase(store, name)
+        sweep(store, name)
+
+
+def find(store: Store, name: str) -> dict[str, Any] | None:
+    """The Model node of that name. Raises Conflict where it is not one of ours."""
+    found = rows(store, text("load", "find"), name=name)
+    if found and found[0]["base"] is None:
+        raise Conflict(f"the store has a node Model {name} that this program did not make: choose another --name.")
+    return found[0] if found else None
+
+
+def unfinished(store: Store, name: str) -> list[dict[str, Any]]:
+    """What interrupted loads, replacements and deletions of that name have left."""
+    return rows(store, text("load", "unfinished"), name=name)
+
+
+def sweep(store: Store, name: str) -> None:
+    """Delete all of that."""
+    for left in unfinished(store, name):
+        erase(store, left["name"])
+
+
+def erase(store: Store, model: str) -> None:
+    """Delete one Model node and what belongs to it: neurons from the last layer to the first, so that each takes only its incoming weights along."""
+    transact(store, lambda transaction: transaction.run(text("load", "unload"), model=model).consume())
+    layers = rows(store, text("load", "spans"), model=model)
+    for layer in layers:
+        neurons = layer["end"] - layer["begin"]
+        step = max(1, DELETED * neurons // (layer["edges"] + neurons))
+        for end in range(layer["end"], layer["begin"], -step):
+            span = {"begin": max(layer["begin"], end - step), "end": end}
+            transact(store, lambda transaction, span=span: transaction.run(text("load", "delete_neurons"), **span).consume())  # type: ignore[misc]
+    transact(store, lambda transaction: transaction.run(text("load", "delete_model"), model=model).consume())

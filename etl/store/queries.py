@@ -1,0 +1,278 @@
+"""Stored queries: the files of cypher/analysis, one question each, with a header that says what goes in and what comes out.
+
+// Title: the question in a few words
+// What it answers, in as many lines as it takes.
+// $model STRING          model name
+// $limit INTEGER = 20    rows to return          (a value in JSON after = makes a parameter optional)
+// -> id INTEGER          neuron                  (one line a column, in their order)
+// writes: paths                                  (only where it writes: the scratch property that it leaves behind nowhere)
+// needs: value                                   (only where it reads a property that other commands write)
+// :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 20 AS limit}     (to be copied into Neo4j Browser, where the same file then runs)
+
+Browser has a shorter form, `:params {limit: 20}`, which sends 20.0: no number of rows.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib import resources
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+from etl.errors import NotInStore, QueryError
+
+if TYPE_CHECKING:
+    from neo4j import ManagedTransaction
+
+    from etl.store import Store
+
+PARAMETER = re.compile(r"\$(\w+) +((?:LIST OF )?[A-Z]+)(?: = (\S+))?(?: +(\S.*))?")
+COLUMN = re.compile(r"-> (\w+) +((?:LIST OF )?[A-Z]+)(?: +(\S.*))?")
+NOT_CODE = re.compile(r"//[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+USED = re.compile(r"\$(\w+)")
+REQUIRED: Any = object()
+log = logging.getLogger("etl")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter; `default` is REQUIRED where there is none."""
+
+    name: str
+    type: str
+    default: Any
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the answer; `meaning` ends with the unit in brackets where there is one."""
+
+    name: str
+    type: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Query:
+    """A stored query. `writes` names its scratch property, None where it only reads; `needs` a property that other commands write, or None."""
+
+    name: str
+    title: str
+    description: str
+    parameters: tuple[Parameter, ...]
+    columns: tuple[Column, ...]
+    writes: str | None
+    needs: str | None
+    browser: str
+    text: str
+
+    def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values for all parameters, of the declared types; `model` may be left out. Raises QueryError naming what is wrong."""
+        known = {each.name: each for each in self.parameters}
+        for name in values:
+            if name not in known:
+                raise QueryError(f"{self.name} has no parameter {name}{nearest(name, known)}: it takes {self.signature()}.")
+        missing = [p.name for p in self.parameters if p.default is REQUIRED and p.name not in values and p.name != "model"]
+        if missing:
+            raise QueryError(f"{self.name} needs {', '.join(missing)}: it takes {self.signature()}.")
+        bound = {p.name: p.default for p in self.parameters if p.default is not REQUIRED}
+        for name, value in values.items():
+            optional = known[name].default is None and value is None
+            bound[name] = None if optional else coerce(value, known[name].type, f"{self.name}: {name}")
+        return bound
+
+    def signature(self) -> str:
+        """`model STRING, limit INTEGER = 20`."""
+        told = (f"{p.name} {p.type}" + ("" if p.default is REQUIRED else f" = {json.dumps(p.default)}") for p in self.parameters)
+        return ", ".join(told) or "none"
+
+
+@cache
+def text(folder: str, name: str) -> str:
+    """The text of cypher/<folder>/<name>.cypher."""
+    return (resources.files("cypher") / folder / f"{name}.cypher").read_text("utf-8")
+
+
+@cache
+def queries() -> dict[str, Query]:
+    """All stored queries by name, their headers checked against their texts."""
+    names = sorted(f.name.removesuffix(".cypher") for f in (resources.files("cypher") / "analysis").iterdir() if f.name.endswith(".cypher"))
+    return {name: parse(name, text("analysis", name)) for name in names}
+
+
+def find(name: str) -> Query:
+    """The query of that name. Raises QueryError suggesting the nearest."""
+    known = queries()
+    if name not in known:
+        raise QueryError(f"there is no query {name}{nearest(name, known)}. All of them: etl query")
+    return known[name]
+
+
+def nearest(name: str, known: Mapping[str, Any]) -> str:
+    """` (did you mean x?)`, or nothing."""
+    close = get_close_matches(name, known, 1, 0.5)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def parse(name: str, source: str) -> Query:
+    """A query from its file. Raises QueryError where header and text do not agree."""
+    lines = source.splitlines()
+    length = next((n for n, line in enumerate(lines) if not line.startswith("//")), len(lines))
+    header = [line.removeprefix("//").strip() for line in lines[:length]]
+    parameters, columns, description, browser = [], [], list[str](), ""
+    said = dict[str, str]()
+    for line in header[1:]:
+        if match := PARAMETER.fullmatch(line):
+            declared, kind, default, meaning = match.groups()
+            parameters.append(Parameter(declared, kind, REQUIRED if default is None else json.loads(default), meaning or ""))
+        elif match := COLUMN.fullmatch(line):
+            columns.append(Column(match[1], match[2], match[3] or ""))
+        elif line.startswith(("writes:", "needs:")):
+            word, _, property = line.partition(":")
+            said[word] = property.strip()
+        elif line.startswith(":param"):
+            browser = line
+        elif line.startswith(("$", "->")):
+            raise QueryError(f"{name}: its header has a line that says nothing known: {line}")
+        else:
+            description.append(line)
+    declared_names, used = [p.name for p in parameters], sorted(set(USED.findall(NOT_CODE.sub(" ", "\n".join(lines[length:])))))
+    if sorted(declared_names) != used:
+        raise QueryError(f"{name}: header declares {declared_names}, body uses {used}")
+    if not columns:
+        raise QueryError(f"{name}: its header names no column (// -> column TYPE  meaning)")
+    return Query(
+        name, header[0].rstrip("."), " ".join(description), tuple(parameters), tuple(columns), said.get("writes"), said.get("needs"), browser, source
+    )
+
+
+def coerce(value: Any, kind: str, where: str) -> Any:
+    """A value as the declared type. Raises QueryError where it is another."""
+    if kind.startswith("LIST OF "):
+        if not isinstance(value, Sequence) or isinstance(value, str):
+            raise QueryError(f"{where} is a {kind}, not {short(value)}")
+        return [coerce(each, kind.removeprefix("LIST OF "), f"{where}: each value") for each in value]
+    if kind == "STRING":
+        return value if isinstance(value, str) else json.dumps(value)  # a name may look like a number
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "FLOAT" and number:
+        return float(value)
+    if kind == "INTEGER" and number and isfinite(value) and int(value) == value:
+        if not -(2**63) <= value < 2**63:
+            raise QueryError(f"{where} is too large: Neo4j's integers have 64 bits")
+        return int(value)
+    if kind == "BOOLEAN" and isinstance(value, bool):
+        return value
+    raise QueryError(f"{where} is {'an' if kind == 'INTEGER' else 'a'} {kind}, not {short(value)}")
+
+
+def short(value: Any) -> str:
+    """A value as JSON, cut where it is long: a line of an error has no room for a picture."""
+    written = json.dumps(value, default=str)
+    return written if len(written) <= 60 else f"{written[:56]} ..."
+
+
+def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The rows that a stored query gives, one dict a row. `model` may be left out where the store has one model.
+
+    Raises QueryError for a wrong name or parameter, NotInStore for a model that isn't there.
+    """
+    from etl.store.connection import explained
+
+    query = find(name)
+    bound = query.bind(values or {})
+    if any(p.name == "model" for p in query.parameters):
+        bound["model"] = present(store, bound.get("model"))
+        check_place(store, query, bound)
+
+    columns = [column.name for column in query.columns]
+
+    def rows(transaction: ManagedTransaction) -> list[dict[str, Any]]:
+        result = transaction.run(query.text, bound)
+        if list(result.keys()) != columns:
+            raise QueryError(f"{name}: header declares the columns {columns}, the text returns {list(result.keys())}")
+        return [{column: plain(record[column]) for column in columns} for record in result]
+
+    with explained(store.uri), store.driver.session(database=store.database) as session:
+        found = session.execute_write(rows) if query.writes else session.execute_read(rows)
+    if not found and "model" in bound:
+        explain_nothing(store, query, bound)
+    return found
+
+
+def present(store: Store, model: str | None) -> str:
+    """The model that is meant, if it is there."""
+    from etl.store.models import models
+
+    known = {row["name"]: row["state"] for row in models(store)}
+    if model is None and len(known) == 1:
+        model = next(iter(known))
+    if not known:
+        raise NotInStore("the store has no model yet: load one with etl load MODEL.")
+    if model is None:
+        raise QueryError(f"the store has several models: say model= one of {', '.join(known)}.")
+    if model not in known:
+        raise NotInStore(f"the store has no model named {model}{nearest(model, known)} (models: {', '.join(known)}).")
+    if known[model] != "COMPLETE":
+        log.warning("%s is not complete: what is there counts, no more.", model)
+    return model
+
+
+def check_place(store: Store, query: Query, bound: Mapping[str, Any]) -> None:
+    """Say what a query would only answer with no rows: a layer, a neuron or a model that isn't there, a wrong number of input values."""
+    model, layers = bound["model"], store.read(text("analysis", "layers"), model=bound["model"])
+    names = {row["name"]: row["neurons"] for row in layers}
+    for name in ("layer", "first", "second", "source", "target"):
+        if isinstance(bound.get(name), str) and bound[name] not in names:
+            raise QueryError(f"{model} has no layer {bound[name]}{nearest(bound[name], names)}: etl query layers lists them.")
+    begin, end = (layers[0]["begin"], layers[-1]["end"]) if layers else (0, 0)
+    for name in ("neuron", "source", "target"):
+        if isinstance(bound.get(name), int) and not begin <= bound[name] < end:
+            there = f"its ids are {begin} to {end - 1}" if begin < end else "it was loaded as layers only"
+            raise QueryError(f"{query.name}: {model} has no neuron {bound[name]}: {there}.")
+    for name, least in (("limit", 0), ("bins", 1)):
+        if isinstance(bound.get(name), int) and bound[name] < least:
+            raise QueryError(f"{query.name}: {name} must be at least {least}, not {bound[name]}")
+    if "other" in bound:
+        present(store, bound["other"])
+    size = sum(row["neurons"] for row in layers if row["type"] == "InputLayer")
+    if "input" in bound and begin == end:
+        raise QueryError(f"{query.name}: {model} was loaded as layers only: it has no neurons that could compute.")
+    if "input" in bound and len(bound["input"]) != size:
+        raise QueryError(f"{query.name}: {model} takes {size} input values (all inputs, in the order of ids), not {len(bound['input'])}.")
+
+
+def explain_nothing(store: Store, query: Query, bound: Mapping[str, Any]) -> None:
+    """Warn where an empty answer has a reason that is easily overlooked."""
+    layers = {row["name"]: row for row in store.read(text("analysis", "layers"), model=bound["model"])}
+    layer = layers.get(bound.get("layer") or "")
+    if layers and not sum(row["neurons"] for row in layers.values()):
+        log.warning("%s was loaded as layers only: it has no neurons and no weights.", bound["model"])
+    elif layer and not layer["neurons"]:
+        log.warning("%s (%s) has no neurons of its own, it only passes on others': ask for the layer before it.", layer["name"], layer["type"])
+    elif any(p.name == "target" and p.type == "INTEGER" for p in query.parameters):
+        source = min(row["begin"] for row in layers.values()) if bound["source"] is None else bound["source"]
+        target = max(row["end"] for row in layers.values()) - 1 if bound["target"] is None else bound["target"]
+        log.warning("no weights lead from neuron %s to neuron %s: choose with source= and target=, `etl query layers` has the ids.", source, target)
+    elif query.needs:
+        log.warning("no neuron of %s has the property %s: `etl features MODEL IMAGE --write NAME` gives it.", bound["model"], query.needs)
+
+
+def plain(value: Any) -> Any:
+    """What the driver gives as what can be printed: nodes and relationships as their properties, a path as the ids of its neurons."""
+    from neo4j.graph import Node, Path, Relationship
+
+    if isinstance(value, Path):
+        return [node.get("id") for node in value.nodes]
+    if isinstance(value, Node | Relationship):
+        return {name: value[name] for name in sorted(value)}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return value
