@@ -27,10 +27,11 @@ from rich.table import Table
 import etl
 from etl.graph.batches import neuron_batches, weight_batches
 from etl.graph.trace import Graph
-from etl.sinks.neo4j import bulk
 from etl.sinks.neo4j.import_files import stage
 from etl.store import connect, home
 from etl.store.local import server as local
+from etl.store.local.import_tool import build
+from etl.store.local.startup import start
 
 SIZES = (0.2, 1, 5, 20, 60)  # million weights
 ROWS = 10_000  # of the usual loader's transactions
@@ -70,7 +71,7 @@ def fresh(*, started: bool) -> Iterator[None]:
         os.environ["ETL_HOME"] = folder
         try:
             if started:
-                local.start()
+                start()
             yield
         finally:
             local.stop()
@@ -116,7 +117,7 @@ def written(transaction: ManagedTransaction, statement: str, rows: list[dict[str
 def import_tool(graph: Graph) -> Figures:
     with fresh(started=False), tempfile.TemporaryDirectory() as folder:
         files = stage(graph, "m", home.private(Path(folder) / "import"))
-        return timed(lambda: bulk.build(files, Path(folder), lambda *_: None))
+        return timed(lambda: build(files, Path(folder), lambda *_: None))
 
 
 def ours(path: Path, mode: str) -> Figures:

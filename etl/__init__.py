@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from etl import version
+
 if TYPE_CHECKING:
     from os import PathLike
 
     from etl.graph.trace import Graph
 
-__version__ = "0.1.0"
+__version__ = version.VERSION
 
 
 def read(source: str | PathLike[str] | Any, **options: Any) -> Graph:

@@ -24,6 +24,7 @@ from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j.import_files import stage
 from etl.store import models as catalogue
 from etl.store.local import server as local
+from etl.store.local.import_tool import build
 from tests import small
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ def test_bulk_takes_any_name_and_goes_on_where_it_was_killed(empty_store: Store)
 
 LOAD = """
 from pathlib import Path
-from etl.selection import graph_of
-from etl.store import bulk
+from etl.graph.selection import graph_of
+from etl.sinks.neo4j import bulk
 bulk.load(graph_of(Path({file!r})), "m")
 """
 
@@ -160,8 +161,6 @@ def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_h
 
 
 def test_an_import_tool_that_is_killed_is_told(etl_home: Path, digits: Graph, tmp_path: Path) -> None:
-    from etl.sinks.neo4j import bulk
-
     def kill(*_: object) -> None:
         for process in psutil.process_iter(["cmdline"]):
             if any(str(tmp_path / "import") in argument for argument in process.info["cmdline"] or ()):
@@ -169,7 +168,7 @@ def test_an_import_tool_that_is_killed_is_told(etl_home: Path, digits: Graph, tm
 
     (tmp_path / "import").mkdir()
     with pytest.raises(StoreError, match=r"made nothing \(another program ended it\): the store is as it was"):
-        bulk.build(stage(digits, "m", tmp_path / "import"), tmp_path, kill)
+        build(stage(digits, "m", tmp_path / "import"), tmp_path, kill)
 
 
 def test_a_store_that_waits_to_be_taken_over_is_not_new(tmp_path: Path) -> None:
@@ -229,12 +228,10 @@ def test_what_was_loaded_meanwhile_is_kept(empty_store: Store, digits: Graph, mo
 
 def test_an_import_that_makes_something_else_is_refused(empty_store: Store, tmp_path: Path, digits: Graph) -> None:
     """A weights file that lost its last rows: the tool is content, we are not."""
-    from etl.sinks.neo4j import bulk
-
     staged = stage(digits, "m", tmp_path)
     rows = (tmp_path / "weights.csv").read_text().splitlines(keepends=True)
     assert len(rows) == digits.edges
     (tmp_path / "weights.csv").write_text("".join(rows[:-3]))
     with pytest.raises(StoreError, match="the store is as it was"):
-        bulk.build(staged, tmp_path / "store", lambda *_: None)
+        build(staged, tmp_path / "store", lambda *_: None)
     assert empty_store.read("MATCH (n) RETURN count(n) AS n") == [{"n": 0}]

@@ -15,19 +15,19 @@ import pytest
 
 from etl import store as stores
 from etl.errors import StoreError
-from etl.sinks.neo4j import ledger
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j.live import load
-from etl.store import Store, connect
+from etl.store import Store, connect, transactions
 from etl.store import models as catalogue
 from etl.store.local import server as local
+from etl.store.local.startup import start
 from tests import stored
 from tests.proxy import COMMIT, Cut, Proxy
 from tests.small import convolutional
 
 LOADER = """
 import os, sys
-from etl.sinks import neo4j
+from etl.sinks.neo4j import live as neo4j
 from etl.store import connect
 from tests.small import convolutional
 neo4j.EDGES, neo4j.NEURONS = 1500, 400
@@ -137,7 +137,7 @@ def mortal(etl_home: Path, tmp_path: Path) -> Iterator[tuple[Store, Path]]:
     """A server of the test's own, to be killed, behind an address that stays: a restart may find its port taken."""
     home = tmp_path / "neo4j"
     home.mkdir()
-    server = local.start(home=home)
+    server = start(home=home)
     with Proxy(str(server.uri)) as proxy, connect(proxy.uri, password=local.password(server)) as store:
         proxy.find = lambda: str(local.status(home).uri)
         yield store, home
@@ -157,16 +157,16 @@ def test_a_server_killed_in_the_middle_and_started_again(mortal: tuple[Store, Pa
                 done.set()
                 os.kill(local.status(home).pid or 0, signal.SIGKILL)
                 if restart:
-                    starts.append(Thread(target=local.start, kwargs={"home": home}))
+                    starts.append(Thread(target=start, kwargs={"home": home}))
                     starts[0].start()
 
         return progress
 
-    monkeypatch.setattr(ledger, "PATIENCE", 300.0)  # a busy machine takes its time to start a server
+    monkeypatch.setattr(transactions, "PATIENCE", 300.0)  # a busy machine takes its time to start a server
     assert load(convolutional(), store, "fault", progress=kill(restart=True)).outcome == "loaded"
     starts[0].join()
     stored.check(store, convolutional(), "fault")
-    monkeypatch.setattr(ledger, "PATIENCE", 1.0)
+    monkeypatch.setattr(transactions, "PATIENCE", 1.0)
     with pytest.raises(StoreError, match=r"does not answer.* other is loaded in part: the same command goes on with it"):
         load(convolutional(1), store, "other", progress=kill(restart=False))
 

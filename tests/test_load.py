@@ -13,12 +13,11 @@ from etl.errors import Conflict, NotInStore, StoreError
 from etl.graph.batches import blocks
 from etl.graph.trace import Graph
 from etl.sinks.memory import collect
-from etl.sinks.neo4j import ledger
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j import write_batches as cells
 from etl.sinks.neo4j.live import load
 from etl.sinks.neo4j.parameters import Packer, label
-from etl.store import Store
+from etl.store import Store, transactions
 from etl.store import models as catalogue
 from tests import stored
 from tests.small import branched, convolutional, given, graph
@@ -201,7 +200,7 @@ def test_nothing_is_complete_that_does_not_agree(cleared_store: Store, damage: s
 
 
 def test_two_loads_of_one_name_are_not_made_at_once(cleared_store: Store, monkeypatch: pytest.MonkeyPatch, small_batches: None) -> None:
-    monkeypatch.setattr(ledger, "CLAIM_SECONDS", 1.0)
+    monkeypatch.setattr(transactions, "CLAIM_SECONDS", 1.0)
     begun, go_on = Event(), Event()
 
     def wait(*_: object) -> None:
@@ -260,14 +259,15 @@ def test_delete_takes_only_its_own(cleared_store: Store, monkeypatch: pytest.Mon
 def test_an_interrupted_deletion_goes_on(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     load(convolutional(), cleared_store, "goes")
     monkeypatch.setattr(catalogue, "DELETED", 2000)
-    transact, turns = catalogue.transact, iter(range(5))
+    transact, turns = Store.transact, iter(range(5))
 
-    def fail_after_some(*arguments: Any) -> Any:
-        next(turns)  # StopIteration after five transactions
-        return transact(*arguments)
+    def fail_after_some(store: Store, work: Any, *, writes: bool = True, stopping: Any = None) -> Any:
+        if writes:
+            next(turns)  # StopIteration after five writing transactions
+        return transact(store, work, writes=writes, stopping=stopping)
 
     with monkeypatch.context() as patch:
-        patch.setattr(catalogue, "transact", fail_after_some)
+        patch.setattr(Store, "transact", fail_after_some)
         with pytest.raises(StopIteration):
             catalogue.delete(cleared_store, "goes")
     assert [row["state"] for row in catalogue.models(cleared_store)] == ["LOADING"]

@@ -11,6 +11,7 @@ from collections import namedtuple
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
@@ -21,17 +22,18 @@ from etl.graph.trace import Graph
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j import mode as loading
 from etl.sinks.neo4j.import_files import stage
-from etl.store import Store, start, stop
+from etl.store import Store, home, start, stop
 from etl.store import models as catalogue
 from etl.store.home import private
 from etl.store.local import configuration
+from tests import small
 
 DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
 CODE = """
 import json, sys
 from etl.errors import EtlError
-from etl.sinks import neo4j
-from etl.store import bulk, connect, stop
+from etl.sinks.neo4j import bulk, live as neo4j
+from etl.store import connect, stop
 from tests.small import graph, given
 import numpy as np
 
@@ -97,7 +99,7 @@ def test_what_does_not_fit_is_refused_with_the_numbers(
     digits: Graph, disk: int, memory: int, cache: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     available = namedtuple("available", "available total")(memory, memory)
-    monkeypatch.setattr(estimate, "room", lambda: disk)
+    monkeypatch.setattr(home, "free_disk", lambda: disk)
     monkeypatch.setattr(psutil, "virtual_memory", lambda: available)
     monkeypatch.setattr(configuration, "page_cache", lambda: cache)
     with pytest.raises(BadRequest, match=said):
@@ -108,7 +110,6 @@ def test_estimates_are_those_of_real_stores(
     empty_store: Store, etl_home: Path, tmp_path: Path, digits: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from etl.sinks.neo4j import bulk
-    from etl.store.local import class_training as practice
 
     def size(folder: Path) -> int:
         return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -118,8 +119,9 @@ def test_estimates_are_those_of_real_stores(
         bulk.load(graph, name)
         return size(store) + size(stage(graph, name, private(tmp_path / name)).folder)
 
-    monkeypatch.setattr(practice, "SIDE", 600)
-    large, store = practice.weights(), etl_home / "neo4j/data/databases/neo4j"
+    kernel = np.random.default_rng(0).standard_normal((600, 600), np.float32)
+    large = small.graph([small.given("input", 600), ("dense_1", "Dense", {"use_bias": False}, {"kernel": kernel}, ["input"])], ["dense_1"])
+    store = etl_home / "neo4j/data/databases/neo4j"
     with_digits, before = imported(digits, "small"), size(store)
     neo4j.load(large, empty_store, "large")
     stop()  # which writes all of it

@@ -22,7 +22,7 @@ import pytest
 
 from etl.errors import FetchError, StoreError
 from etl.store import Store, connect, home, start, status, stop
-from etl.store.connection import explained
+from etl.store.driver_errors import explained
 from etl.store.local import server as local
 from etl.store.local.fetch import DEFAULT
 

@@ -23,8 +23,8 @@ DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
 LOADER = """
 import sys
 from pathlib import Path
-from etl.selection import graph_of
-from etl.sinks import neo4j
+from etl.graph.selection import graph_of
+from etl.sinks.neo4j import live as neo4j
 from etl.store import connect
 neo4j.EDGES, neo4j.NEURONS = 2000, 200
 with connect(sys.argv[1]) as store:

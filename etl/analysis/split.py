@@ -73,8 +73,8 @@ def told(model: Model, part: Part, number: int) -> Written:
 
 def tag(store: Store, name: str, written: Sequence[Written]) -> None:
     """Number the parts on a stored model's Layer nodes, sublayers included: `part`. Raises NotInStore, or Conflict where it is of another file."""
+    from cypher import text
     from etl.store import stored_graph as stored
-    from etl.store.queries import text
 
     model = stored.span(store, name)
     if model.sha256 != written[0].sha256:

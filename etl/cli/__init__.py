@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 
-from etl import __version__
 from etl.cli import analysis, graph, output, plot, server
 from etl.cli import store as stored
 from etl.errors import EtlError
+from etl.version import VERSION
 
 app = typer.Typer(name="etl", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 for group in (graph, stored, analysis, plot, server):
@@ -24,7 +24,7 @@ for group in (graph, stored, analysis, plot, server):
 
 def show_version(wanted: bool) -> None:
     if wanted:
-        print(f"neuron-etl {__version__}")
+        print(f"neuron-etl {VERSION}")
         raise typer.Exit
 
 

@@ -71,8 +71,9 @@ def totals(graph: Graph) -> str:
 def show_cost(model: Path, selection: Selection, graph: Graph) -> None:
     """Store size and time, and what would fit where there is no room or patience for them."""
     from etl.graph import estimate
+    from etl.store import home
 
-    cost, free = estimate.cost(graph.neurons, graph.edges), estimate.room()
+    cost, free = estimate.cost(graph.neurons, graph.edges), home.free_disk()
     say(f"In Neo4j: about {size(cost.store_bytes)} ({size(free)} free), loaded in about {duration(cost.seconds)}.")
     most = estimate.most_edges(free)
     if graph.edges <= most:

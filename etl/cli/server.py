@@ -128,7 +128,7 @@ def first_page(server: Server) -> str:
     """Browser's address with the login filled in but for the password, and a query in the editor that draws neurons."""
     from urllib.parse import quote, urlencode
 
-    from etl.store.queries import text
+    from cypher import text
 
     query = text("browser", "first")
     scheme, _, host = (server.uri or "").partition("://")

@@ -6,7 +6,6 @@ rates are those of cold servers.
 
 from __future__ import annotations
 
-import shutil
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -88,18 +87,8 @@ def needs(graph: Graph, *, bulk: bool) -> Needs:
     return Needs(disk=store + logs, memory=LIVE_BYTES, page_cache=graph.neurons * BYTES_PER_NEURON)
 
 
-def room() -> int:
-    """Free bytes where the local Neo4j has its store, or would have it. Creates nothing."""
-    from etl.store.home import place
-
-    folder = place()
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
-
-
 def most_edges(free: int) -> int:
-    """How many edges can be loaded at all: a store needs its own size again while it is written."""
+    """How many edges can be loaded into `free` bytes of disk at all: a store needs its own size again while it is written."""
     return min(MOST_EDGES, free // (2 * BYTES_PER_EDGE))
 
 

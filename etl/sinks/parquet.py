@@ -18,10 +18,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from etl import __version__, schema
+from etl import schema
 from etl.errors import BadRequest
 from etl.graph import batches as extract
 from etl.graph.trace import Graph
+from etl.version import VERSION
 
 FORMAT = "neuron-etl"  # how a folder says that it is ours
 GROUP_ROWS = 1 << 20  # of a row group: 32 MB of weights
@@ -60,7 +61,7 @@ def description(graph: Graph) -> dict[str, Any]:
     model = graph.model
     return {
         "format": FORMAT,
-        "etlVersion": __version__,
+        "etlVersion": VERSION,
         "name": model.name,
         "sha256": model.sha256,
         "modelFormat": model.format,

@@ -10,13 +10,11 @@ import json
 import zipfile
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from cypher import text
 from etl.errors import BadRequest
-from etl.store.queries import present, queries, text
-
-if TYPE_CHECKING:
-    from etl.store import Store
+from etl.store.queries import present, queries
+from etl.store.transactions import Store
 
 Rules = dict[str, dict[str, str]]
 

@@ -5,61 +5,16 @@ from __future__ import annotations
 import ipaddress
 import logging
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from etl import errors
-
-if TYPE_CHECKING:
-    from neo4j import Driver, ManagedTransaction, SummaryCounters
+from etl.store.driver_errors import explained
+from etl.store.transactions import Store
 
 OLDEST = (5, 26)  # dynamic labels in MATCH, scoped subqueries
 SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
 log = logging.getLogger("etl")
-
-
-@dataclass(frozen=True)
-class Store:
-    """A Neo4j that answered and let us in. One per process; drivers may be shared between threads, sessions not."""
-
-    driver: Driver
-    database: str
-    uri: str
-    browser: str | None  # the address of Neo4j Browser, where it is known
-    version: tuple[int, ...]
-    bolt: tuple[int, int]
-    is_local: bool
-
-    def read(self, query: str, /, **parameters: Any) -> list[dict[str, Any]]:
-        """Run a reading statement in a transaction that is tried again after a passing fault; one dict per row."""
-
-        def rows(transaction: ManagedTransaction) -> list[dict[str, Any]]:
-            return [record.data() for record in transaction.run(query, parameters)]
-
-        with explained(self.uri), self.driver.session(database=self.database) as session:
-            return session.execute_read(rows)
-
-    def write(self, query: str, /, **parameters: Any) -> SummaryCounters:
-        """Run a writing statement in a transaction that is tried again after a passing fault: it must be safe to run twice."""
-
-        def counters(transaction: ManagedTransaction) -> SummaryCounters:
-            return transaction.run(query, parameters).consume().counters
-
-        with explained(self.uri), self.driver.session(database=self.database) as session:
-            return session.execute_write(counters)
-
-    def close(self) -> None:
-        """Close the connections; a local server keeps running."""
-        self.driver.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
 
 def connect(
@@ -89,8 +44,9 @@ def _connect_local(progress: Callable[[str], None] | None, database: str | None)
     from neo4j.exceptions import AuthError
 
     from etl.store.local import server as local
+    from etl.store.local.startup import start
 
-    server = local.start(progress)
+    server = start(progress)
     assert server.uri is not None
     try:
         return _open(server.uri, (server.username, local.password(server)), database, server.browser, is_local=True)
@@ -150,56 +106,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-@contextmanager
-def explained(uri: str) -> Iterator[None]:
-    """Turn what the driver raises into a StoreError of one line. Everybody who uses the driver directly wraps it in this."""
-    from neo4j.exceptions import DriverError, Neo4jError
-
-    try:
-        yield
-    except (DriverError, Neo4jError, OSError) as error:
-        raise errors.StoreError(_message(error, uri)) from error
-
-
-def _message(error: Exception, uri: str) -> str:
-    from neo4j import exceptions
-
-    code, said = getattr(error, "code", None) or "", str(error)
-    silent = isinstance(error, exceptions.ServiceUnavailable | exceptions.SessionExpired | OSError)
-    # before 5.7 the driver stumbles over the notifications that we switch off, before we see the version
-    old = isinstance(error, exceptions.UnsupportedServerProduct) or "Notification filtering" in said
-    known = (
-        (isinstance(error, exceptions.AuthError), "refuses the user or the password: set NEO4J_USERNAME and NEO4J_PASSWORD."),
-        (code.endswith("DatabaseNotFound"), "has no such database: set NEO4J_DATABASE, or leave it out for the user's own."),
-        (code.endswith("DatabaseUnavailable"), "has the database, but not online: look into Neo4j's log."),
-        (code.endswith("Forbidden"), f"does not allow this user to do that: {_line(error)}"),
-        ("TransactionLogError" in code or "needs to be restarted" in said, "can't write any more: make room on its disk, then stop and start it."),
-        ("OutOfMemory" in code, f"has not enough memory for that: {_line(error)}"),
-        (old, "is no Neo4j that this program can talk to: 5.26 or later is needed."),
-        ("looks like HTTP" in said, "is Neo4j's HTTP port: take the one for Bolt (7687, where nothing else was set)."),
-        (
-            silent and "SSL" in said,
-            "can't be trusted over TLS: check its certificate (+ssc takes a self-signed one, no +s encrypts nothing).",
-        ),
-        (silent, _to_reach(uri) if silent else ""),
-    )
-    return f"{uri} {next((message for applies, message in known if applies), f'answers: {_line(error)}')}"
-
-
-def _to_reach(uri: str) -> str:
-    """What to do where nobody answers."""
-    from etl.store.local import server as local
-
-    if uri == local.status().uri:
-        return "does not answer any more: give the same command again, which starts the local Neo4j where it has ended."
-    return "does not answer: start Neo4j there, correct NEO4J_URI, or leave it out to use the local Neo4j."
-
-
-def _line(error: Exception) -> str:
-    """The first line of what the server or the driver says."""
-    from neo4j.exceptions import Neo4jError
-
-    text = (error.message if isinstance(error, Neo4jError) else None) or str(error) or type(error).__name__
-    return text.strip().splitlines()[0]

@@ -29,6 +29,14 @@ def neo4j() -> Path:
     return private(home() / "neo4j")
 
 
+def free_disk() -> int:
+    """Free bytes where the local Neo4j has its store, or would have it. Creates nothing."""
+    folder = place()
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
 def private(folder: Path) -> Path:
     """Create `folder` for the user alone; a folder that exists keeps its mode."""
     try:

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from cypher import text
 from etl.errors import Conflict, NotInStore
-from etl.sinks.neo4j.ledger import claimed, rows, transact
-from etl.store.queries import text
-
-if TYPE_CHECKING:
-    from etl.store import Store
+from etl.store.transactions import Store, claimed
 
 DELETED = 50_000  # relationships a transaction
 
 
 def models(store: Store) -> list[dict[str, Any]]:
     """One row a model, by name: name, state, sha256, format, neurons, edges, parameters, loadedAt, etlVersion."""
-    return rows(store, text("load", "models"))
+    return store.read(text("load", "models"))
 
 
 def delete(store: Store, name: str) -> None:
@@ -35,7 +32,7 @@ def delete(store: Store, name: str) -> None:
 
 def find(store: Store, name: str) -> dict[str, Any] | None:
     """The Model node of that name. Raises Conflict where it is not one of ours."""
-    found = rows(store, text("load", "find"), name=name)
+    found = store.read(text("load", "find"), name=name)
     if found and found[0]["base"] is None:
         raise Conflict(f"the store has a node Model {name} that this program did not make: choose another --name.")
     return found[0] if found else None
@@ -43,7 +40,7 @@ def find(store: Store, name: str) -> dict[str, Any] | None:
 
 def unfinished(store: Store, name: str) -> list[dict[str, Any]]:
     """What interrupted loads, replacements and deletions of that name have left."""
-    return rows(store, text("load", "unfinished"), name=name)
+    return store.read(text("load", "unfinished"), name=name)
 
 
 def sweep(store: Store, name: str) -> None:
@@ -54,12 +51,12 @@ def sweep(store: Store, name: str) -> None:
 
 def erase(store: Store, model: str) -> None:
     """Delete one Model node and what belongs to it: neurons from the last layer to the first, so that each takes only its incoming weights along."""
-    transact(store, lambda transaction: transaction.run(text("load", "unload"), model=model).consume())
-    layers = rows(store, text("load", "spans"), model=model)
+    store.transact(lambda transaction: transaction.run(text("load", "unload"), model=model).consume())
+    layers = store.read(text("load", "spans"), model=model)
     for layer in layers:
         neurons = layer["end"] - layer["begin"]
         step = max(1, DELETED * neurons // (layer["edges"] + neurons))
         for end in range(layer["end"], layer["begin"], -step):
             span = {"begin": max(layer["begin"], end - step), "end": end}
-            transact(store, lambda transaction, span=span: transaction.run(text("load", "delete_neurons"), **span).consume())  # type: ignore[misc]
-    transact(store, lambda transaction: transaction.run(text("load", "delete_model"), model=model).consume())
+            store.transact(lambda transaction, span=span: transaction.run(text("load", "delete_neurons"), **span).consume())  # type: ignore[misc]
+    store.transact(lambda transaction: transaction.run(text("load", "delete_model"), model=model).consume())

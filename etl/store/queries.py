@@ -25,12 +25,13 @@ from importlib import resources
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from cypher import text
 from etl.errors import NotInStore, QueryError
+from etl.store.models import models
+from etl.store.transactions import Store
 
 if TYPE_CHECKING:
-    from neo4j import ManagedTransaction
-
-    from etl.store import Store
+    from neo4j import Transaction
 
 PARAMETER = re.compile(r"\$(\w+) +((?:LIST OF )?[A-Z]+)(?: = (\S+))?(?: +(\S.*))?")
 COLUMN = re.compile(r"-> (\w+) +((?:LIST OF )?[A-Z]+)(?: +(\S.*))?")
@@ -92,12 +93,6 @@ class Query:
         """`model STRING, limit INTEGER = 20`."""
         told = (f"{p.name} {p.type}" + ("" if p.default is REQUIRED else f" = {json.dumps(p.default)}") for p in self.parameters)
         return ", ".join(told) or "none"
-
-
-@cache
-def text(folder: str, name: str) -> str:
-    """The text of cypher/<folder>/<name>.cypher."""
-    return (resources.files("cypher") / folder / f"{name}.cypher").read_text("utf-8")
 
 
 @cache
@@ -184,8 +179,6 @@ def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> lis
 
     Raises QueryError for a wrong name or parameter, NotInStore for a model that isn't there.
     """
-    from etl.store.connection import explained
-
     query = find(name)
     bound = query.bind(values or {})
     if any(p.name == "model" for p in query.parameters):
@@ -194,14 +187,13 @@ def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> lis
 
     columns = [column.name for column in query.columns]
 
-    def rows(transaction: ManagedTransaction) -> list[dict[str, Any]]:
+    def rows(transaction: Transaction) -> list[dict[str, Any]]:
         result = transaction.run(query.text, bound)
         if list(result.keys()) != columns:
             raise QueryError(f"{name}: header declares the columns {columns}, the text returns {list(result.keys())}")
         return [{column: plain(record[column]) for column in columns} for record in result]
 
-    with explained(store.uri), store.driver.session(database=store.database) as session:
-        found = session.execute_write(rows) if query.writes else session.execute_read(rows)
+    found = store.transact(rows, writes=query.writes is not None)
     if not found and "model" in bound:
         explain_nothing(store, query, bound)
     return found
@@ -209,8 +201,6 @@ def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> lis
 
 def present(store: Store, model: str | None) -> str:
     """The model that is meant, if it is there."""
-    from etl.store.models import models
-
     known = {row["name"]: row["state"] for row in models(store)}
     if model is None and len(known) == 1:
         model = next(iter(known))

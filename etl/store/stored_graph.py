@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cypher import text
 from etl.errors import BadRequest, Conflict, NotInStore
-from etl.store.queries import queries, text
+from etl.store.queries import queries
+from etl.store.transactions import Store
 
 if TYPE_CHECKING:
-    from neo4j import ManagedTransaction
-
-    from etl.store import Store
+    from neo4j import Transaction
 
 READ = 200_000  # edges a transaction
 WRITTEN = 20_000  # neurons a transaction
@@ -78,14 +78,12 @@ def edges(store: Store, model: Span, progress: Progress = lambda *_: None) -> tu
 
 def incoming(store: Store, model: Span, begin: int, end: int) -> tuple[list[int], list[list[int]], list[list[float]]]:
     """The weights into a range of neurons: targets, and for each its sources and its weights."""
-    from etl.store.connection import explained
 
-    def work(transaction: ManagedTransaction) -> list[list[Any]]:
+    def work(transaction: Transaction) -> list[list[Any]]:
         found = transaction.run(text("measure", "edges"), begin=begin + model.base, end=end + model.base, base=model.base)
         return [record.values() for record in found]  # dicts of them (`data`) copy every list element by element
 
-    with explained(store.uri), store.driver.session(database=store.database) as session:
-        rows = session.execute_read(work)
+    rows = store.transact(work, writes=False)
     return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,22 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 
-import psutil
 from filelock import FileLock, Timeout
 
 from etl.errors import Conflict, StoreError
 from etl.graph.trace import Graph
 from etl.sinks.neo4j import live as neo4j
-from etl.sinks.neo4j.import_files import Staged, stage
+from etl.sinks.neo4j.import_files import stage
 from etl.sinks.neo4j.live import Loaded, Progress, fingerprint
 from etl.store import home as places
 from etl.store import models as catalogue
-from etl.store.connection import Store, connect
+from etl.store.connection import connect
 from etl.store.local import server as local
-
-STEP = re.compile(r"\d+% ∆")  # what the import tool prints after each twentieth of a phase
-STEPS = 80  # in its four phases
-SPARE_THREADS = 2  # besides one for each core: its stages wait for each other, and two cores finish a tenth earlier
+from etl.store.local.import_tool import Staged, build, end_tools
+from etl.store.local.startup import take_over
+from etl.store.transactions import Store
 
 
 def load(graph: Graph, name: str, progress: Progress | None = None) -> Loaded:
@@ -48,7 +44,7 @@ def load(graph: Graph, name: str, progress: Progress | None = None) -> Loaded:
                 build(staged(graph, name, places.private(folder / "import"), tell), folder, tell)
                 setting_up.result()
             found(graph, name)  # once more: what somebody else has loaded meanwhile must not be lost
-            local.take_over()
+            take_over()
         with connect() as store:
             neo4j.finish(graph, store, name, tell)
     return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
@@ -64,14 +60,6 @@ def alone() -> Iterator[None]:
             yield
     except Timeout as error:
         raise Conflict("another bulk load into the local Neo4j is under way: wait until it has ended, then try again.") from error
-
-
-def end_tools(folder: Path) -> None:
-    """End every import tool that builds a store in that folder."""
-    for process in psutil.process_iter(["cmdline"]):
-        if any(str(folder / "import") in argument for argument in process.info["cmdline"] or ()):
-            process.kill()
-            process.wait()
 
 
 def possible(store: Store, name: str) -> bool:
@@ -109,25 +97,3 @@ def staged(graph: Graph, name: str, folder: Path, progress: Progress) -> Staged:
         shutil.rmtree(folder)
         said = error.strerror or str(error)
         raise StoreError(f"{name} can't be staged for the import tool in {folder} ({said}): make room, or set ETL_HOME to another folder.") from error
-
-
-def build(staged: Staged, folder: Path, progress: Progress, flags: tuple[str, ...] = ()) -> None:
-    """Import staged files into a store of its own. Raises StoreError unless the tool reports exactly what was staged. flags: Java's."""
-    places.private(folder / "conf")
-    (folder / "conf" / "neo4j.conf").write_text("db.tx_log.preallocate=false\n", "utf-8")
-    steps = 0
-
-    def tell(line: str) -> None:
-        nonlocal steps
-        if STEP.search(line):
-            steps = min(steps + 1, STEPS)
-            progress("steps of the import", steps, STEPS)
-
-    threads = f"--threads={(os.cpu_count() or 1) + SPARE_THREADS}"
-    arguments = ("database", "import", "full", *staged.arguments, threads, "--overwrite-destination=true", local.DATABASE)
-    done = local.admin(folder, *arguments, tell=tell, flags=flags)
-    counts = {kind: int(count) for count, kind in re.findall(r"^\s*(\d+) (nodes|relationships)$", done.stdout, re.MULTILINE)}
-    shutil.rmtree(staged.folder)
-    if done.returncode or counts != {"nodes": staged.nodes, "relationships": staged.relationships}:
-        said = "another program ended it" if done.returncode < 0 else local.telling(done.stdout.splitlines())
-        raise StoreError(f"the import tool made {counts or 'nothing'} ({said}): the store is as it was; try again, or --mode live.")

@@ -6,20 +6,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import floor, log2, prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from cypher import text
 from etl.errors import StoreError
 from etl.graph.batches import biases, blocks, made
 from etl.graph.trace import Graph, Row
 from etl.rules.scope import Weights
-from etl.sinks.neo4j.ledger import rows
 from etl.sinks.neo4j.write_batches import Cell, cell, parts
-from etl.store.queries import text
-
-if TYPE_CHECKING:
-    from etl.store import Store
+from etl.store.transactions import Store
 
 BLOCK = 1 << 22  # edges looked at in one go
 READ = 500_000  # edges read back in one go
@@ -101,7 +98,7 @@ def check(store: Store, graph: Graph, model: str, base: int, progress: Callable[
     sums, checked = expected(graph), 0
     found = {each.row.position: dict.fromkeys(COUNTED, 0) for each in sums}
     with ThreadPoolExecutor(SESSIONS) as sessions:
-        for part in sessions.map(lambda spans: rows(store, text("load", "stored"), base=base, layers=spans), groups(sums, base)):
+        for part in sessions.map(lambda spans: store.read(text("load", "stored"), base=base, layers=spans), groups(sums, base)):
             for row in part:
                 here = found[row["position"]]
                 here.update({key: here[key] + row[key] for key in COUNTED})

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +20,12 @@ from etl.graph.batches import neuron_batches, weight_batches
 from etl.graph.trace import Graph
 from etl.sinks.neo4j.live import IMPORTED, fingerprint, key, layer_properties, model_properties
 from etl.sinks.neo4j.parameters import label
+from etl.store.local.import_tool import LISTED, OPTIONS, Staged
 
-LISTED = "\x1f"  # between the items of a list: names may hold any printable character
 ROWS = 1 << 17
 WRITERS = 2  # threads that write lines: writing numbers as text takes most of the time
 KINDS = {bool: "boolean", int: "long", float: "double", str: "string", list: "string[]"}
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class Staged:
-    """Files in a folder: what the import tool is told of them, and what it must report.
-
-    arguments  of `neo4j-admin database import full`, but the database's name
-    """
-
-    folder: Path
-    arguments: tuple[str, ...]
-    nodes: int
-    relationships: int
 
 
 def stage(graph: Graph, name: str, folder: Path, progress: Progress | None = None) -> Staged:
@@ -70,13 +56,8 @@ def stage(graph: Graph, name: str, folder: Path, progress: Progress | None = Non
     arguments = (
         *(f"--nodes={files}" for files in nodes),
         *(f"--relationships={kind}={files}" for kind, files in relationships.items()),
-        "--id-type=actual",
-        "--normalize-types=false",
-        "--strict=true",
-        "--bad-tolerance=0",
-        "--array-delimiter=U+001F",
+        *OPTIONS,
         "--multiline-fields=true" if any("\n" in row.name or "\r" in row.name for row in graph.rows) else "--multiline-fields=false",
-        "--path-pattern-style=none",
     )
     return Staged(folder, arguments, graph.neurons + 2 + len(layers), graph.edges + len(layers) + 1 + len(feeds) + returned)
 

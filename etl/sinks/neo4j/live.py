@@ -9,24 +9,22 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from etl import __version__
+from cypher import text
 from etl.errors import Conflict, StoreError
 from etl.graph.batches import blocks, made
 from etl.graph.layer_range import label
 from etl.graph.trace import Graph, Row
 from etl.sinks.neo4j import checks
-from etl.sinks.neo4j.ledger import claimed, transact
 from etl.sinks.neo4j.parameters import Packer
 from etl.sinks.neo4j.sessions import Job, Lanes
 from etl.sinks.neo4j.write_batches import batches
 from etl.store import models as catalogue
-from etl.store.connection import explained
-from etl.store.queries import text
+from etl.store.driver_errors import explained
+from etl.store.transactions import Store, claimed
+from etl.version import VERSION
 
 if TYPE_CHECKING:
     from neo4j import Transaction
-
-    from etl.store import Store
 
 LANES = 2  # sessions that write at the same time
 NEURONS, EDGES = 10_000, 10_000  # of a batch: one transaction; larger ones only give the garbage collector more to do
@@ -86,13 +84,13 @@ def finish(graph: Graph, store: Store, name: str, progress: Progress) -> None:
 
 def complete(store: Store, name: str) -> None:
     """All of the model is there: it is COMPLETE, and its ledger goes."""
-    transact(store, lambda transaction: transaction.run(text("load", "complete"), model=name).consume())
+    store.transact(lambda transaction: transaction.run(text("load", "complete"), model=name).consume())
 
 
 def prepare(store: Store) -> None:
     """Constraints, each in a transaction of its own."""
     for statement in text("load", "constraints").split(";"):
-        transact(store, lambda transaction, statement=statement: transaction.run(statement).consume())  # type: ignore[misc]
+        store.transact(lambda transaction, statement=statement: transaction.run(statement).consume())  # type: ignore[misc]
 
 
 def fingerprint(graph: Graph) -> str:
@@ -114,7 +112,7 @@ def begin(graph: Graph, store: Store, name: str, mark: str, beside: bool) -> tup
             catalogue.erase(store, begun["name"])
     if fitting is not None:
         return fitting, "resumed"
-    return transact(store, lambda transaction: create(transaction, graph, name, mark, beside)), "loaded"
+    return store.transact(lambda transaction: create(transaction, graph, name, mark, beside)), "loaded"
 
 
 def create(transaction: Transaction, graph: Graph, name: str, mark: str, beside: bool) -> dict[str, Any]:
@@ -148,7 +146,7 @@ def model_properties(graph: Graph, name: str, mark: str, base: int) -> dict[str,
         "inputs": [network.calls[tensor.call].layer.name for tensor in network.inputs],
         "outputs": [label(network.calls[tensor.call]) for tensor in network.outputs],
         "outputSizes": [ids.size for ids in graph.outputs],
-        "etlVersion": __version__,
+        "etlVersion": VERSION,
     }
 
 
@@ -245,4 +243,4 @@ def swap(store: Store, new: str, name: str, neurons: int) -> None:
             for model in (row["old"], name):
                 transaction.run(text("load", "rename"), model=model, most=RENAMED).consume()
 
-    transact(store, work)
+    store.transact(work)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from etl.errors import BadRequest
 from etl.graph import estimate
 from etl.graph.trace import Graph
+from etl.store import home
 from etl.store import models as catalogue
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def require(graph: Graph, *, bulk: bool) -> None:
     from etl.store.local.configuration import page_cache
 
     need, name = estimate.needs(graph, bulk=bulk), graph.model.name
-    disk, memory, cache = estimate.room(), psutil.virtual_memory().available, page_cache()
+    disk, memory, cache = home.free_disk(), psutil.virtual_memory().available, page_cache()
     if need.disk > disk:
         raise BadRequest(f"{name} needs about {gigabytes(need.disk)} of disk, {gigabytes(disk)} are free: `etl plan` says what would fit")
     if need.memory > memory:

@@ -12,7 +12,7 @@ from etl.graph.batches import biases, boxes
 from etl.graph.trace import Row
 from etl.rules.scope import Step
 from etl.sinks.neo4j.write_batches import LONGEST, Cell
-from etl.store import Store
+from etl.store.transactions import Store
 
 RESERVED = ("Neuron", "Layer", "Model")
 

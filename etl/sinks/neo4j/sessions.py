@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from queue import Queue
 from threading import Event, Lock, Thread
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from etl.sinks.neo4j.ledger import Lane
-
-if TYPE_CHECKING:
-    from etl.store import Store
+from etl.store.transactions import Store
 
 AHEAD = 2  # batches made while one is written: what bounds the memory
 Statements = list[tuple[str, dict[str, Any], int]]  # with parameters, and how many nodes and relationships it creates

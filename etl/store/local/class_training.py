@@ -5,17 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+from cypher import text
 from etl.store import home as places
 from etl.store.local import class_cache as warm
+from etl.store.local import import_tool
 from etl.store.local import server as local
 from etl.store.local.configuration import heap
 from etl.store.local.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
-from etl.store.queries import text
-
-if TYPE_CHECKING:
-    from etl.graph.trace import Graph
 
 STATEMENTS = (  # what makes Neo4j load the classes that loads and queries need
     "UNWIND range(0, 99) AS i CREATE (:Neuron {id: i, layer: 'a', index: [i], bias: 0.5})",
@@ -43,7 +41,7 @@ def ready(progress: Callable[[str], None], version: str = DEFAULT) -> Runtime:
 
 def serve(runtime: Runtime, flags: tuple[str, ...]) -> None:
     """Start a server on an empty store of its own, let it run what loads and queries are made of, and stop it."""
-    from etl.store.connection import connect
+    from neo4j import GraphDatabase
 
     home = places.private(places.cache() / "practice") / "neo4j"
     with local.exclusive(home):
@@ -52,9 +50,9 @@ def serve(runtime: Runtime, flags: tuple[str, ...]) -> None:
             local.prepare(places.fresh(home), runtime, lambda _: None)
             server = local.launch(home, runtime, flags)
             assert server.uri is not None
-            with connect(server.uri, username=server.username, password=local.password(server)) as store:
+            with GraphDatabase.driver(server.uri, auth=(server.username, local.password(server)), telemetry_disabled=True) as driver:
                 for statement in (*text("load", "constraints").split(";"), *STATEMENTS):
-                    store.write(statement)
+                    driver.execute_query(statement, database_=local.DATABASE)
         finally:
             local.end(home)
             shutil.rmtree(home, ignore_errors=True)
@@ -62,25 +60,33 @@ def serve(runtime: Runtime, flags: tuple[str, ...]) -> None:
 
 def import_some(flags: tuple[str, ...]) -> None:
     """Let the import tool build a store of its own."""
-    from etl.sinks.neo4j import bulk  # heavy, and every start comes by here
-
     folder = places.private(places.cache() / "practice") / "beside"
-    bulk.end_tools(folder)  # one whose starter was killed
+    import_tool.end_tools(folder)  # one whose starter was killed
     try:
-        staged = bulk.staged(weights(), "practice", places.private(places.fresh(folder) / "import"), lambda *_: None)
-        bulk.build(staged, folder, lambda *_: None, flags)
+        import_tool.build(stage(places.private(places.fresh(folder) / "import")), folder, lambda *_: None, flags)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def weights() -> Graph:
-    """A layer of many different weights."""
-    import numpy as np
+def stage(folder: Path) -> import_tool.Staged:
+    """A layer of many different weights, as lines of the kind that loads write."""
+    import numpy as np  # heavy, and every start comes by here
+    import pyarrow as pa
+    from pyarrow import csv
 
-    from etl.graph.trace import trace
-    from etl.network import Array, Call, Layer, Model, Network, Tensor
+    def write(name: str, header: str, *columns: object) -> str:
+        head, body = folder / f"{name}.header.csv", folder / f"{name}.csv"
+        head.write_text(header + "\n", "utf-8")
+        table = pa.table([pa.array(column) for column in columns], names=[str(n) for n in range(len(columns))])
+        csv.write_csv(table, body, csv.WriteOptions(include_header=False, quoting_style="needed"))
+        return f"{head},{body}"
 
-    values = np.random.default_rng(0).standard_normal((SIDE, SIDE), np.float32)
-    dense = Layer("dense_1", "Dense", {"units": SIDE, "use_bias": False}, (Array("kernel", values.shape, values.dtype, 0, lambda: values),))
-    calls = (Call(Layer("input_1", "InputLayer", {"batch_shape": (None, SIDE)})), Call(dense, (Tensor(0),)))
-    return trace(Model("practice", Network(calls, (Tensor(0),), (Tensor(1),)), "", "memory"))
+    ids, edges = np.arange(2 * SIDE), np.arange(SIDE * SIDE)
+    weights = np.random.default_rng(0).standard_normal(len(edges), np.float32)
+    layers = np.repeat(["input_1", "dense_1"], SIDE)
+    labels = np.char.add(f"Neuron{import_tool.LISTED}", layers)
+    neuron_header, weight_header = ":ID,id:long,layer,index:long[],bias:float,:LABEL", ":START_ID,:END_ID,weight:float,parameter:long,layer"
+    neurons = write("neurons", neuron_header, ids, ids, layers, ids % SIDE, np.zeros(len(ids), np.float32), labels)
+    into = write("weights", weight_header, edges // SIDE, SIDE + edges % SIDE, weights, edges, np.full(len(edges), "dense_1"))
+    arguments = (f"--nodes={neurons}", f"--relationships=WEIGHT={into}", *import_tool.OPTIONS)
+    return import_tool.Staged(folder, arguments, len(ids), len(edges))

@@ -1,4 +1,4 @@
-"""The local Neo4j: one server per user, on loopback only, that goes on running when the command that started it has ended."""
+"""The local Neo4j's process: one server per user, on loopback only, that goes on running when the command that started it has ended."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import psutil
 
 from etl.errors import FetchError, StoreError
 from etl.store import home as places
-from etl.store.local.configuration import HOST, configure, free_port, heap, require_disk
+from etl.store.local.configuration import HOST, configure, free_port, heap
 from etl.store.local.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
 
 USERNAME = "neo4j"
@@ -43,7 +43,7 @@ class Server:
     version: str
 
 
-class _PortTakenError(Exception):
+class PortTakenError(Exception):
     """Another process took the port between our look and the server's."""
 
 
@@ -62,37 +62,6 @@ def status(home: Path | None = None) -> Server:
         pid=pid if alive else None,
         version=state.get("version", DEFAULT),
     )
-
-
-def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT, home: Path | None = None) -> Server:
-    """Start the local Neo4j, fetched first if need be, and wait until it lets us in. One that runs is left as it is.
-
-    Two commands may do this at once: the second waits for the first one's server.
-    Raises FetchError with the last line of Neo4j's log that says anything.
-    """
-    home = home or places.neo4j()
-    with exclusive(home):
-        return _start(home, progress or (lambda _: None), version)
-
-
-def _start(home: Path, progress: Callable[[str], None], version: str) -> Server:
-    server = status(home)
-    # where its starter was killed it runs, and may not be up yet
-    if server.running and (_listens(server, server.uri, server.browser) or _comes_up(server, lambda: status(home).running)):
-        return server
-    from etl.store.local.class_training import ready  # which starts servers itself
-
-    runtime = ready(progress, version)
-    require_disk(home)
-    _move_in(home)
-    prepare(home, runtime, progress)
-    progress(f"starting Neo4j {version}")
-    for _ in range(3):
-        try:
-            return launch(home, runtime)
-        except _PortTakenError:
-            continue
-    raise FetchError("Neo4j finds no free port: other programs take each one that it chooses; try again.")
 
 
 def set_up(home: Path | None = None) -> None:
@@ -122,18 +91,6 @@ def end(home: Path) -> Server:
     return replace(server, running=False, pid=None)
 
 
-def take_over(home: Path | None = None) -> Server:
-    """Put the store that was built in `beside(home)` into the place of the served one, for which Neo4j is stopped and started again.
-
-    Once Neo4j has stopped, whoever starts it next finishes this, should this process die.
-    """
-    home = home or places.neo4j()
-    with exclusive(home):
-        end(home)
-        (beside(home) / READY).touch()
-        return _start(home, lambda _: None, DEFAULT)
-
-
 def beside(home: Path) -> Path:
     """Where a store is built that is to take the served one's place."""
     return home / "beside"
@@ -145,8 +102,8 @@ def is_new(home: Path | None = None) -> bool:
     return not (_has_store(home) or (beside(home) / READY).exists() or status(home).running)
 
 
-def _move_in(home: Path) -> None:
-    """Finish what `take_over` began: one rename after the other, each of which may have been done."""
+def move_in(home: Path) -> None:
+    """Finish what `startup.take_over` began: one rename after the other, each of which may have been done."""
     new = beside(home)
     if (new / READY).exists():
         for part in ("databases", "transactions"):
@@ -249,7 +206,7 @@ def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = ()) -> Server:
     try:
         places.write_private(home / "server.json", json.dumps({"pid": process.pid, "bolt": bolt, "http": http, "version": runtime.version}))
         server = replace(status(home), running=True, pid=process.pid)
-        if not _comes_up(server, lambda: process.poll() is None):  # its command line can't be read yet at the moment when it becomes Java
+        if not comes_up(server, lambda: process.poll() is None):  # its command line can't be read yet at the moment when it becomes Java
             raise _failure(home, killed=process.returncode < 0)
     except BaseException:
         if process.poll() is None:
@@ -270,12 +227,12 @@ def _finish(process: psutil.Process) -> None:
         process.wait(STOP_SECONDS)
 
 
-def _comes_up(server: Server, lives: Callable[[], bool]) -> bool:
+def comes_up(server: Server, lives: Callable[[], bool]) -> bool:
     """Wait until a login works and the database is there. False if the server's process ends before that."""
     deadline = time.monotonic() + START_SECONDS
     steps: tuple[Callable[[], bool], ...] = (  # the first login takes a second: Browser comes up meanwhile
-        lambda: _listens(server, server.uri) and _lets_in(server),
-        lambda: _listens(server, server.browser),
+        lambda: listens(server, server.uri) and _lets_in(server),
+        lambda: listens(server, server.browser),
     )
     for done in steps:
         while not done():
@@ -293,7 +250,7 @@ def _failure(home: Path, *, killed: bool) -> Exception:
         return FetchError("Neo4j did not start: another program ended it; try again.")
     lines = _said(home)
     if any("PortBindException" in line or "Address already in use" in line for line in lines):
-        return _PortTakenError()
+        return PortTakenError()
     return FetchError(f"Neo4j did not start: {telling(lines)} (the whole log: {home / 'logs'})")
 
 
@@ -325,7 +282,7 @@ def _lets_in(server: Server) -> bool:
     return False
 
 
-def _listens(server: Server, *addresses: str | None) -> bool:
+def listens(server: Server, *addresses: str | None) -> bool:
     """True if it is this very process that has the ports of those addresses, not another Neo4j."""
     try:
         ports = {each.laddr.port for each in psutil.Process(server.pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN}

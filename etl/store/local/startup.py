@@ -1,0 +1,54 @@
+"""Starting the local Neo4j: fetched, prepared and started, or the one that runs; and a store put into the place of the served one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from etl.errors import FetchError
+from etl.store import home as places
+from etl.store.local import server as local
+from etl.store.local.class_training import ready
+from etl.store.local.configuration import require_disk
+from etl.store.local.fetch import DEFAULT
+
+
+def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT, home: Path | None = None) -> local.Server:
+    """Start the local Neo4j, fetched first if need be, and wait until it lets us in. One that runs is left as it is.
+
+    Two commands may do this at once: the second waits for the first one's server.
+    Raises FetchError with the last line of Neo4j's log that says anything.
+    """
+    home = home or places.neo4j()
+    with local.exclusive(home):
+        return _start(home, progress or (lambda _: None), version)
+
+
+def _start(home: Path, progress: Callable[[str], None], version: str) -> local.Server:
+    server = local.status(home)
+    # where its starter was killed it runs, and may not be up yet
+    if server.running and (local.listens(server, server.uri, server.browser) or local.comes_up(server, lambda: local.status(home).running)):
+        return server
+    runtime = ready(progress, version)
+    require_disk(home)
+    local.move_in(home)
+    local.prepare(home, runtime, progress)
+    progress(f"starting Neo4j {version}")
+    for _ in range(3):
+        try:
+            return local.launch(home, runtime)
+        except local.PortTakenError:
+            continue
+    raise FetchError("Neo4j finds no free port: other programs take each one that it chooses; try again.")
+
+
+def take_over(home: Path | None = None) -> local.Server:
+    """Put the store that was built in `local.beside(home)` into the place of the served one, for which Neo4j is stopped and started again.
+
+    Once Neo4j has stopped, whoever starts it next finishes this, should this process die.
+    """
+    home = home or places.neo4j()
+    with local.exclusive(home):
+        local.end(home)
+        (local.beside(home) / local.READY).touch()
+        return _start(home, lambda _: None, DEFAULT)

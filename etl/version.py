@@ -1,0 +1,3 @@
+"""The version, here for those whom `etl` itself imports."""
+
+VERSION = "0.1.0"
