@@ -174,7 +174,7 @@ def test_a_home_that_can_not_be_made_is_told(tmp_path: Path, monkeypatch: pytest
 
 FETCH = """
 from etl.errors import FetchError
-from etl.store.fetch import fetch
+from etl.store.local.fetch import fetch
 try:
     print(len(list(fetch().jars.glob("*.jar"))))
 except FetchError as error:

@@ -321,7 +321,7 @@ def test_a_server_that_is_killed_while_it_starts_is_told(second_home: Path, monk
 
 def test_what_the_driver_logs_is_not_printed() -> None:
     """Its warnings of each new try, in the first login too: what happened is told in one line."""
-    code = "import logging\nfrom etl.store import local\nlogging.getLogger('neo4j.io').error('defunct connection')"
+    code = "import logging\nfrom etl.store.local import server\nlogging.getLogger('neo4j.io').error('defunct connection')"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr == ""
 
 
