@@ -29,4 +29,8 @@ def read(source: str | PathLike[str] | Any, **options: Any) -> Graph:
     from etl.readers import read_keras_model
 
     selection = Selection(**options)
-    return graph_of(Path(source), selection) if isinstance(source, str | os.PathLike) else graph_in(read_keras_model(source), selection)
+    return (
+        graph_of(Path(source), selection)
+        if isinstance(source, str | os.PathLike)
+        else graph_in(read_keras_model(source, ignore_masks=selection.ignore_masks), selection)
+    )

@@ -4,6 +4,7 @@
     ├── BadFile            the model file: missing, broken, not a model, dangerous
     ├── Unsupported        the model has layers, options or operations without a rule
     ├── BadRequest         the options asked for do not fit the model
+    │   └── TooLarge       the graph is larger than anything here can hold
     ├── StoreError         Neo4j: not reachable, refuses, too old, busy
     │   ├── NotInStore     no model of that name
     │   └── Conflict       another model of that name, another load under way
@@ -30,6 +31,10 @@ class Unsupported(EtlError):
 
 class BadRequest(EtlError):
     """The options asked for do not fit the model."""
+
+
+class TooLarge(BadRequest):
+    """A graph with more neurons, layers or axes than can be held. The command line adds what helps."""
 
 
 class StoreError(EtlError):

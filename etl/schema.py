@@ -17,6 +17,7 @@ LAYERS = pa.schema(
         ("begin", pa.int64()),
         ("end", pa.int64()),
         ("shape", pa.list_(pa.int32())),
+        ("axes", pa.string()),
         ("activation", pa.string()),
         ("parameters", pa.int64()),
         ("edges", pa.int64()),

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from etl.rules.dialect import Dialect
+from etl.rules.keras import KERAS3
 from etl.rules.scope import NOTHING, ZERO, Scope, Step, Tape
 from tests.forward import activate
 
@@ -14,21 +16,21 @@ NEUTRAL = {"sum": 0.0, "product": 1.0, "max": -np.inf, "min": np.inf}
 REDUCE = {"sum": np.sum, "product": np.prod, "max": np.max, "min": np.min}
 
 
-def run(rule: Callable[..., Any], *inputs: Any, keras: int = 3, **options: Any) -> tuple[Any, list[Step]]:
+def run(rule: Callable[..., Any], *inputs: Any, dialect: Dialect = KERAS3, **options: Any) -> tuple[Any, list[Step]]:
     """The values that a rule makes of inputs (arrays of float32 are tensors, anything else a constant), and its steps."""
     tape, given, arguments = Tape(), [], []
     for one in inputs:
         tensor = isinstance(one, np.ndarray) and one.dtype == np.float32
         arguments.append(tape.allot(one.shape) if tensor else one)
         given += [one.reshape(-1)] if tensor else []
-    made = rule(Scope(tape, "layer", keras), *arguments, **options)
+    made = rule(Scope(tape, "layer", dialect), *arguments, **options)
     values = np.full(tape.next - NOTHING, np.nan)  # what is below zero is found at the end
     values[ZERO] = 0.0
     begin = np.concatenate(given) if given else np.empty(0)
     values[: len(begin)] = begin
     for step in tape.steps:
         values[step.ids.reshape(-1)] = compute(step, values)
-    found = [values[ids] for ids in made] if isinstance(made, list | tuple) else values[made]
+    found = [values[np.asarray(ids)] for ids in made] if isinstance(made, list | tuple) else values[np.asarray(made)]
     return found, tape.steps
 
 

@@ -129,7 +129,7 @@ def drawn(graph: Graph) -> list[np.ndarray]:
     rng = np.random.default_rng(9)
     given = []
     for step in graph.inputs:
-        width = graph.onehot[int(step.ids.flat[0])][1]
+        width = graph.lookups.widths[int(step.ids.flat[0])][1]
         looked_up = width > 1 or len(step.ids.shape) > len(declared(graph, step.name))
         given.append(rng.integers(width, size=step.ids.shape[:-1]) if looked_up else rng.normal(size=step.ids.shape))
     return given
@@ -137,8 +137,8 @@ def drawn(graph: Graph) -> list[np.ndarray]:
 
 def declared(graph: Graph, name: str) -> tuple[int, ...]:
     """The shape of an input as the model has it, without batch axis."""
-    (layer,) = [layer for layer in graph.model.network.layers() if layer.name == name]
-    return tuple(layer.options["batch_shape"][1:])
+    (given,) = [given for given in graph.model.network.inputs if given.name == name]
+    return tuple(given.shape)
 
 
 def onehot(graph: Graph, given: list[np.ndarray]) -> list[np.ndarray]:

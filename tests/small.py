@@ -8,17 +8,20 @@ from typing import Any
 import numpy as np
 
 from etl.graph.trace import Graph, trace
-from etl.network import Array, Call, Layer, Model, Network, Tensor
+from etl.network import INPUT, Array, Call, Input, Layer, Model, Network, Tensor
 
 Spec = tuple[str, str, dict[str, Any], dict[str, Any], list[str]]  # name, kind, options, arrays by role, names of what it reads
 
 
 def graph(specs: list[Spec], outputs: list[str], *, sha256: str = "small") -> Graph:
     """The graph of a functional model; inputs are specs of the kind InputLayer."""
-    place = {spec[0]: number for number, spec in enumerate(specs)}
-    calls = [Call(layer(name, kind, options, arrays), tuple(Tensor(place[i]) for i in reads)) for name, kind, options, arrays, reads in specs]
-    inputs = tuple(Tensor(place[name]) for name, kind, *_ in specs if kind == "InputLayer")
-    return trace(Model("small", Network(tuple(calls), inputs, tuple(Tensor(place[name]) for name in outputs)), sha256, "memory"))
+    inputs = [Input(name, options["batch_shape"][1:]) for name, kind, options, *_ in specs if kind == "InputLayer"]
+    layers = [spec for spec in specs if spec[1] != "InputLayer"]
+    place = {given.name: Tensor(INPUT, number) for number, given in enumerate(inputs)}
+    place |= {spec[0]: Tensor(number) for number, spec in enumerate(layers)}
+    calls = [Call(layer(name, kind, options, arrays), tuple(place[i] for i in reads)) for name, kind, options, arrays, reads in layers]
+    network = Network(tuple(calls), tuple(inputs), tuple(place[name] for name in outputs))
+    return trace(Model("small", network, sha256, "memory"))
 
 
 def layer(name: str, kind: str, options: Mapping[str, Any], arrays: Mapping[str, Any]) -> Layer:

@@ -11,9 +11,10 @@ import tf_keras
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from etl.activations import ALIASES, BEYOND, FUNCTIONS, SPELLED, call, canonical, sort
+from etl.activations import BEYOND, FUNCTIONS, call
 from etl.errors import Unsupported
 from etl.rules.keras.activation import softmax
+from etl.rules.keras.activation_names import ALIASES, COMPOSED, keras_activation, sort
 from tests.one_rule import run
 from tests.oracle import check
 
@@ -32,7 +33,7 @@ def one_layer(package, shape, layer):
 
 def test_every_function_of_keras_is_there():
     written = set(names(keras)) | {"threshold"}
-    assert written == (set(FUNCTIONS) - BEYOND) | (set(SPELLED) - {"keras2.hard_sigmoid"}) | (set(ALIASES) & written)
+    assert written == (set(FUNCTIONS) - BEYOND) | (set(COMPOSED) - {"keras2.hard_sigmoid"}) | (set(ALIASES) & written)
 
 
 @pytest.mark.parametrize("name", sorted(set(FUNCTIONS) - BEYOND - {"softmax", "log_softmax"}))
@@ -104,7 +105,7 @@ def test_written_form(written, version, name):
 @pytest.mark.parametrize("name", ["threshold", "sqrt", "my_activation", "<lambda>"])
 def test_what_is_no_activation_of_keras_is_refused(name):
     with pytest.raises(Unsupported, match="activation"):
-        canonical(name, 3)
+        keras_activation(name, keras=3)
 
 
 def test_arguments_are_written_by_name_and_defaults_left_out():

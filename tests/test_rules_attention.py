@@ -136,7 +136,7 @@ def test_a_mask_that_is_a_tensor_is_refused():
     made = keras.layers.MultiHeadAttention(1, 2, name="mha")(x, x, attention_mask=m)
     with pytest.raises(Unsupported, match=r"mha \(MultiHeadAttention\): has a tensor as mask, so .*--ignore-masks"):
         trace(read_keras_model(keras.Model([x, m], made)))
-    graph = trace(read_keras_model(keras.Model([x, m], made)), ignore_masks=True)
+    graph = trace(read_keras_model(keras.Model([x, m], made), ignore_masks=True))
     assert [row.name for row in graph.rows][:3] == ["x", "m", "mha/query"]
 
 

@@ -236,7 +236,7 @@ def test_masks_are_refused_unless_ignored():
     model = keras.Model(x, keras.layers.LSTM(2)(hidden))
     with pytest.raises(Unsupported, match=r"words \(Embedding\): has mask_zero=True, so .*--ignore-masks"):
         trace(read_keras_model(model))
-    graph = trace(read_keras_model(model), ignore_masks=True)
+    graph = trace(read_keras_model(model, ignore_masks=True))
     (found,) = run_graph(graph, [np.eye(4)[[1, 3, 2]]])  # no zeros in this example: nothing is masked
     np.testing.assert_allclose(found, np.asarray(model(np.array([[1, 3, 2]])))[0], rtol=1e-5)
 
@@ -246,7 +246,7 @@ def test_masking_is_refused_unless_ignored():
     with pytest.raises(Unsupported, match=r"mask \(Masking\): has a mask"):
         trace(read_keras_model(model))
     x = np.random.default_rng(2).normal(size=(3, 2))
-    (found,) = run_graph(trace(read_keras_model(model), ignore_masks=True), [x])
+    (found,) = run_graph(trace(read_keras_model(model, ignore_masks=True)), [x])
     np.testing.assert_allclose(found, np.asarray(model(x[None]))[0], rtol=1e-5)
 
 

@@ -13,7 +13,7 @@ from etl.errors import BadRequest
 from etl.graph import batches as extract
 from etl.graph.coarsening import channel_graph, layer_graph
 from etl.graph.forward import FUNCTIONS, forward, outputs
-from etl.graph.pruning import sieved
+from etl.graph.pruning import pruned
 from etl.graph.selection import Selection, graph_in
 from etl.graph.trace import Graph, trace
 from etl.network import Array, Call, Layer, Model, Network, Tensor
@@ -179,7 +179,7 @@ def test_a_range_that_is_none_is_refused(ends: tuple[str, str | None]) -> None:
 
 @pytest.mark.parametrize(("least", "most"), [(0.5, 0), (0.0, 3), (0.4, 2)])
 def test_sieve_keeps_the_heavy_and_the_strongest(least: float, most: int) -> None:
-    whole, few = Tables(trace(network())).weights, sieved(trace(network()), min_weight=least, top_k=most)
+    whole, few = Tables(trace(network())).weights, pruned(trace(network()), min_weight=least, top_k=most)
     wanted = set()
     rows = list(zip(whole["source"].to_pylist(), whole["target"].to_pylist(), whole["weight"].to_pylist(), strict=True))
     for target in {target for _, target, _ in rows}:

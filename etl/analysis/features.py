@@ -78,8 +78,8 @@ def features(
     """
     from etl.readers import read
 
-    model = read(path, architecture)
-    graph = trace(model, input_shapes, ignore_masks=True)
+    model = read(path, architecture, ignore_masks=True)
+    graph = trace(model, input_shapes)
     preset = None
     if image.suffix == ".npy":
         inputs = arranged(graph, [array(image)])
@@ -102,9 +102,7 @@ def picture_shape(graph: Graph) -> tuple[int, int, int]:
 
 def trained_with(model: Model) -> str:
     """The preset that a model was trained with: by its architecture's name, else 0..1, and as it is where the model prepares pictures itself."""
-    from etl.readers import every_layer
-
-    every = list(every_layer(model.network))
+    every = list(model.network.every_layer())
     if any(layer.kind in PREPARES_ITSELF for layer in every):
         return "none"
     names = [model.name.lower(), *(layer.name.lower() for layer in every)]
@@ -220,7 +218,7 @@ def write(
 
     model = stored.span(store, name)
     loaded = catalogue.find(store, name)
-    graphs = (trace(found.model, input_shapes, fold=fold, ignore_masks=True) for fold in (False, True))
+    graphs = (trace(found.model, input_shapes, fold=fold) for fold in (False, True))
     graph = next((graph for graph in graphs if loaded and loaded["fingerprint"] == fingerprint(graph)), None)
     if graph is None:
         raise NotInStore(f"{name} in the store is not the whole graph of this file for pictures of this size: load it with the same --input-shape")

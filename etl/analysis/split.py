@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import BadFile, BadRequest, Conflict
 from etl.frameworks.keras import flat, keras_model, model_calls, type_of_functional
-from etl.graph.layer_range import label
-from etl.network import Model, Tensor
+from etl.network import INPUT, Model, Tensor
 from etl.network.cut_points import Part, parts, path, unfolded
 from etl.sinks.parquet import in_place
 
@@ -66,8 +65,9 @@ def split(file: Path, at: Sequence[str], folder: Path, *, branches: bool = False
 
 def told(model: Model, part: Part, number: int) -> Written:
     """What is in a part; its file has its number and the layer that it ends with."""
-    numbers = (part.calls, [t.call for t in part.inputs], [t.call for t in part.outputs])
-    layers, inputs, outputs = (tuple(label(model.network.calls[n]) for n in calls) for calls in numbers)
+    network = model.network
+    layers = tuple(network.calls[call].title for call in part.calls)
+    inputs, outputs = (tuple(map(network.name_of, tensors)) for tensors in (part.inputs, part.outputs))
     return Written(f"{number:03d}_{plain(outputs[-1])}.keras", model.sha256, layers, inputs, outputs)
 
 
@@ -136,15 +136,15 @@ class Live:
 
     def call(self, number: int) -> tuple[Any, Any, str]:
         """Layer, node and prefix of one of the network's calls."""
-        name = label(self.network.calls[number])
+        name = self.network.calls[number].title
         if name not in self.calls:
             raise BadFile(f"{self.model.name}: {name} is not among the layers that the framework makes of the file; save it anew")
         return self.calls[name]
 
     def tensor(self, tensor: Tensor) -> tuple[Any, Key]:
         """A tensor of the network as the framework has it, with its key."""
-        if tensor in self.network.inputs:
-            found, prefix = flat(self.made.inputs)[self.network.inputs.index(tensor)], ""
+        if tensor.call == INPUT:
+            found, prefix = flat(self.made.inputs)[tensor.output], ""
         else:
             _, node, prefix = self.call(tensor.call)
             found = outputs_of(node)[tensor.output]
@@ -183,7 +183,7 @@ def one_part(live: Live, part: Part, number: int) -> Any:
 
 def new_input(live: Live, tensor: Tensor, taken: set[str]) -> Any:
     """An input in the place of a tensor, with the name of the layer that makes it."""
-    was, maker = live.tensor(tensor)[0], label(live.network.calls[tensor.call])
+    was, maker = live.tensor(tensor)[0], live.network.name_of(tensor)
     name = plain(maker + (f"_{tensor.output}" if tensor.output else ""))
     while name in taken:
         name += "_input"

@@ -164,6 +164,5 @@ def arranged(graph: Graph, given: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
 
 def declared_ranks(graph: Graph) -> list[int]:
     """How many axes each input has in the file, without the batch's: one less than its neurons' where positions became one-hot."""
-    network = graph.model.network
-    told = [network.calls[t.call].layer.options["batch_shape"] for t in network.inputs]
-    return [len(step.shape) if shape is None else len(shape) - 1 for step, shape in zip(graph.inputs, told, strict=True)]
+    declared = [given.shape for given in graph.model.network.inputs]
+    return [len(step.shape) if shape is None else len(shape) for step, shape in zip(graph.inputs, declared, strict=True)]

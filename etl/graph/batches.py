@@ -111,8 +111,8 @@ def blocks(graph: Graph, rows: int = ROWS) -> Iterator[Block]:
 
 def step_blocks(graph: Graph, step: Step, stored: Sequence[tuple[Array, Weights]], row: Row, rows: int = ROWS) -> Iterator[Block]:
     """The edges of one step in blocks of at most `rows`."""
-    if graph.sieve is not None:
-        yield from graph.sieve(row, step, stored, graph.dtype, rows)
+    if graph.pruning is not None:
+        yield from graph.pruning(row, step, stored, graph.dtype, rows)
         return
     for edges in step.edges:
         yield from cut(row, step, edges, stored, graph.dtype, rows)

@@ -17,7 +17,7 @@ from etl.rules.scope import Step, Weights
 
 
 @dataclass(frozen=True)
-class Sieve:
+class Pruning:
     """Which edges stay: |weight| >= min_weight, and of those the `top_k` largest |weight| into each neuron (0: all of them).
 
     Among equal weights the earlier ones stay.
@@ -56,9 +56,9 @@ def _wide(column: NDArray[Any], block: Block, neurons: int) -> NDArray[Any]:
     return np.broadcast_to(column, block.shape).reshape(neurons, -1)
 
 
-def sieved(graph: Graph, *, min_weight: float = 0.0, top_k: int = 0) -> Graph:
+def pruned(graph: Graph, *, min_weight: float = 0.0, top_k: int = 0) -> Graph:
     """The same graph with only some of its edges; counting them takes one pass over all of them."""
-    graph = replace(graph, sieve=Sieve(min_weight, top_k))
+    graph = replace(graph, pruning=Pruning(min_weight, top_k))
     counts: dict[str, int] = {}
     for block in blocks(graph):
         counts[block.row.name] = counts.get(block.row.name, 0) + block.source.size

@@ -44,7 +44,7 @@ def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
     """Read a file and trace its graph: counted, not created. Raises BadFile, Unsupported, BadRequest."""
     from etl.readers import read
 
-    return graph_in(read(path, selection.architecture), selection)
+    return graph_in(read(path, selection.architecture, ignore_masks=selection.ignore_masks), selection)
 
 
 def graph_in(model: Model, selection: Selection = Selection()) -> Graph:
@@ -56,13 +56,13 @@ def graph_in(model: Model, selection: Selection = Selection()) -> Graph:
         from etl.graph.layer_range import between
 
         model, shapes = between(model, *selection.layers, shapes), ()
-    graph = trace(model, shapes, fold=selection.fold, ignore_masks=selection.ignore_masks)
+    graph = trace(model, shapes, fold=selection.fold)
     if selection.granularity != "neuron":
         from etl.graph.coarsening import channel_graph, layer_graph
 
         graph = (channel_graph if selection.granularity == "channel" else layer_graph)(graph)
     if selection.min_weight or selection.top_k:
-        from etl.graph.pruning import sieved
+        from etl.graph.pruning import pruned
 
-        graph = sieved(graph, min_weight=selection.min_weight or 0.0, top_k=selection.top_k or 0)
+        graph = pruned(graph, min_weight=selection.min_weight or 0.0, top_k=selection.top_k or 0)
     return graph

@@ -1,6 +1,6 @@
-"""The walk: a model's layers in order, each rule run on the ids that reach it. What stands at the end counts, names and streams the graph.
+"""The trace: a model's layers in order, each rule run on the ids that reach it. What stands at the end counts, names and streams the graph.
 
-Nothing here knows a layer kind by name. The walk runs every rule once on placeholders, which gives ids, rows and counts; to stream, each
+Nothing here knows a layer kind by name. The trace runs every rule once on placeholders, which gives ids, rows and counts; to stream, each
 layer's rule runs again on the same ids with its arrays read, so that no more than one layer's weights are in memory.
 """
 
@@ -10,16 +10,20 @@ from bisect import bisect_right
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from etl.errors import BadFile, BadRequest, Unsupported
+from etl.errors import BadFile, BadRequest, TooLarge, Unsupported
 from etl.graph.fold import Folds, foldable, merged
-from etl.network import Array, Call, Layer, Model, Network, Tensor, flow, substitute
-from etl.readers.keras.masks import WHY, unmasked
+from etl.network import Array, Call, Input, Layer, Model, Network, Tensor, flow, leaves, substitute
+from etl.network.nesting import flat
 from etl.rules.binding import check, run
-from etl.rules.scope import MOST_AXES, MOST_STEPS, Ids, Scope, Step, Tape, Weights
+from etl.rules.dialects import DIALECTS
+from etl.rules.ids import Axes, Ids, is_live
+from etl.rules.lookups import Lookups
+from etl.rules.scope import MOST_AXES, MOST_STEPS, Scope, Step, Tape, Weights
 
 if TYPE_CHECKING:
     import networkx
@@ -30,6 +34,7 @@ class Row:
     """One row of the layer table: a layer of the file, or a sublayer (whose type is its op). See docs/graph.md.
 
     begin, end  its neurons' ids (positions); equal for a view
+    axes        names of the axes of its shape, `row,column,channel`, `?` for one that nobody knows; None where none is known
     label       the layer of the file that it belongs to: the neurons' second label
     inputs      names of the rows that it reads
     """
@@ -40,6 +45,7 @@ class Row:
     begin: int
     end: int
     shape: tuple[int, ...]
+    axes: str | None
     activation: str | None
     parameters: int
     edges: int
@@ -50,42 +56,80 @@ class Row:
     def neurons(self) -> int:
         return self.end - self.begin
 
+    @property
+    def channel_axis(self) -> int | None:
+        """Which axis of its shape is the channels', None where none is."""
+        return self.axes.split(",").index("channel") if self.axes and "channel" in self.axes.split(",") else None
+
+
+def written(axes: Axes) -> str | None:
+    """Names of axes as the layer table has them."""
+    return ",".join(name or "?" for name in axes) if any(axes) else None
+
 
 @dataclass(frozen=True)
 class Leaf:
     """One layer's rule at one place of the network: all that is needed to run it again.
 
     begin, number     the first id and the number of its first step
-    inputs, keywords  what reaches it, with ids in the places of tensors
+    inputs, keywords  what reaches it: ids in the places of live tensors, Arrays in those of stored and computed constants
     feeds             the rows whose ids these are
     """
 
     layer: Layer
     name: str
-    label: str
     begin: int
     number: int
     inputs: tuple[Any, ...]
     keywords: Mapping[str, Any]
     feeds: tuple[str, ...]
 
-    def run(self, read: Callable[[Array], Weights], onehot: dict[int, tuple[int, int]], folding: Container[int] = ()) -> Tape:
+    @property
+    def label(self) -> str:
+        return self.layer.label or self.layer.name
+
+    def run(self, read: Callable[[Array], Weights], lookups: Lookups, folding: Container[int] = ()) -> Tape:
         """Run the rule on arrays got by `read`: the same steps with the same ids every time."""
-        tape = Tape(self.begin, self.number, read=read, onehot=onehot, folding=folding, ignore_masks=True)  # refused on the first walk
-        run(self.layer, Scope(tape, self.name, self.layer.keras), self.inputs, self.keywords)
+        tape = Tape(self.begin, self.number, read=read, lookups=lookups, folding=folding)
+        self.outputs(tape)
         return tape
+
+    def outputs(self, tape: Tape) -> Any:
+        """What the rule returns; its neurons are on the tape."""
+        inputs, keywords = substitute((self.inputs, dict(self.keywords)), Array, tape.read)
+        return run(self.layer, Scope(tape, self.name, DIALECTS[self.layer.dialect]), inputs, keywords)
+
+
+@dataclass(frozen=True)
+class Computed:
+    """A constant that a layer computes from stored arrays: run again when it is needed."""
+
+    leaf: Leaf
+    output: int
+
+    def __call__(self) -> NDArray[Any]:
+        outputs = self.leaf.outputs(Tape(read=lambda array: array.read()))
+        return np.asarray(outputs[self.output] if isinstance(outputs, list | tuple) else outputs)
+
+
+class Value(NamedTuple):
+    """What flows between calls: ids, an array or a plain constant, and the row that it is known by (None for constants that no row makes)."""
+
+    content: Any
+    row: str | None
 
 
 @dataclass
 class Graph:
     """A model as a graph of neurons, counted but not created.
 
+    model    with nested models taken apart
     rows     layers and sublayers in order; their spans tile 0..neurons-1
     outputs  the ids that each output of the model returns, in its own shape; ZERO where it returns a padded zero
     dtype    of weights and biases: float32, or float64 where the file holds float64
     folds    number of a step -> the steps folded into it, in their order
     values   the ids that each layer of the file returns, by row name: its first output
-    sieve    cuts a step's edges into blocks, where only some of them are wanted: see etl/graph/pruning.py
+    pruning  cuts a step's edges into blocks, where only some of them are wanted: see etl/graph/pruning.py
     """
 
     model: Model
@@ -93,10 +137,10 @@ class Graph:
     leaves: list[Leaf] = field(default_factory=list)
     outputs: list[Ids] = field(default_factory=list)
     inputs: list[Step] = field(default_factory=list)
-    onehot: dict[int, tuple[int, int]] = field(default_factory=dict)
+    lookups: Lookups = field(default_factory=Lookups)
     folds: Folds = field(default_factory=dict)
     values: dict[str, Ids] = field(default_factory=dict)
-    sieve: Callable[..., Iterator[Any]] | None = None
+    pruning: Callable[..., Iterator[Any]] | None = None
 
     @property
     def neurons(self) -> int:
@@ -119,23 +163,30 @@ class Graph:
     def dtype(self) -> np.dtype[Any]:
         return np.dtype("float64" if any(a.dtype == np.float64 for a in self.model.network.stored()) else "float32")
 
+    def __repr__(self) -> str:
+        return f"<Graph {self.model.name}: {len(self.rows):,} layers, {self.neurons:,} neurons, {self.edges:,} weights>"
+
     def steps(self) -> Iterator[tuple[Step, list[tuple[Array, Weights]]]]:
         """Every step in the order of its ids, with the stored arrays (as read) that its weights may be views of."""
         yield from ((step, []) for step in self.inputs)
         for leaf in self.leaves:
-            stored: list[tuple[Array, Weights]] = []
+            yield from self.steps_of(leaf)
 
-            def read(array: Array, stored: list[tuple[Array, Weights]] = stored) -> Weights:
-                known = next((values for one, values in stored if one is array), None)
-                if known is None:  # TimeDistributed asks for the same array at each step
-                    known = array.read()
-                    stored.append((array, known))
-                return known
+    def steps_of(self, leaf: Leaf) -> Iterator[tuple[Step, list[tuple[Array, Weights]]]]:
+        """The steps of one layer, its arrays read."""
+        stored: list[tuple[Array, Weights]] = []
 
-            for step in leaf.run(read, self.onehot, self.folding).steps:
-                for number, _ in self.folds.get(step.number, ()):
-                    step = merged(step, self.leaf_of(number).run(lambda array: array.read(), self.onehot, self.folding).folded[number])
-                yield step, stored
+        def read(array: Array) -> Weights:
+            known = next((values for kept, values in stored if kept is array), None)
+            if known is None:  # TimeDistributed asks for the same array at each step
+                known = array.read()
+                stored.append((array, known))
+            return known
+
+        for step in leaf.run(read, self.lookups, self.folding).steps:
+            for number, _ in self.folds.get(step.number, ()):
+                step = merged(step, self.leaf_of(number).run(lambda array: array.read(), self.lookups, self.folding).folded[number])
+            yield step, [(array, values) for array, values in stored if array.begin is not None]
 
     @property
     def folding(self) -> frozenset[int]:
@@ -153,150 +204,135 @@ class Graph:
         return self.leaves[bisect_right(self.leaves, number, key=lambda leaf: leaf.number) - 1]
 
 
-def trace(model: Model, input_shapes: Sequence[Sequence[int]] = (), *, fold: bool = False, ignore_masks: bool = False) -> Graph:
+def trace(model: Model, input_shapes: Sequence[Sequence[int]] = (), *, fold: bool = False) -> Graph:
     """The graph of a model: ids given out, everything counted, nothing created.
 
     input_shapes  one a model input, in order, without the batch axis; needed where the file leaves an axis open
     fold          merge what scales, shifts or activates a layer's neurons into them, where nobody else reads those: see etl/graph/fold.py
-    ignore_masks  take masks (Masking, mask_zero) as absent, which is an approximation; they are refused otherwise
     Raises Unsupported naming every layer and option without a rule, BadRequest where the shapes do not fit.
     """
     shapes = input_shape_list(model.network, input_shapes)
-    network, masked = unmasked(model.network)
-    model, widths = replace(model, network=network), dict[int, int]()
-    while True:  # an integer input is as wide as the largest table that looks it up, known once the walk has met them all
-        walk = Walk(model, shapes, widths, ignore_masks=ignore_masks, keep=fold)
+    model, widths = replace(model, network=flat(model.network, views=True)), dict[int, int]()
+    while True:  # an integer input is as wide as the largest table that looks it up, known once the trace has met them all
+        walk = Walk(model, shapes, widths, keep=fold)
         graph = walk.run()
-        if walk.widths() == widths:
-            walk.problems += [] if ignore_masks else [f"{name} ({layer.kind}): has a tensor as mask, {WHY}" for name, layer in masked]
+        if (wider := walk.tape.lookups.width_of()) == widths:
             walk.check()
             break
-        widths = walk.widths()
+        widths = wider
     if fold:
         folds = foldable(walk.tape.steps, walk.alone(), graph.outputs)
-        return Walk(model, shapes, widths, folds, ignore_masks).run()
+        return Walk(model, shapes, widths, folds).run()
     return graph
 
 
 class Walk:
     """One walk through a model: gives out ids and collects rows, leaves and problems.
 
-    keep  all steps, which hold the ids of every neuron, and not only those of the layer that is being walked through
+    widths  of the integer inputs that tables look up, by number
+    keep    all steps, which hold the ids of every neuron, and not only those of the layer that is being walked through
     """
 
-    def __init__(
-        self,
-        model: Model,
-        shapes: list[tuple[int, ...]],
-        widths: dict[int, int],
-        folds: Folds | None = None,
-        ignore_masks: bool = False,
-        keep: bool = False,
-    ) -> None:
-        self.model, self.shapes, self.given, self.keep = model, shapes, widths, keep
+    def __init__(self, model: Model, shapes: list[tuple[int, ...]], widths: dict[int, int], folds: Folds | None = None, keep: bool = False) -> None:
+        self.model, self.shapes, self.widths, self.keep = model, shapes, widths, keep
         self.graph = Graph(model, folds=folds or {})
-        self.tape = Tape(onehot=self.graph.onehot, folding=self.graph.folding, ignore_masks=ignore_masks)
+        self.tape = Tape(lookups=self.graph.lookups, folding=self.graph.folding)
         self.problems: list[str] = []
         self.met: set[str] = set()
         self.counted: set[Callable[[], Weights]] = set()
 
     def run(self) -> Graph:
         network = self.model.network
-        inputs = [self.input(number, tensor) for number, tensor in enumerate(network.inputs)]
-        outputs = self.network(network, inputs, ("", ""))
-        self.graph.outputs = [ids for ids, _ in outputs] if outputs else []
+        inputs = [self.input(number, given) for number, given in enumerate(network.inputs)]
+        outputs = flow(network, inputs, self.call)
+        self.graph.outputs = [self.returned(value) for value in outputs] if outputs else []
+        self.learn_axes()
         return self.graph
 
-    def input(self, number: int, tensor: Tensor) -> tuple[Ids, str]:
+    def input(self, number: int, given: Input) -> Value:
         """The neurons of one model input; a position of an integer input is as many neurons as its table has rows."""
-        name = self.model.network.calls[tensor.call].layer.name
-        width, shape, begin = self.given.get(number, 1), self.shapes[number], self.tape.next
-        ids = self.tape.allot((*shape, width) if number in self.given else shape)
-        positions = ids[..., 0] if number in self.given else ids
-        self.tape.onehot[begin] = (self.tape.next, width)
-        self.graph.inputs.append(Step(name, -1, ids, "input", ids.shape))
-        self.row(self.graph.inputs[-1], "InputLayer", 0, (), name)
-        return positions, name
+        lookups, shape, begin = self.graph.lookups, self.shapes[number], self.tape.next
+        looked_up, width = number in self.widths, self.widths.get(number, 1)
+        ids = self.tape.allot((*shape, width) if looked_up else shape)
+        lookups.widths[begin] = self.tape.next, width
+        own = ids.shape[1:] if given.batched and ids.shape[:1] == (1,) else ids.shape
+        self.graph.inputs.append(Step(given.name, -1, np.asarray(ids), "input", own))
+        self.row(self.graph.inputs[-1], "InputLayer", 0, (), given.name)
+        return Value(ids[..., 0] if looked_up else ids, given.name)
 
-    def network(self, network: Network, inputs: Sequence[tuple[Ids, str]], prefix: tuple[str, str]) -> list[tuple[Ids, str]] | None:
-        """Walk a model or a nested one; values are ids with the row that they are known by.
+    def returned(self, value: Value) -> Ids:
+        """What an output of the model returns. Raises Unsupported where no neuron computes it."""
+        if not is_live(value.content):
+            raise Unsupported(f"{self.model.name} returns a constant, which depends on no input")
+        return value.content
 
-        prefix  of row names and of the file's layers. Returns the outputs, None where one depends on a layer that has no rule.
-        """
-        return flow(network, inputs, lambda call, reach: self.call(call, reach, prefix))
-
-    def call(self, call: Call, reach: Mapping[Tensor, tuple[Ids, str]], prefix: tuple[str, str]) -> list[tuple[Ids, str]] | None:
-        """One call of one layer: its outputs' ids, each with the row it is known by."""
+    def call(self, call: Call, reach: Mapping[Tensor, Value]) -> list[Value] | None:
+        """One call of one layer: its outputs, each with the row it is known by; None where it has no rule."""
         if len(self.graph.rows) > MOST_STEPS:
-            raise BadRequest(f"more than {MOST_STEPS:,} layers: models within models call each other over and over")
-        layer, name, label = call.layer, prefix[0] + call.layer.name + (f":{call.number}" if call.number else ""), prefix[1] + call.layer.name
-        feeds = tuple(dict.fromkeys(source for _, source in reach.values()))
-        if not call.args:  # an input: of the model, which has its row, or of a nested one, which is a view of what it is given
-            ids, source = next(iter(reach.values()))
-            if prefix[0]:
-                self.view(name, layer.kind, ids.shape, feeds, label)
-            return [(ids, name if prefix[0] else source)]
-        if layer.network is not None:
-            inner = self.network(layer.network, list(reach.values()), (f"{name}/", f"{label}/"))
-            if inner is None:
-                return None
-            self.view(name, layer.kind, inner[0][0].shape, tuple(dict.fromkeys(source for _, source in inner)), label)
-            return [(ids, name) for ids, _ in inner]
-        args, keywords = substitute((call.args, dict(call.kwargs)), {t: ids for t, (ids, _) in reach.items()})
-        leaf = Leaf(layer, name, label, self.tape.next, self.tape.number, args, keywords, feeds)
-        outputs = self.run_leaf(leaf)
-        return None if outputs is None else [(ids, name) for ids in outputs]
-
-    def run_leaf(self, leaf: Leaf) -> list[Ids] | None:
-        """Run a layer's rule for the first time, on placeholders; None where it has none."""
+            raise TooLarge(f"more than {MOST_STEPS:,} layers: models within models call each other over and over")
+        args, keywords = substitute((call.args, dict(call.kwargs)), Tensor, lambda tensor: reach[tensor].content)
+        feeds = tuple(dict.fromkeys(value.row for value in reach.values() if value.row is not None))
+        leaf = Leaf(call.layer, call.title, self.tape.next, self.tape.number, args, keywords, feeds)
         first = len(self.tape.steps)
+        outputs = self.run_leaf(leaf)
+        if outputs is None:
+            return None
+        live = [value for value in outputs if is_live(value)]
+        if live:
+            self.rows_of(leaf, self.tape.steps[first:], live)
+            self.graph.values[leaf.name] = live[0]
+        if not self.keep:
+            del self.tape.steps[first:]
+        return [Value(value, leaf.name) if is_live(value) else Value(constant(leaf, number, value), None) for number, value in enumerate(outputs)]
+
+    def run_leaf(self, leaf: Leaf) -> list[Any] | None:
+        """Run a layer's rule for the first time, on placeholders; None where it has none."""
         self.met.add(leaf.name)
         try:
-            made = run(leaf.layer, Scope(self.tape, leaf.name, leaf.layer.keras), leaf.inputs, leaf.keywords)
+            outputs = leaf.outputs(self.tape)
         except Unsupported as error:
             self.problems.append(f"{leaf.name} ({leaf.layer.kind}): {error}")
             return None
-        except (ValueError, IndexError, KeyError, TypeError, AttributeError, ZeroDivisionError, OverflowError) as error:
+        except (ValueError, IndexError, KeyError, ZeroDivisionError, OverflowError, TypeError, AttributeError) as error:
             raise BadFile(f"layer {leaf.name} ({leaf.layer.kind}) does not fit its input, its weights or its own options: {error}") from error
-        outputs = list(made) if isinstance(made, tuple | list) else [made]
-        self.leaf(leaf, self.tape.steps[first:], outputs)
-        if not self.keep:
-            del self.tape.steps[first:]
-        self.graph.values[leaf.name] = outputs[0]
-        return outputs
+        return list(outputs) if isinstance(outputs, tuple | list) else [outputs]
 
-    def leaf(self, leaf: Leaf, steps: list[Step], outputs: list[Ids]) -> None:
+    def rows_of(self, leaf: Leaf, steps: list[Step], outputs: list[Ids]) -> None:
         """Rows for the steps of one layer; the layer itself is a view where none of them carries its name."""
         self.graph.leaves.append(leaf)
-        stored = {array.read: array.size for array in leaf.layer.stored() if array.read not in self.counted}  # layers may share an array
+        arrays = [*leaf.layer.stored(), *(array for array in leaves((leaf.inputs, leaf.keywords), Array) if array.begin is not None)]
+        stored = {array.read: array.size for array in arrays if array.read not in self.counted}  # layers may share an array
         self.counted.update(stored)
-        parameters = sum(stored.values())
+        parameters, kind = sum(stored.values()), leaf.layer.type or leaf.layer.kind
         own = False
         for step in steps:
             for _, activation in self.graph.folds.get(step.number, ()):
                 step = replace(step, activation=activation)
-            self.check_onehot(f"{step.name} reads", [e.source for e in step.edges if step.name not in self.tape.lookups])
+            sources = [term.source for term in step.edges]
+            self.check_lookups(f"{step.name} reads", sources if step.name not in self.graph.lookups.names else [])
             mine = step.name == leaf.name
             own |= mine
-            feeds = self.feeds(leaf, [e.source for e in step.edges])
-            kind, held = (leaf.layer.kind, parameters) if mine else (step.op, 0)
-            self.row(step, kind, held, feeds, leaf.label)
+            self.row(step, kind if mine else step.op, parameters if mine else 0, self.feeds(leaf, sources), leaf.label)
         if not own:
-            self.view(leaf.name, leaf.layer.kind, outputs[0].shape, self.feeds(leaf, outputs), leaf.label, parameters)
+            self.view(leaf, kind, outputs[0], self.feeds(leaf, outputs), parameters)
 
     def row(self, step: Step, kind: str, parameters: int, feeds: tuple[str, ...], label: str) -> None:
         """A row of neurons."""
         rows = self.graph.rows
         begin = rows[-1].end if rows else 0
-        rows.append(Row(step.name, kind, len(rows), begin, begin + step.ids.size, step.shape, step.activation, parameters, count(step), feeds, label))
+        end, axes = begin + step.ids.size, written(step.axes)
+        rows.append(Row(step.name, kind, len(rows), begin, end, step.shape, axes, step.activation, parameters, count(step), feeds, label))
 
-    def feeds(self, leaf: Leaf, sources: Sequence[Ids]) -> tuple[str, ...]:
+    def view(self, leaf: Leaf, kind: str, ids: Ids, feeds: tuple[str, ...], parameters: int) -> None:
+        """A row without neurons of its own."""
+        rows, here = self.graph.rows, self.tape.next
+        shape, axes = without_batch(ids.shape, ids.axes, DIALECTS[leaf.layer.dialect].batched)
+        rows.append(Row(leaf.name, kind, len(rows), here, here, shape, written(axes), None, parameters, 0, feeds, leaf.label))
+
+    def feeds(self, leaf: Leaf, sources: Sequence[NDArray[Any]]) -> tuple[str, ...]:
         """The rows that a step reads: sublayers made before it in the same layer, and what feeds the layer."""
         names: dict[str, None] = {}
-        for source in map(np.atleast_1d, sources):
-            if source.dtype != np.int64:  # a shape that was computed: constants
-                names.update(dict.fromkeys(leaf.feeds))
-                continue
+        for source in (np.atleast_1d(np.asarray(array)) for array in sources):
             inner = source[source >= leaf.begin] if source.size and int(source.max()) >= leaf.begin else source[:0]
             if inner.size < np.count_nonzero(source >= 0):
                 names.update(dict.fromkeys(leaf.feeds))
@@ -307,70 +343,91 @@ class Walk:
                 names.update(dict.fromkeys(mine[i].name for i in np.unique(np.searchsorted(begins, inner, side="right") - 1)))
         return tuple(names)
 
-    def view(self, name: str, kind: str, shape: tuple[int, ...], feeds: tuple[str, ...], label: str, parameters: int = 0) -> None:
-        """A row without neurons of its own."""
-        rows, here = self.graph.rows, self.tape.next
-        rows.append(Row(name, kind, len(rows), here, here, shape, None, parameters, 0, feeds, label))
+    def learn_axes(self) -> None:
+        """Give rows without names of axes those that the layers which read them know."""
+        rows = self.graph.rows
 
-    def widths(self) -> dict[int, int]:
-        """Width of each one-hot input, by its number."""
-        begins = list(self.tape.onehot)
-        return {begins.index(begin): width for begin, width in self.tape.wanted.items()}
+        def place_of(first: int) -> int:
+            return bisect_right(rows, first, key=lambda row: row.begin) - 1
+
+        for places, names in self.tape.expected.items():
+            at = place_of(places.first)
+            while not rows[at].axes and places.fits(rows[at].begin, rows[at].shape):
+                rows[at] = replace(rows[at], axes=written(names[len(names) - len(rows[at].shape) :]))
+                below = place_of(self.tape.same.get(rows[at].begin, rows[at].begin))
+                if rows[below].shape != rows[at].shape:
+                    break
+                at = below
 
     def alone(self) -> set[int]:
         """Numbers of the steps that are all that their layer does."""
         ends = [*(leaf.number for leaf in self.graph.leaves[1:]), self.tape.number]
         return {leaf.number for leaf, end in zip(self.graph.leaves, ends, strict=True) if end == leaf.number + 1}
 
-    def behind(self, network: Network, prefix: str) -> Iterator[str]:
+    def behind(self) -> Iterator[str]:
         """What is wrong with calls that the walk did not come to, because they depend on one that was refused."""
-        for call in network.calls:
-            name = prefix + call.layer.name + (f":{call.number}" if call.number else "")
-            if call.layer.network is not None:
-                yield from self.behind(call.layer.network, f"{name}/")
-            elif call.args and name not in self.met:
+        for call in self.model.network.calls:
+            if call.title not in self.met:
                 try:
-                    check(call)
+                    check(call, DIALECTS[call.layer.dialect])
                 except Unsupported as error:
-                    yield f"{name} ({call.layer.kind}): {error}"
+                    yield f"{call.title} ({call.layer.kind}): {error}"
 
-    def check_onehot(self, who: str, sources: Sequence[Ids]) -> None:
+    def check_lookups(self, who: str, sources: Sequence[NDArray[Any]]) -> None:
         """Refuse what reads one-hot neurons without looking them up in a table."""
-        for number in self.given:
-            begin = list(self.tape.onehot)[number]
-            if any(((ids >= begin) & (ids < self.tape.onehot[begin][0])).any() for ids in sources):
-                self.problems.append(f"{who} an input that an Embedding reads as well; one-hot neurons have no other value")
+        if self.widths and self.graph.lookups.misread(list(self.widths), sources):
+            self.problems.append(f"{who} an input that an Embedding reads as well; one-hot neurons have no other value")
 
     def check(self) -> None:
         """Raise what the walk found wrong, all of it at once."""
         for number, ids in enumerate(self.graph.outputs):
-            self.check_onehot(f"output {number} returns", [ids])
+            self.check_lookups(f"output {number} returns", [ids])
         if self.problems:
-            self.problems += self.behind(self.model.network, "")
+            self.problems += self.behind()
             kinds = "layer" if len(self.problems) == 1 else "layers"
             listed = "; ".join(self.problems)
-            raise Unsupported(f"{self.model.name} has {len(self.problems)} {kinds} without a graph: {listed}. What has one: python -m etl layers")
+            raise Unsupported(f"cannot convert {len(self.problems)} {kinds} of {self.model.name}: {listed}. Supported kinds: python -m etl layers")
+
+
+def constant(leaf: Leaf, number: int, value: Any) -> Any:
+    """A constant that flows on: as it is, or to be computed again where stored arrays went into it."""
+    if not isinstance(value, np.ndarray) or not any(True for _ in leaves((leaf.inputs, leaf.keywords, tuple(leaf.layer.stored())), Array)):
+        return value
+    return Array(f"output {number} of {leaf.name}", value.shape, value.dtype, None, Computed(leaf, number))
+
+
+def without_batch(shape: tuple[int, ...], axes: Axes, batched: bool) -> tuple[tuple[int, ...], Axes]:
+    """A shape and its axes as rows have them: without a batch of one place in front."""
+    return (shape[1:], axes[1:]) if batched and shape[:1] == (1,) else (shape, axes)
 
 
 def input_shape_list(network: Network, given: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
-    """The shape of each model input without its batch axis: the file's, or the given one where it fits."""
-    declared = [(network.calls[t.call].layer.name, network.calls[t.call].layer.options["batch_shape"]) for t in network.inputs]
-    if given and len(given) != len(declared):
-        raise BadRequest(f"the model has {len(declared)} inputs ({', '.join(n for n, _ in declared)}): give --input-shape once for each")
-    shapes = []
-    for number, (name, told) in enumerate(declared):
-        if told is None and not given:
-            raise BadRequest(f"the file says nothing of the shape of input {name}: say it with --input-shape, once for each input")
-        shape = (None,) * len(given[number]) if told is None else tuple(told[1:])
-        wish = tuple(given[number]) if given else shape
-        if len(wish) != len(shape) or any(w is not None and w <= 0 for w in wish):
-            raise BadRequest(f"input {name} has {len(shape)} axes {list(shape)}: --input-shape {','.join(map(str, wish))} does not fit")
-        if len(wish) > MOST_AXES:
-            raise BadRequest(f"input {name} has {len(wish)} axes, more than the {MOST_AXES} that arrays have; the file is broken")
-        if None in wish:
-            raise BadRequest(f"the file leaves the shape of input {name} open {list(shape)}: say it with --input-shape, once for each input")
-        shapes.append(tuple(int(w) for w in wish if w is not None))
-    return shapes
+    """The shape of each model input's ids: the file's, or the given one where it fits."""
+    if given and len(given) != len(network.inputs):
+        names = ", ".join(declared.name for declared in network.inputs)
+        raise BadRequest(f"the model has {len(network.inputs)} inputs ({names}): pass --input-shape once for each")
+    return [input_shape(declared, tuple(given[number]) if given else None) for number, declared in enumerate(network.inputs)]
+
+
+def input_shape(declared: Input, given: tuple[int, ...] | None) -> tuple[int, ...]:
+    """The shape of one input's ids. Raises BadRequest where it stays open or the given one does not fit."""
+    name, batch = declared.name, (1,) if declared.batched else ()
+    if declared.shape is None and given is None:
+        raise BadRequest(f"the file gives no shape for input {name}: pass --input-shape, once for each input")
+    if declared.shape is not None and given is not None and declared.batched and len(given) == len(declared.shape):
+        shape, batch, wish = declared.shape, (), given  # all axes of the file
+    elif declared.shape is None:
+        shape, wish = (None,) * len(given or ()), given or ()
+    else:
+        shape = declared.shape[len(batch) :]
+        wish = given if given is not None else shape  # type: ignore[assignment]
+    if len(wish) != len(shape) or any(size is not None and size <= 0 for size in wish):
+        raise BadRequest(f"input {name} has {len(shape)} axes {list(shape)}: --input-shape {','.join(map(str, wish))} does not fit")
+    if len(wish) > MOST_AXES:
+        raise BadRequest(f"input {name} has {len(wish)} axes, more than the {MOST_AXES} that arrays have; the file is broken")
+    if None in wish:
+        raise BadRequest(f"the file leaves the shape of input {name} open {list(shape)}: pass --input-shape, once for each input")
+    return (*batch, *(int(size) for size in wish))
 
 
 def count(step: Step) -> int:

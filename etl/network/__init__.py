@@ -13,21 +13,24 @@ from numpy.typing import NDArray
 from etl.errors import BadFile
 
 Shape = tuple[int | None, ...]
+INPUT = -1  # the call number of tensors that come from outside: Tensor(INPUT, 2) is the model's third input
+LARGEST_LITERAL = 4096  # elements of an array whose values may decide shapes; larger arrays of floats are only computed with
 
 
 @dataclass(frozen=True)
 class Array:
-    """One stored weight array, known by shape and read when it is needed.
+    """One array of the file, known by shape and read when it is needed.
 
     role   what the layer calls it: `kernel`, `recurrent_kernel`, `moving_mean` ...
-    begin  place of its first element among the layer's arrays laid end to end (the base of `parameter`)
-    read   returns the array, float32 or float64, C order; raises BadFile where the file is broken. Layers that share an array share this function
+    begin  place of its first element among the layer's arrays laid end to end (the base of `parameter`); None for what is no stored number of a
+           layer: a constant between layers, or what was computed from stored arrays
+    read   returns the array in C order; raises BadFile where the file is broken. Picklable, and equal where layers share an array
     """
 
     role: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    begin: int
+    begin: int | None
     read: Callable[[], NDArray[Any]]
 
     @property
@@ -40,13 +43,16 @@ class Layer:
     """One layer of the file (or one operation that stands between layers).
 
     name     its name in its own model
-    kind     Keras class name (`Conv2D`), or `op:` and the operation's name (`op:Add`, `op:nn.relu`)
+    kind     what its dialect's table of rules knows it by: a Keras class (`Conv2D`), `op:` and an operation's name (`op:Add`), `aten.conv2d` ...
     options  its configuration as written in the file, untouched
-    arrays   its own stored arrays, in the file's order
+    arrays   its own stored arrays, in the file's order, which its rule takes by their roles
     inner    layers inside it by role: `layer`, `forward_layer`, `backward_layer`, `cell`, `cells`; a nested model is a Layer with a network.
              Their arrays' `begin` counts on within the outermost layer of the file.
     network  the calls inside it, where it is a model itself
-    keras    2 or 3: whose meaning of names and defaults the file has
+    dialect  whose meaning of kinds, names and defaults the file has: a name in `etl.rules.dialects`
+    type     what the layer table calls it, where that is not its kind: the class of the module that an operation stands in
+    label    the layer of the file that its neurons belong to, where that is not the layer itself
+    refusal  why it has no graph, where the reader knows that already
     """
 
     name: str
@@ -55,26 +61,48 @@ class Layer:
     arrays: tuple[Array, ...] = ()
     inner: Mapping[str, Layer | tuple[Layer, ...]] = field(default_factory=dict)
     network: Network | None = None
-    keras: int = 3
+    dialect: str = "keras3"
+    type: str | None = None
+    label: str | None = None
+    refusal: str | None = None
 
     @property
     def parameters(self) -> int:
         """Number of stored weights of this layer and all within it: Keras' `count_params`."""
         return sum(array.size for array in self.stored())
 
+    def within(self) -> Iterator[Layer]:
+        """The layers directly inside it, those of a nested model aside."""
+        for part in self.inner.values():
+            yield from part if isinstance(part, tuple) else (part,)
+
     def stored(self) -> Iterator[Array]:
         """Every stored array of this layer and all within it, each once."""
         yield from self.arrays
-        for part in self.inner.values():
-            for layer in part if isinstance(part, tuple) else (part,):
-                yield from layer.stored()
+        for layer in self.within():
+            yield from layer.stored()
         if self.network is not None:
             yield from self.network.stored()
 
 
 @dataclass(frozen=True)
+class Input:
+    """One input of a model.
+
+    shape    None for axes that the file leaves open; None where it says nothing at all. Without the batch axis, unless `batched`
+    dtype    as the file has it
+    batched  the first axis is the batch, which flows along as an axis of one place
+    """
+
+    name: str
+    shape: Shape | None
+    dtype: str = "float32"
+    batched: bool = False
+
+
+@dataclass(frozen=True)
 class Tensor:
-    """One output of one call, by place: `network.calls[call]`, its output number `output`."""
+    """One output of one call, by place: `network.calls[call]`, its output number `output`; or an input of the model."""
 
     call: int
     output: int = 0
@@ -84,7 +112,7 @@ class Tensor:
 class Call:
     """A layer called on tensors. `number` is 0 at its first call in its model, then 1, 2 ...
 
-    args    positional arguments. Layers: a flat tuple of Tensors. Operations: as written, Tensors as leaves among constants, lists and slices.
+    args    positional arguments: structures of lists, slices and constants with Tensors and Arrays as leaves. Keras' layers: a flat tuple of Tensors
     kwargs  keyword arguments that are tensors or say something: defaults and None are left out.
     """
 
@@ -93,16 +121,30 @@ class Call:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     number: int = 0
 
+    @property
+    def title(self) -> str:
+        """The name of its row: the layer's own at its first call, then `name:1`, `name:2`."""
+        return f"{self.layer.name}:{self.number}" if self.number else self.layer.name
+
+    def tensors(self) -> Iterator[Tensor]:
+        """What it reads, in order, as often as it is read."""
+        yield from leaves((self.args, self.kwargs), Tensor)
+
+    def stored(self) -> Iterator[Array]:
+        """Every stored array of its layer and among its arguments."""
+        yield from self.layer.stored()
+        yield from (array for array in leaves((self.args, self.kwargs), Array) if array.begin is not None)
+
 
 @dataclass(frozen=True)
 class Network:
-    """Calls in topological order, every Tensor pointing to an earlier call; inputs are calls of InputLayer with no args.
+    """Calls in topological order, every Tensor pointing to an input or an earlier call.
 
-    inputs, outputs  in the model's own order (an input is the Tensor of its InputLayer's call)
+    inputs, outputs  in the model's own order
     """
 
     calls: tuple[Call, ...]
-    inputs: tuple[Tensor, ...]
+    inputs: tuple[Input, ...]
     outputs: tuple[Tensor, ...]
 
     def layers(self) -> Iterator[Layer]:
@@ -113,10 +155,26 @@ class Network:
                 seen.add(id(call.layer))
                 yield call.layer
 
+    def every_layer(self) -> Iterator[Layer]:
+        """Each layer once, those inside others and in nested models too."""
+        waiting = list(self.layers())
+        while waiting:
+            layer = waiting.pop(0)
+            yield layer
+            waiting.extend(layer.within())
+            if layer.network is not None:
+                waiting.extend(layer.network.layers())
+
     def stored(self) -> Iterator[Array]:
-        """Every stored array of this model and of all within it, each once."""
+        """Every stored array of this model and of all within it, each once for every layer that has it."""
         for layer in self.layers():
             yield from layer.stored()
+        for call in self.calls:
+            yield from (array for array in leaves((call.args, call.kwargs), Array) if array.begin is not None)
+
+    def name_of(self, tensor: Tensor) -> str:
+        """What makes a tensor: the name of an input, or the title of a call."""
+        return self.inputs[tensor.output].name if tensor.call == INPUT else self.calls[tensor.call].title
 
 
 @dataclass(frozen=True)
@@ -124,7 +182,7 @@ class Model:
     """A whole file.
 
     format   `keras-h5`, `keras-zip`, `weights` + architecture ... or `memory`
-    version  the writer's Keras version, as written (`2.2.4-tf`), or None
+    version  the writer's version, as written (`2.2.4-tf`), or None
     sha256   of the file's bytes, hexadecimal (of configuration and weights for an in-memory model)
     """
 
@@ -136,58 +194,61 @@ class Model:
 
 
 def flow(network: Network, inputs: Sequence[Any], visit: Callable[[Call, Mapping[Tensor, Any]], Sequence[Any] | None]) -> list[Any] | None:
-    """Let values flow through a model: `visit` turns what reaches a call into its outputs, an input's own value included.
+    """Let values flow through a model: `visit` turns what reaches a call into its outputs.
 
     inputs  one value a model input, in the model's order. Where `visit` returns None, what depends on that call is left out.
     Returns the values of the outputs; None where one of them was left out. Raises BadFile where an output is read that a call doesn't have.
     """
-    given = {tensor.call: {tensor: value} for tensor, value in zip(network.inputs, inputs, strict=True)}
-    made: list[Sequence[Any] | None] = []
+    values: list[Sequence[Any] | None] = []
+
+    def outputs_of(tensor: Tensor) -> Sequence[Any] | None:
+        return inputs if tensor.call == INPUT else values[tensor.call]
 
     def value(tensor: Tensor) -> Any:
         try:
-            return made[tensor.call][tensor.output]  # type: ignore[index]
+            return outputs_of(tensor)[tensor.output]  # type: ignore[index]
         except IndexError:
             name = network.calls[tensor.call].layer.name
             raise BadFile(f"output {tensor.output} of layer {name!r} is read, which has none of that number; the file is broken") from None
 
-    for number, call in enumerate(network.calls):
-        leaves = list(tensors((call.args, call.kwargs)))
-        if any(made[t.call] is None for t in leaves):
-            made.append(None)
-        else:
-            reach = given.get(number) or {t: value(t) for t in leaves}
-            made.append(visit(call, reach))
-    if any(made[t.call] is None for t in network.outputs):
+    for call in network.calls:
+        read = list(call.tensors())
+        reached = all(outputs_of(tensor) is not None for tensor in read)
+        values.append(visit(call, {tensor: value(tensor) for tensor in read}) if reached else None)
+    if any(outputs_of(tensor) is None for tensor in network.outputs):
         return None
-    return [value(t) for t in network.outputs]
+    return [value(tensor) for tensor in network.outputs]
 
 
-def tensors(value: Any) -> Iterator[Tensor]:
-    """The Tensors in a structure of arguments, in order."""
-    if isinstance(value, Tensor):
+def leaves(value: Any, kind: type[Any]) -> Iterator[Any]:
+    """The leaves of a kind in a structure of arguments, in order, as often as they stand there."""
+    if isinstance(value, kind):
         yield value
     elif isinstance(value, Mapping):
         for part in value.values():
-            yield from tensors(part)
+            yield from leaves(part, kind)
     elif isinstance(value, list | tuple):
         for part in value:
-            yield from tensors(part)
+            yield from leaves(part, kind)
+    elif isinstance(value, slice):
+        yield from leaves((value.start, value.stop, value.step), kind)
 
 
-def substitute(value: Any, given: Mapping[Tensor, Any]) -> Any:
-    """The same structure with the given values in the places of its Tensors. Constant arrays become float64: nothing but ids is int64."""
-    if isinstance(value, Tensor):
-        return given[value]
-    if isinstance(value, np.ndarray):
-        return value.astype(np.float64)
+def substitute(value: Any, kind: type[Any], change: Callable[[Any], Any]) -> Any:
+    """The same structure with every leaf of a kind changed."""
+    if isinstance(value, kind):
+        return change(value)
     if isinstance(value, Mapping):
-        return {key: substitute(part, given) for key, part in value.items()}
+        return {key: substitute(part, kind, change) for key, part in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(substitute(part, given) for part in value)
+        return type(value)(substitute(part, kind, change) for part in value)
+    if isinstance(value, slice):
+        return slice(*(substitute(part, kind, change) for part in (value.start, value.stop, value.step)))
     return value
 
 
 def placeholder(array: Array) -> NDArray[Any]:
-    """Zeros of the array's shape that take no memory: enough to count with."""
+    """Zeros of the array's shape that take no memory: enough to count with. Read where the values may decide shapes: whole numbers, few numbers."""
+    if array.begin is None and (array.dtype.kind != "f" or array.size <= LARGEST_LITERAL):
+        return array.read()
     return np.broadcast_to(np.zeros((), array.dtype), array.shape)

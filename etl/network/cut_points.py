@@ -12,16 +12,16 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from etl.errors import BadRequest
-from etl.graph.layer_range import after, before, flat, label
-from etl.graph.trace import Graph
-from etl.network import Network, Tensor, tensors
+from etl.network import INPUT, Network, Tensor
+from etl.network.nesting import flat
+from etl.network.ranges import after, before, maker
 
 
 @dataclass(frozen=True)
 class Part:
     """Calls between two cuts.
 
-    calls            numbers of the network's calls, in order; inputs are none of them
+    calls            numbers of the network's calls, in order
     inputs, outputs  tensors that it takes and gives, in order: its outputs are the next one's inputs
     """
 
@@ -30,17 +30,17 @@ class Part:
     outputs: tuple[Tensor, ...]
 
 
-def cut_points(graph: Graph) -> list[str]:
+def cut_points(network: Network) -> list[str]:
     """Layers whose removal separates the model's inputs from its outputs, in order: those after which `split` cuts without branches."""
-    return Wiring(graph.model.network).clean()
+    return Wiring(network).clean()
 
 
-def layers_above(graph: Graph, name: str) -> list[str]:
+def layers_above(network: Network, name: str) -> list[str]:
     """A layer and all that depends on it, in order. Raises BadRequest where there is no such layer."""
-    wiring = Wiring(graph.model.network)
+    wiring = Wiring(network)
     wiring.check_names([name])
-    found = after([{t.call for t in read} for read in wiring.reads], wiring.calls_of({name}))
-    return list(dict.fromkeys(wiring.names[number] for number in sorted(found)))
+    found = after([set(map(maker, read)) for read in wiring.reads], wiring.makers_of({name}))
+    return list(dict.fromkeys(wiring.name(number) for number in sorted(found)))
 
 
 def parts(network: Network, at: Sequence[str], *, branches: bool = False) -> list[Part]:
@@ -53,13 +53,14 @@ def parts(network: Network, at: Sequence[str], *, branches: bool = False) -> lis
     wiring.check_names(at)
     for name in at:
         if name not in wiring.cuttable():
-            why = "it is an input" if name in {wiring.names[t.call] for t in network.inputs} else "nothing comes after it"
+            why = "it is an input" if name in wiring.inputs else "nothing comes after it"
             raise BadRequest(f"--at {name}: {why}, so there is nothing to cut")
     if not branches and (around := wiring.around(set(at))):
         raise BadRequest(wiring.message(at, around))
     height = wiring.levels(set(at))
-    borders = [network.inputs, *wiring.borders(height), network.outputs]
-    calls = [tuple(n for n in sorted(wiring.used) if height[n] == level and network.calls[n].args) for level in range(len(borders) - 1)]
+    inputs = tuple(Tensor(INPUT, number) for number in range(len(network.inputs)))
+    borders = [inputs, *wiring.borders(height), network.outputs]
+    calls = [tuple(n for n in sorted(wiring.used) if height[n] == level) for level in range(len(borders) - 1)]
     return [Part(*made) for made in zip(calls, borders[:-1], borders[1:], strict=True)]
 
 
@@ -91,29 +92,38 @@ def path(name: str) -> str:
 class Wiring:
     """What a network's calls read, looked at once.
 
-    reads  of each call; used: calls that the outputs depend on; names: of each call's layer
+    reads  of each call; used: numbers of the calls that the outputs depend on; names: of each call's layer; inputs: their names
     """
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.reads = [tuple(tensors((call.args, call.kwargs))) for call in network.calls]
-        self.used = before([{t.call for t in read} for read in self.reads], {t.call for t in network.outputs})
+        self.reads = [tuple(call.tensors()) for call in network.calls]
+        needed = before([set(map(maker, read)) for read in self.reads], set(map(maker, network.outputs)))
+        self.used = {number for number in needed if number >= 0}
         self.names = [path(call.layer.name) for call in network.calls]
+        self.inputs = [given.name for given in network.inputs]
 
-    def calls_of(self, names: Set[str]) -> set[int]:
-        return {number for number, name in enumerate(self.names) if name in names}
+    def name(self, number: int) -> str:
+        """The layer or input that makes what `maker` numbers."""
+        return self.names[number] if number >= 0 else self.inputs[-1 - number]
+
+    def makers_of(self, names: Set[str]) -> set[int]:
+        """Numbers of the calls of some layers, and of the inputs among them."""
+        calls = {number for number, name in enumerate(self.names) if name in names}
+        return calls | {-1 - number for number, name in enumerate(self.inputs) if name in names}
 
     def cuttable(self) -> list[str]:
         """Layers with something before and after them, in order."""
-        read = {t.call for n in self.used for t in self.reads[n]}
-        return list(dict.fromkeys(self.names[n] for n in sorted(read) if self.network.calls[n].args))
+        read = {tensor.call for number in self.used for tensor in self.reads[number]} - {INPUT}
+        return list(dict.fromkeys(self.names[number] for number in sorted(read)))
 
     def levels(self, cuts: Set[str]) -> list[int]:
         """How many cuts lie before each call, on the way with the most of them."""
-        found: list[int] = []
+        height: list[int] = []
         for read in self.reads:
-            found.append(max((found[t.call] + (self.names[t.call] in cuts) for t in read), default=0))
-        return found
+            below = (height[t.call] + (self.names[t.call] in cuts) for t in read if t.call != INPUT)
+            height.append(max(below, default=0))
+        return height
 
     def borders(self, height: Sequence[int]) -> list[tuple[Tensor, ...]]:
         """For each level but the first, the tensors made below it and needed from there on, in the order of their calls."""
@@ -122,12 +132,12 @@ class Wiring:
         for n in self.used:
             needed.update({t: max(height[n], needed.get(t, 0)) for t in self.reads[n]})
         order = sorted(needed, key=lambda t: (t.call, t.output))
-        return [tuple(t for t in order if height[t.call] < level <= needed[t]) for level in range(1, top + 1)]
+        return [tuple(t for t in order if (0 if t.call == INPUT else height[t.call]) < level <= needed[t]) for level in range(1, top + 1)]
 
     def around(self, cuts: Set[str]) -> list[str]:
         """Calls whose outputs go around the cuts: what the parts would have to pass on besides the cuts' own outputs."""
         crossing: Iterable[Tensor] = (t for border in self.borders(self.levels(cuts)) for t in border)
-        return list(dict.fromkeys(label(self.network.calls[t.call]) for t in crossing if self.names[t.call] not in cuts))
+        return list(dict.fromkeys(self.network.name_of(t) for t in crossing if t.call == INPUT or self.names[t.call] not in cuts))
 
     def clean(self) -> list[str]:
         """Layers that nothing goes around, in order."""
@@ -136,8 +146,8 @@ class Wiring:
     def check_names(self, names: Sequence[str]) -> None:
         """Raises BadRequest for a name that no layer of the model has."""
         for name in names:
-            if name not in self.names:
-                near = get_close_matches(name, self.names, 1)
+            if name not in (*self.names, *self.inputs):
+                near = get_close_matches(name, (*self.inputs, *self.names), 1)
                 raise BadRequest(f"there is no layer {name}" + (f"; did you mean {near[0]}?" if near else "; `etl plan` lists them"))
 
     def message(self, at: Sequence[str], around: Sequence[str]) -> str:

@@ -17,20 +17,22 @@ from pathlib import Path
 import numpy as np
 
 from etl.errors import BadFile, EtlError
-from etl.network import Layer, Model, Network
+from etl.network import Model
 from etl.readers import formats as files
 from etl.readers.keras.architecture import keras_major, model_part, parsed
 from etl.readers.keras.builder import network
+from etl.readers.keras.masks import settled
 from etl.readers.keras.memory import read_keras_model
 
 __all__ = ["check_finite", "read", "read_keras_model"]
 
 
-def read(path: str | Path, architecture: str | Path | None = None) -> Model:
+def read(path: str | Path, architecture: str | Path | None = None, *, ignore_masks: bool = False) -> Model:
     """Read a model file; weight arrays are read when they are needed.
 
     architecture  for files that hold weights only: the JSON that `model.to_json()` returns, a model file to take it from,
                   or `keras.applications:NAME` (`keras.applications:VGG16?include_top=false&input_shape=64,64,3`)
+    ignore_masks  take masks as absent, which is an approximation where steps are padded; layers that mask are refused otherwise
     Raises BadFile, or Unsupported where arrays have no meaning here.
     """
     path = Path(path)
@@ -43,7 +45,7 @@ def read(path: str | Path, architecture: str | Path | None = None) -> Model:
         assert part.graph is not None
     with stage(path, "reading its weights"):
         found.assign(part)
-        return Model(path.stem, network(part.graph), sha256(found.sources), found.format, found.version)
+        return Model(path.stem, settled(network(part.graph), ignore_masks), sha256(found.sources), found.format, found.version)
 
 
 # What h5py, zipfile, json and numpy raise over broken files, and what a configuration of the wrong make leads to.
@@ -82,21 +84,10 @@ def sha256(paths: Iterable[Path]) -> str:
 
 def check_finite(model: Model) -> None:
     """Raises BadFile for the first array that holds NaN or infinity."""
-    for layer in every_layer(model.network):
+    for layer in model.network.every_layer():
         for array in layer.arrays:
             values = array.read()
             # both ends tell of every NaN and infinity without another array of the same size
             if values.size and not (np.isfinite(values.min()) and np.isfinite(values.max())):
                 place = f"{model.name}: {array.role} of layer {layer.name!r} ({layer.kind})"
                 raise BadFile(printable(f"{place} holds NaN or infinity; save an earlier state"))
-
-
-def every_layer(network: Network) -> Iterator[Layer]:
-    waiting = list(network.layers())
-    while waiting:
-        layer = waiting.pop(0)
-        yield layer
-        for inside in layer.inner.values():
-            waiting.extend(inside if isinstance(inside, tuple) else (inside,))
-        if layer.network is not None:
-            waiting.extend(layer.network.layers())

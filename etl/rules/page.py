@@ -6,9 +6,10 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from etl.activations import ALIASES, BEYOND, FUNCTIONS, SPELLED
+from etl.activations import BEYOND, FUNCTIONS
 from etl.rules.binding import accepted
 from etl.rules.keras import FAMILIES, REFUSED
+from etl.rules.keras.activation_names import ALIASES, COMPOSED
 from etl.rules.keras.nodes import NODES
 
 HEAD = """# Layers
@@ -103,7 +104,7 @@ def activations() -> str:
             lines.append(f"| {name} | {', '.join(f'`{k}`' if v is ... else f'`{k}={v!r}`' for k, v in arguments.items())} |")
     lines += ["", f"Beyond those, operations and formulas use {', '.join(f'`{name}`' for name in FUNCTIONS if name in BEYOND)}."]
     lines += [f"Other names for the same: {', '.join(f'`{other}` for `{name}`' for other, name in ALIASES.items())}.", ""]
-    lines += ["Written out as several steps:", "", *(f"- `{name}`: {makes(rule)}" for name, rule in SPELLED.items()), ""]
+    lines += ["Written out as several steps:", "", *(f"- `{name}`: {makes(rule)}" for name, rule in COMPOSED.items()), ""]
     return "\n".join(lines)
 
 

@@ -1,7 +1,6 @@
 """What a rule writes with: a Scope gives out ids and keeps the steps, each saying who meets whom.
 
-A rule is a function of ids: it takes the ids of a layer's inputs and a Scope, in which it makes neurons, and returns the ids of
-its outputs. No step holds an edge: it keeps arrays that broadcast.
+A rule is a function from the ids of a layer's inputs to those of its outputs. No step holds an edge: it keeps arrays that broadcast.
 """
 
 from __future__ import annotations
@@ -14,18 +13,21 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.errors import BadRequest, Unsupported
-from etl.network import Array, Layer, placeholder
-from etl.readers.keras.masks import WHY
+from etl.errors import TooLarge
+from etl.network import Array, placeholder
+from etl.rules.dialect import Dialect
+from etl.rules.ids import NOTHING, ZERO, Axes, Ids, live, named
+from etl.rules.lookups import Lookups
 
-Ids: TypeAlias = NDArray[np.int64]
+__all__ = ["NOTHING", "OPS", "ZERO", "Edges", "Ids", "Scope", "Step", "Tape", "Weight", "Weights", "bounded"]
+
+Positions: TypeAlias = NDArray[np.int64]  # ids written down: no longer live
 Weights: TypeAlias = NDArray[Any]
 Weight: TypeAlias = Weights | float | np.floating[Any]  # one for all, or an array
 
-ZERO = -1  # a padded zero: a value, but nobody computes it
-NOTHING = -2  # no value at all: a window's part outside the image
 OPS = ("sum", "max", "min", "product", "input")
-MOST_NEURONS = 2**28  # their ids alone are 2 GiB
+MOST_NEURONS = 2**28  # of one layer: their ids alone are 2 GiB
+MOST_IN_ALL = 2**31  # counted a layer at a time
 MOST_STEPS = 2**16  # layers and sublayers: a file of a few kilobytes may nest models that call each other twice, or read a million steps of time
 MOST_AXES = 32  # of NumPy 1's arrays, of which edges take some more
 
@@ -57,86 +59,129 @@ class Step:
     number  its place among all steps of the model
     ids     their ids, in the shape that edges and bias broadcast to
     shape   the row's own shape: the same neurons in the same order
-    bias    NaN where there is none; None where there is none at all
+    bias    NaN: this neuron has no bias; None: no neuron of the step has one
+    axes    names of the axes of `shape`, None for those that nobody knows
     """
 
     name: str
     number: int
-    ids: Ids
+    ids: Positions
     op: str
     shape: tuple[int, ...]
     edges: tuple[Edges, ...] = ()
     bias: Weights | None = None
     activation: str = "linear"
+    axes: Axes = ()
 
 
 def bounded(shape: Sequence[int]) -> Sequence[int]:
-    """The same shape. Raises BadRequest where ids of it are too many to hold: a file may ask for any padding or size."""
+    """The same shape. Raises TooLarge where ids of it are too many to hold: a file may ask for any padding or size."""
     if prod(shape) > MOST_NEURONS:
-        raise BadRequest(f"more than {MOST_NEURONS:,} neurons: give a smaller --input-shape, or --granularity channel")
+        raise TooLarge(f"more than {MOST_NEURONS:,} neurons in one layer")
     return shape
+
+
+class Places(NamedTuple):
+    """Where ids lie: the first one that is a neuron, and how far the next along each axis is (None where there is none)."""
+
+    first: int
+    strides: tuple[int | None, ...]
+
+    @staticmethod
+    def of(ids: Ids) -> Places | None:
+        """None where none of them is a neuron."""
+        array = np.asarray(ids)
+        real = array >= 0
+        if not real.any():
+            return None
+        at = np.unravel_index(int(real.argmax()), array.shape)
+        strides: list[int | None] = []
+        for axis, size in enumerate(array.shape):
+            beyond = (*at[:axis], at[axis] + 1, *at[axis + 1 :])
+            strides.append(int(array[beyond] - array[at]) if at[axis] + 1 < size and real[beyond] else None)
+        return Places(int(array[at]), tuple(strides))
+
+    def fits(self, begin: int, shape: Sequence[int]) -> bool:
+        """Whether they lie in a row of that shape axis by axis: whole, padded or cut."""
+        wanted = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+        told = self.strides[len(self.strides) - len(shape) :]
+        return 0 <= len(self.strides) - len(shape) <= 1 and all(s is None or s == w for s, w in zip(told, wanted, strict=True))
 
 
 @dataclass
 class Tape:
     """What a run of rules has made so far: the next free id and the steps in order.
 
-    onehot  first id -> (end, width) of the integer inputs: each position flows as the id of its first neuron
-    read    gets a stored array: a placeholder where only counts are wanted
-    wanted  the width that each of them should have, found while running: that of the largest table that looks it up
-    lookups names of the layers and sublayers that look them up
-    folding numbers of steps that are folded into the step before: they make no neurons, and are kept in `folded`
-    ignore_masks  take masks as absent instead of refusing them
+    read     gets a stored array: a placeholder where only counts are wanted
+    lookups  the integer inputs that tables look up
+    folding  numbers of steps that are folded into the step before: they make no neurons, and are kept in `folded`
+    expected places of ids without names of axes -> the names that the first rule which knows them has for them
+    same     first id of a row that computes place by place -> the first id of what it reads
     """
 
     next: int = 0
     number: int = 0
     steps: list[Step] = field(default_factory=list)
     read: Callable[[Array], Weights] = placeholder
-    onehot: dict[int, tuple[int, int]] = field(default_factory=dict)
-    wanted: dict[int, int] = field(default_factory=dict)
-    lookups: set[str] = field(default_factory=set)
+    lookups: Lookups = field(default_factory=Lookups)
     folding: Container[int] = ()
     folded: dict[int, Step] = field(default_factory=dict)
-    ignore_masks: bool = False
+    expected: dict[Places, Axes] = field(default_factory=dict)
+    same: dict[int, int] = field(default_factory=dict)
 
-    def allot(self, shape: Sequence[int]) -> Ids:
+    def allot(self, shape: Sequence[int], axes: Axes | None = None) -> Ids:
         """The next ids, one for each place of `shape` in C order."""
-        count = prod(shape)
-        bounded((self.next + count,))
-        ids = np.arange(self.next, self.next + count, dtype=np.int64).reshape(shape)
+        count = prod(bounded(shape))
+        if self.next + count > MOST_IN_ALL:
+            raise TooLarge(f"more than {MOST_IN_ALL:,} neurons")
+        ids = np.arange(self.next, self.next + count, dtype=np.int64).reshape(tuple(shape))
         self.next += count
-        return ids
+        return live(ids, axes)
 
     def add(
-        self, name: str, op: str, written: Sequence[int], own: Sequence[int], edges: Sequence[Edges], bias: Weight | None, activation: str
+        self,
+        name: str,
+        op: str,
+        written: Sequence[int],
+        own: Sequence[int],
+        axes: Axes,
+        edges: Sequence[Edges],
+        bias: Weight | None,
+        activation: str,
+        batched: bool,
     ) -> Ids:
-        """Keep one step; its neurons' ids come back in the row's own shape."""
+        """Keep one step; its neurons' ids come back in their own shape. The row leaves out a batch of one place in front, where there is one."""
         if self.number >= MOST_STEPS:
-            raise BadRequest(f"more than {MOST_STEPS:,} layers and sublayers: give a shorter --input-shape")
+            raise TooLarge(f"more than {MOST_STEPS:,} layers and sublayers")
+        if any(not isinstance(term.source, Ids) for term in edges):
+            raise AssertionError(f"{name}: edges from an array that is not live")
         number, folding = self.number, self.number in self.folding
         self.number += 1
+        terms = tuple(term._replace(source=np.asarray(term.source)) for term in edges)
         ids = edges[0].source if folding else self.allot(written)
-        step = Step(name, number, ids, op, tuple(own), tuple(edges), None if bias is None else np.asarray(bias), activation)
+        shape, names = (tuple(own[1:]), axes[1:]) if batched and tuple(own[:1]) == (1,) else (tuple(own), axes)
+        step = Step(name, number, np.asarray(ids), op, shape, terms, None if bias is None else np.asarray(bias), activation, names)
         if folding:
             self.folded[number] = step
         else:
             self.steps.append(step)
-        return ids.reshape(own)
+            if len(terms) == 1 and not terms[0].over and ids.size and terms[0].source.shape == ids.shape:
+                self.same[int(np.asarray(ids).flat[0])] = int(terms[0].source.flat[0])
+        return named(ids.reshape(own), axes)
 
 
 class Scope:
     """Where a rule makes neurons: it knows the layer's name, gives out ids and keeps the steps.
 
-    keras    2 or 3: whose meaning of names the file has
+    dialect  whose words the layer speaks
     """
 
-    def __init__(self, tape: Tape, name: str, keras: int = 3) -> None:
-        self.tape, self.name, self.keras = tape, name, keras
+    def __init__(self, tape: Tape, name: str, dialect: Dialect) -> None:
+        self.tape, self.name, self.dialect = tape, name, dialect
 
     def part(self, name: str) -> Scope:
         """The scope of a sublayer: `lstm` -> `lstm/step_3`."""
-        return Scope(self.tape, f"{self.name}/{name}", self.keras)
+        return Scope(self.tape, f"{self.name}/{name}", self.dialect)
 
     def sum(self, *edges: Edges, **options: Any) -> Ids:
         """Neurons that add up their operands and the bias."""
@@ -163,44 +208,47 @@ class Scope:
         bias: Weight | None = None,
         activation: str = "linear",
         shape: Sequence[int] | None = None,
+        axes: Axes | None = None,
     ) -> Ids:
         """New neurons, one for each place of the shape that the edges' own parts and the bias broadcast to.
 
         part   their sublayer; None where they are the layer's own output
         shape  theirs, where it is another than the one in which they are written; their order stays
+        axes   names of their axes; where none are given, those of the places that they read
         Returns their ids in that shape.
         """
-        from etl.activations import SPELLED  # rules stand above this module
-
-        if activation in SPELLED:  # no such function in keras.activations: written as steps of its own
-            plain = self.neurons(op, edges, part=f"{part}/linear" if part else "linear", bias=bias, shape=shape)
-            return SPELLED[activation](self, plain, part=part)
+        if activation in self.dialect.composed:  # no function of one number: written as steps of its own
+            plain = self.neurons(op, edges, part=f"{part}/linear" if part else "linear", bias=bias, shape=shape, axes=axes)
+            return self.dialect.composed[activation](self, plain, part=part)
         written = np.broadcast_shapes(np.shape(bias) if bias is not None else (), *(e.out for e in edges))
-        own = tuple(shape) if shape is not None else written
-        return self.tape.add(f"{self.name}/{part}" if part else self.name, op, written, own, edges, bias, activation)
+        if axes is None:
+            axes = inherited(edges, len(written)) if shape is None else None
+        own = tuple(np.empty(written, np.bool_).reshape(shape).shape) if shape is not None and -1 in shape else shape or written
+        names = axes if axes is not None and len(axes) == len(own) else (None,) * len(own)
+        return self.tape.add(f"{self.name}/{part}" if part else self.name, op, written, own, names, edges, bias, activation, self.dialect.batched)
 
-    def apply(self, layer: Layer, *inputs: Ids, part: str, **keywords: Any) -> Any:
-        """Run the rule of a layer inside this one, as its sublayer `part`."""
-        from etl.rules.binding import run_inside
-
-        return run_inside(layer, self.part(part), inputs, keywords)
-
-    def mask(self, what: str) -> None:
-        """Called where a layer masks, which has no fixed graph: refused, unless the caller takes masks as absent."""
-        if not self.tape.ignore_masks:
-            raise Unsupported(f"has {what}, {WHY}")
+    def expect(self, ids: Ids, axes: Axes) -> Ids:
+        """The same ids under the names that a rule knows their axes by. A row without names that they lie in learns them too: an input, say."""
+        names = tuple(known or wanted for known, wanted in zip(ids.axes, axes, strict=True))
+        if not any(ids.axes) and any(axes) and (places := Places.of(ids)):
+            self.tape.expected.setdefault(places, names)
+        return named(ids, names)
 
     def onehot(self, positions: Ids, width: int) -> Ids:
         """The neurons behind integer inputs: positions (...) -> (..., width). Only whole inputs, moved but not computed, have any."""
-        width = int(width)
-        begins = np.array(sorted(self.tape.onehot), dtype=np.int64)
-        at = np.searchsorted(begins, positions, side="right") - 1
-        ends = np.array([self.tape.onehot[b][0] for b in begins], dtype=np.int64)
-        if not len(begins) or (at < 0).any() or (positions >= ends[at]).any():
-            raise Unsupported("it looks up values that are computed or padded; only a model's integer inputs have one-hot neurons")
-        for begin in begins[np.unique(at)]:
-            self.tape.wanted[int(begin)] = max(width, self.tape.wanted.get(int(begin), 1))
-        self.tape.lookups.add(self.name)
-        bounded((*positions.shape, width))
-        last = ends[at][..., None] - 1  # while the walk is still finding out how wide they are
-        return np.minimum(positions[..., None] + np.arange(width), last)
+        bounded((*positions.shape, int(width)))
+        return self.tape.lookups.onehot(positions, int(width), self.name)
+
+
+def inherited(edges: Sequence[Edges], rank: int) -> Axes:
+    """Names of the axes of neurons that read others place by place: those of the places."""
+    outs = []
+    for term in edges:
+        kept = term.source.ndim - term.over
+        names = term.source.axes[:kept] if isinstance(term.source, Ids) and kept > 0 else ()
+        outs.append((None,) * (rank - len(names)) + tuple(names)[-rank:] if rank else ())
+    agreed = []
+    for column in zip(*outs, strict=True):
+        known = {name for name in column if name}
+        agreed.append(known.pop() if len(known) == 1 else None)
+    return tuple(agreed) if outs else (None,) * rank

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.network import Array, Call, Layer, Network, Tensor
+from etl.network import INPUT, Array, Call, Input, Layer, Network, Tensor, substitute
 
 # Keras lists these after all trainable variables of a layer, wherever inside it they are.
 NOT_TRAINABLE = {"moving_mean", "moving_variance", "mean", "variance", "count", "vector_u", "moving_stddev", "renorm_mean", "renorm_stddev"}
@@ -45,6 +45,11 @@ class Part:
     graph: Graph | None = None
     arrays: dict[str, Stored] = field(default_factory=dict)
     order: list[Stored] = field(default_factory=list)
+
+    @property
+    def dialect(self) -> str:
+        """The name of the dialect that its Keras speaks."""
+        return f"keras{self.keras}"
 
     def within(self) -> Iterator[Part]:
         """The layers inside a wrapper, in the order of their variables; not those of a nested model."""
@@ -102,15 +107,33 @@ def network(graph: Graph, begins: dict[int, int] | None = None) -> Network:
 
     begins  of the arrays, where the model stands in a wrapper and its layers belong to that layer of the file
     """
-    layers = {id(part): frozen(part) if begins is None else layer(part, begins) for part in graph.parts}
-    calls = tuple(Call(layers[id(call.part)], call.args, call.kwargs, call.number) for call in graph.calls)
-    return Network(calls, graph.inputs, graph.outputs)
+    layers = {id(part): frozen(part) if begins is None else layer(part, begins) for part in graph.parts if part.kind != "InputLayer"}
+    position = {tensor.call: number for number, tensor in enumerate(graph.inputs)}
+    kept = [number for number in range(len(graph.calls)) if number not in position]
+    place = {number: rank for rank, number in enumerate(kept)}
+
+    def moved(tensor: Tensor) -> Tensor:
+        return Tensor(INPUT, position[tensor.call]) if tensor.call in position else Tensor(place[tensor.call], tensor.output)
+
+    def finished(call: PartCall) -> Call:
+        args, kwargs = substitute((call.args, call.kwargs), Tensor, moved)
+        return Call(layers[id(call.part)], args, kwargs, call.number)
+
+    inputs = tuple(declared(graph.calls[tensor.call].part) for tensor in graph.inputs)
+    return Network(tuple(finished(graph.calls[number]) for number in kept), inputs, tuple(map(moved, graph.outputs)))
+
+
+def declared(part: Part) -> Input:
+    """What an InputLayer says: its shape without the batch axis, None where the file does not tell."""
+    shape = part.options["batch_shape"]
+    dtype = part.options.get("dtype")
+    return Input(part.name, None if shape is None else tuple(shape[1:]), dtype if isinstance(dtype, str) else "float32")
 
 
 def frozen(part: Part) -> Layer:
     """One layer of the file with all that is inside it."""
     if part.graph is not None:  # its layers are layers of the file themselves
-        return Layer(part.name, part.kind, part.options, network=network(part.graph), keras=part.keras)
+        return Layer(part.name, part.kind, part.options, network=network(part.graph), dialect=part.dialect)
     begin, begins = 0, {}
     for stored in part.order or canonical(part):
         begins[id(stored)] = begin
@@ -130,4 +153,4 @@ def layer(part: Part, begins: dict[int, int]) -> Layer:
         for role, inside in part.inner.items()
     }
     arrays = tuple(Array(role, stored.shape, stored.dtype, begins[id(stored)], stored.read) for role, stored in part.arrays.items())
-    return Layer(part.name, part.kind, part.options, arrays, inner, network(part.graph, begins) if part.graph else None, part.keras)
+    return Layer(part.name, part.kind, part.options, arrays, inner, network(part.graph, begins) if part.graph else None, part.dialect)

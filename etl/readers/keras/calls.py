@@ -185,7 +185,8 @@ def keras3_value(value: Any) -> Any:
 def constant(value: Any, dtype: str) -> np.ndarray[Any, Any]:
     if dtype not in {"bool", "bfloat16"} and np.dtype(dtype).kind not in "iuf":
         raise BadFile(f"a constant of type {dtype!r}; the file is broken")
-    return np.asarray(value, dtype=np.float32 if dtype == "bfloat16" else dtype)
+    array = np.asarray(value, dtype=np.float32 if dtype == "bfloat16" else dtype)
+    return array.astype(np.float64) if array.dtype.kind == "f" else array  # computed with as the text says, rounded once
 
 
 def references(value: Any) -> Iterator[Reference]:

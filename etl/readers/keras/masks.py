@@ -1,70 +1,94 @@
-"""Masks say which places of an example count. They have no fixed graph, so they are refused, or taken as absent where the caller asks for it.
+"""Masks say which places of an example count. They have no fixed graph: layers that have one are refused, or taken as if nothing were masked.
 
 Keras 2 sends them along unseen; Keras 3 writes down what computes them as operations, and the mask as an argument of each call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from etl.network import Call, Layer, Network, Tensor, substitute, tensors
+from etl.network import INPUT, Call, Layer, Network, Tensor, leaves, substitute
 
 WHY = "so what counts depends on the example; --ignore-masks makes the graph as if nothing were masked"
 ARGUMENTS = ("mask", "query_mask", "value_mask", "key_mask", "attention_mask")
 
 
-def unmasked(network: Network) -> tuple[Network, list[tuple[str, Layer]]]:
-    """The same model with no mask given to any call, without what only masks need; and the calls (name, layer) that had one."""
-    masked: list[tuple[str, Layer]] = []
-    known: dict[int, Layer] = {}
-    calls = [without(call, known, masked) for call in network.calls]
-    if not masked:
-        return network, masked
-    kept = reached(calls, network)
+def settled(network: Network, ignore: bool) -> Network:
+    """The same model with its masks taken as absent, or with what masks marked as refused."""
+    return without_masks(network) if ignore else refused_masks(network)
+
+
+def without_masks(network: Network) -> Network:
+    """The same model with no mask given to any call, and without what only masks need."""
+    layers: dict[int, Layer] = {}
+    calls = [ignored(call, layers) for call in network.calls]
+    if all(len(after.kwargs) == len(before.kwargs) for before, after in zip(network.calls, calls, strict=True)):
+        return replace(network, calls=tuple(calls))
+    kept = reached(calls, network.outputs)
     place = {number: rank for rank, number in enumerate(kept)}
-    read = {t for number in kept for t in read_by(calls[number])} | {*network.inputs, *network.outputs}
-    moved = {t: Tensor(place[t.call], t.output) for t in read}
-    again = [replace(calls[n], args=substitute(calls[n].args, moved), kwargs=substitute(dict(calls[n].kwargs), moved)) for n in kept]
-    return Network(tuple(again), *(tuple(moved[t] for t in side) for side in (network.inputs, network.outputs))), masked
+
+    def moved(tensor: Tensor) -> Tensor:
+        return tensor if tensor.call == INPUT else Tensor(place[tensor.call], tensor.output)
+
+    def again(call: Call) -> Call:
+        args, kwargs = substitute((call.args, dict(call.kwargs)), Tensor, moved)
+        return replace(call, args=args, kwargs=kwargs)
+
+    return Network(tuple(again(calls[number]) for number in kept), network.inputs, tuple(map(moved, network.outputs)))
 
 
-def without(call: Call, known: dict[int, Layer], masked: list[tuple[str, Layer]]) -> Call:
+def refused_masks(network: Network) -> Network:
+    """The same model, each layer that masks or is given a mask marked as refused."""
+    layers: dict[int, Layer] = {}
+    return replace(network, calls=tuple(refused(call, layers) for call in network.calls))
+
+
+def ignored(call: Call, layers: dict[int, Layer]) -> Call:
     """One call without its masks, also in the models within its layer. A layer called again stays one object."""
-    if id(call.layer) not in known:
-        known[id(call.layer)] = inside(call.layer, masked)
-    kwargs = {name: value for name, value in call.kwargs.items() if not is_mask(name, value)}
-    if len(kwargs) < len(call.kwargs):
-        masked.append((call.layer.name, call.layer))
-    return replace(call, layer=known[id(call.layer)], kwargs=kwargs)
+    layer = layers.setdefault(id(call.layer), unmasking(call.layer))
+    return replace(call, layer=layer, kwargs={name: value for name, value in call.kwargs.items() if not is_mask(name, value)})
+
+
+def refused(call: Call, layers: dict[int, Layer]) -> Call:
+    """One call whose layer says why it is refused, where it masks or has a mask."""
+    layer = layers.setdefault(id(call.layer), marked(call.layer))
+    if any(is_mask(name, value) for name, value in call.kwargs.items()):
+        layer = replace(layer, refusal=layer.refusal or f"has a tensor as mask, {WHY}")
+    return replace(call, layer=layer)
 
 
 def is_mask(name: str, value: object) -> bool:
     """Whether an argument is a mask that depends on the example; a constant one does not."""
-    return name in ARGUMENTS and any(True for _ in tensors(value))
+    return name in ARGUMENTS and any(True for _ in leaves(value, Tensor))
 
 
-def inside(layer: Layer, masked: list[tuple[str, Layer]]) -> Layer:
-    """The layer with no masks in the models within it."""
-    found: list[tuple[str, Layer]] = []
-    network = layer.network
-    if network is not None:
-        network, found = unmasked(network)
-    inner: dict[str, Layer | tuple[Layer, ...]] = {}
-    for role, within in layer.inner.items():
-        inner[role] = tuple(inside(one, found) for one in within) if isinstance(within, tuple) else inside(within, found)
-    masked += [(f"{layer.name}/{name}", one) for name, one in found]
-    return replace(layer, network=network, inner=inner) if found else layer
+def unmasking(layer: Layer) -> Layer:
+    """The layer as if it masked nothing, and all within it."""
+    if layer.kind == "Masking":
+        layer = replace(layer, kind="Identity", type=layer.kind, options={})
+    if layer.options.get("mask_zero"):
+        layer = replace(layer, options={**layer.options, "mask_zero": False})
+    inner = {role: each_of(part, unmasking) for role, part in layer.inner.items()}
+    return replace(layer, inner=inner, network=layer.network and without_masks(layer.network))
 
 
-def reached(calls: list[Call], network: Network) -> list[int]:
-    """Numbers of the calls that outputs depend on, and of all inputs, in order."""
-    wanted = {t.call for t in (*network.inputs, *network.outputs)}
+def marked(layer: Layer) -> Layer:
+    """The layer with the reason for its refusal, where it masks, and all within it."""
+    what = "a mask" if layer.kind == "Masking" else "mask_zero=True" if layer.options.get("mask_zero") else None
+    inner = {role: each_of(part, marked) for role, part in layer.inner.items()}
+    refusal = layer.refusal or (f"has {what}, {WHY}" if what else None)
+    return replace(layer, refusal=refusal, inner=inner, network=layer.network and refused_masks(layer.network))
+
+
+def each_of(part: Layer | tuple[Layer, ...], change: Callable[[Layer], Layer]) -> Layer | tuple[Layer, ...]:
+    return tuple(map(change, part)) if isinstance(part, tuple) else change(part)
+
+
+def reached(calls: Sequence[Call], outputs: Sequence[Tensor]) -> list[int]:
+    """Numbers of the calls that outputs depend on, in order."""
+    wanted = {tensor.call for tensor in outputs}
     for number in reversed(range(len(calls))):
         if number in wanted:
-            wanted |= {t.call for t in read_by(calls[number])}
-    return sorted(wanted)
-
-
-def read_by(call: Call) -> Iterator[Tensor]:
-    return tensors((call.args, call.kwargs))
+            wanted |= {tensor.call for tensor in calls[number].tensors()}
+    return sorted(wanted - {INPUT})

@@ -15,10 +15,11 @@ from etl.readers.hdf5 import widened
 from etl.readers.keras.architecture import keras_major, model_part, parsed
 from etl.readers.keras.builder import Part, Stored, network
 from etl.readers.keras.legacy import check_shape
+from etl.readers.keras.masks import settled
 from etl.readers.keras.roles import CELLS, PROJECTIONS, expected, projected
 
 
-def read_keras_model(keras_model: Any) -> Model:
+def read_keras_model(keras_model: Any, *, ignore_masks: bool = False) -> Model:
     """A built Keras 3 or tf_keras model. Arrays are read from it when they are needed, so it must live as long. Raises BadFile."""
     package = next(
         (one.__module__.partition(".")[0] for one in type(keras_model).__mro__ if one.__module__.startswith(("keras.", "tf_keras."))), None
@@ -38,7 +39,7 @@ def read_keras_model(keras_model: Any) -> Model:
     for variable in keras_model.weights:
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
     assert part.graph is not None
-    return Model(str(keras_model.name), network(part.graph), digest.hexdigest(), "memory", version)
+    return Model(str(keras_model.name), settled(network(part.graph), ignore_masks), digest.hexdigest(), "memory", version)
 
 
 def assign(live: Any, part: Part) -> None:

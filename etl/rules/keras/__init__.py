@@ -1,4 +1,4 @@
-"""The page of all rules: layer kind -> the function that says who meets whom.
+"""Keras' page: layer kind -> the function that says who meets whom.
 
 A rule takes a Scope, the ids of the layer's inputs, and as keywords the options and weights that it supports; it returns the ids of
 the outputs. What a rule doesn't name is refused. To add one: docs/adding-a-layer.md.
@@ -7,17 +7,21 @@ the outputs. What a rule doesn't name is refused. To add one: docs/adding-a-laye
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from etl.rules.dialect import Dialect
 from etl.rules.keras.activation import activation_layer, elu, leaky_relu, prelu, relu, softmax, thresholded_relu
+from etl.rules.keras.activation_names import COMPOSED, keras_activation
 from etl.rules.keras.attention import additive_attention, attention, group_query_attention, multi_head_attention
 from etl.rules.keras.convolution import convolution, depthwise_convolution, separable_convolution, transposed_convolution
 from etl.rules.keras.convolutional_lstm import convolutional_lstm
 from etl.rules.keras.dense import dense, einsum_dense
-from etl.rules.keras.embedding import embedding, masking
+from etl.rules.keras.embedding import embedding
 from etl.rules.keras.encoding import category_encoding, discretization, reversible_embedding, stft_spectrogram
 from etl.rules.keras.local import locally_connected
-from etl.rules.keras.merge import add, average, concatenate, dot, maximum, minimum, multiply, scaled_sum, subtract
+from etl.rules.keras.merge import add, average, concatenate, dot, dot_2, maximum, minimum, multiply, scaled_sum, subtract
 from etl.rules.keras.nodes import tensorflow_node
 from etl.rules.keras.normalization import (
     batch_normalization,
@@ -29,8 +33,10 @@ from etl.rules.keras.normalization import (
     rms_normalization,
     spectral_normalization,
     unit_normalization,
+    unit_normalization_2,
 )
 from etl.rules.keras.operations import OPERATIONS
+from etl.rules.keras.options import AUGMENTATION, IGNORED, IGNORED_BY
 from etl.rules.keras.pooling import (
     adaptive_average_pooling,
     adaptive_max_pooling,
@@ -40,7 +46,7 @@ from etl.rules.keras.pooling import (
     max_pooling,
 )
 from etl.rules.keras.recurrent import CELLS, called, cudnn_gru, cudnn_lstm, gru, lstm, rnn, simple_rnn
-from etl.rules.keras.resize import center_crop, random_crop, resizing, up_sampling
+from etl.rules.keras.resize import center_crop, random_crop, random_crop_2, resizing, up_sampling
 from etl.rules.keras.shape import cropping, flatten, permute, repeat_vector, reshape, unchanged, zero_padding
 from etl.rules.keras.wrappers import bidirectional, time_distributed
 
@@ -56,7 +62,6 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "Dense": dense,
         "EinsumDense": einsum_dense,
         "Embedding": embedding,
-        "Masking": masking,
     },
     "Convolution": {
         **{f"Conv{n}D": convolution for n in (1, 2, 3)},
@@ -158,10 +163,12 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
     },
 }
 RULES = {kind: rule for family in FAMILIES.values() for kind, rule in family.items()}
+OF_KERAS_2 = {"RandomCrop": random_crop_2, "UnitNormalization": unit_normalization_2, "Dot": dot_2}  # where it means something else
 
 # What has no rule, and why.
 REFUSED: dict[str, str] = {
     "Lambda": "is a function of somebody's own, stored as code, which is never run",
+    "Masking": "masks steps, so what counts depends on the example",
     **dict.fromkeys(("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"), "wraps a program of another library, stored as code or elsewhere"),
     **dict.fromkeys(("Layer", "Wrapper", "AbstractRNNCell", "PreprocessingLayer"), "is what other layers are built on, no layer by itself"),
     **dict.fromkeys(("Input", "InputSpec"), "describes an input, no layer by itself; the layer is InputLayer"),
@@ -179,3 +186,19 @@ REFUSED: dict[str, str] = {
     "MaxNumBoundingBoxes": "moves bounding boxes, which are labels and nothing that a network computes",
     "Pipeline": "is a chain of preprocessing layers without a graph in the file; put them into the model one by one",
 }
+
+KERAS3 = Dialect(
+    title="Keras 3",
+    families=FAMILIES,
+    refused=REFUSED,
+    ignored=IGNORED,
+    ignored_by={**IGNORED_BY, **dict.fromkeys(AT_TRAINING_ONLY, AUGMENTATION)},
+    activation=partial(keras_activation, keras=3),
+    composed=COMPOSED,
+)
+KERAS2 = replace(
+    KERAS3,
+    title="Keras 2",
+    families={family: {kind: OF_KERAS_2.get(kind, rule) for kind, rule in rules.items()} for family, rules in FAMILIES.items()},
+    activation=partial(keras_activation, keras=2),
+)

@@ -15,7 +15,7 @@ import numpy as np
 
 from etl.activations import FUNCTIONS, call
 from etl.errors import Unsupported
-from etl.rules.primitives.einsum import is_ids
+from etl.rules.ids import is_live
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 MOST_FACTORS = 64  # of x * x * ...: beyond it nobody means a power
@@ -23,17 +23,18 @@ MOST_FACTORS = 64  # of x * x * ...: beyond it nobody means a power
 
 def operand(value: Any) -> Ids | Weights:
     """Ids as they are, anything else as a constant array."""
-    if is_ids(value):
-        return np.asarray(value)
+    if is_live(value):
+        return value
     try:
-        return np.asarray(value, dtype=np.float64)
+        array = np.asarray(value)
+        return array if array.dtype.kind == "f" else array.astype(np.float64)  # a stored array stays a view of itself
     except (TypeError, ValueError) as error:
         raise Unsupported("has an operand that is neither a tensor nor numbers") from error
 
 
 def constant(value: Any, name: str) -> Weights:
     """An operand that must not flow through the network."""
-    if is_ids(value):
+    if is_live(value):
         raise Unsupported(f"has a tensor as {name}; there is a rule for constants only")
     return operand(value)
 
@@ -41,10 +42,10 @@ def constant(value: Any, name: str) -> Weights:
 def operands(*values: Any) -> tuple[Ids | Weights, ...]:
     """Operands without their batch axes."""
     plain = [operand(one) for one in values]
-    ranks = sorted({one.ndim for one in plain if is_ids(one)})
+    ranks = sorted({one.ndim for one in plain if is_live(one)})
     if len(ranks) > 1:
         raise Unsupported(f"brings tensors of {ranks[0] + 1} and {ranks[-1] + 1} axes together, so that a batch meets another axis")
-    return tuple(one if is_ids(one) or not ranks else fitted(one, ranks[0]) for one in plain)
+    return tuple(one if is_live(one) or not ranks else fitted(one, ranks[0]) for one in plain)
 
 
 def fitted(array: Weights, rank: int) -> Weights:
@@ -57,7 +58,7 @@ def fitted(array: Weights, rank: int) -> Weights:
 
 
 def both_constant(x: Any, y: Any) -> bool:
-    return not is_ids(x) and not is_ids(y)
+    return not is_live(x) and not is_live(y)
 
 
 def add(here: Scope, x: Any, y: Any) -> Ids | Weights:
@@ -65,8 +66,8 @@ def add(here: Scope, x: Any, y: Any) -> Ids | Weights:
     x, y = operands(x, y)
     if both_constant(x, y):
         return x + y
-    edges = [Edges(one, over=0) for one in (x, y) if is_ids(one)]
-    return here.sum(*edges, bias=next((one for one in (x, y) if not is_ids(one)), None))
+    edges = [Edges(one, over=0) for one in (x, y) if is_live(one)]
+    return here.sum(*edges, bias=next((one for one in (x, y) if not is_live(one)), None))
 
 
 def subtract(here: Scope, x: Any, y: Any) -> Ids | Weights:
@@ -78,8 +79,8 @@ def subtract(here: Scope, x: Any, y: Any) -> Ids | Weights:
 def difference(here: Scope, x: Ids | Weights, y: Ids | Weights, scale: float = 1.0, **options: Any) -> Ids:
     """scale (x - y) of what `operands` returns; a constant is a bias."""
     signed = ((x, scale), (y, -scale))
-    edges = [Edges(one, sign, over=0) for one, sign in signed if is_ids(one)]
-    return here.sum(*edges, bias=next((one * sign for one, sign in signed if not is_ids(one)), None), **options)
+    edges = [Edges(one, sign, over=0) for one, sign in signed if is_live(one)]
+    return here.sum(*edges, bias=next((one * sign for one, sign in signed if not is_live(one)), None), **options)
 
 
 def multiply(here: Scope, x: Any, y: Any) -> Ids | Weights:
@@ -87,23 +88,23 @@ def multiply(here: Scope, x: Any, y: Any) -> Ids | Weights:
     x, y = operands(x, y)
     if both_constant(x, y):
         return x * y
-    if is_ids(x) and is_ids(y):
+    if is_live(x) and is_live(y):
         return here.product(Edges(x, over=0), Edges(y, over=0))
-    return here.sum(Edges(x, y, over=0) if is_ids(x) else Edges(y, x, over=0))
+    return here.sum(Edges(x, y, over=0) if is_live(x) else Edges(y, x, over=0))
 
 
 def divide(here: Scope, x: Any, y: Any) -> Ids | Weights:
     """x / y: a constant divisor is a weight 1 / y; a tensor has its `reciprocal` taken first."""
     x, y = operands(x, y)
-    if not is_ids(y):
+    if not is_live(y):
         if not np.all(y):
             raise Unsupported("divides by zero")
-        return here.sum(Edges(x, 1 / y, over=0)) if is_ids(x) else x / y
-    whole = not is_ids(x) and x.ndim == 0 and x == 1
+        return here.sum(Edges(x, 1 / y, over=0)) if is_live(x) else x / y
+    whole = not is_live(x) and x.ndim == 0 and x == 1
     inverse = here.sum(Edges(y, over=0), part=None if whole else "reciprocal", activation="reciprocal")
     if whole:
         return inverse
-    return here.product(Edges(x, over=0), Edges(inverse, over=0)) if is_ids(x) else here.sum(Edges(inverse, x, over=0))
+    return here.product(Edges(x, over=0), Edges(inverse, over=0)) if is_live(x) else here.sum(Edges(inverse, x, over=0))
 
 
 def divide_no_nan(here: Scope, x: Any, y: Any) -> Ids | Weights:
@@ -124,8 +125,8 @@ def minimum(here: Scope, x: Any, y: Any) -> Ids:
 
 def extreme(here: Scope, op: str, x: Any, y: Any) -> Ids:
     x, y = operands(x, y)
-    edges = [Edges(one, over=0) for one in (x, y) if is_ids(one)]
-    return here.neurons(op, edges, bias=next((one for one in (x, y) if not is_ids(one)), None))
+    edges = [Edges(one, over=0) for one in (x, y) if is_live(one)]
+    return here.neurons(op, edges, bias=next((one for one in (x, y) if not is_live(one)), None))
 
 
 def squared_difference(here: Scope, x: Any, y: Any) -> Ids:
@@ -136,7 +137,7 @@ def squared_difference(here: Scope, x: Any, y: Any) -> Ids:
 
 def power(here: Scope, x: Any, y: Any) -> Ids:
     """x to the power of a constant, or a positive constant to the power of x."""
-    if is_ids(y):
+    if is_live(y):
         base = constant(x, "base of a power")
         if not (base > 0).all():
             raise Unsupported("has a base that is not positive")
@@ -166,7 +167,7 @@ def to_the(here: Scope, x: Ids, exponent: float) -> Ids:
 
 def add_all(here: Scope, inputs: Any) -> Ids:
     """The sum of a list of tensors."""
-    return here.sum(*(Edges(one, over=0) for one in inputs)) if all(map(is_ids, inputs)) else reduce(lambda x, y: add(here, x, y), inputs)
+    return here.sum(*(Edges(one, over=0) for one in inputs)) if all(map(is_live, inputs)) else reduce(lambda x, y: add(here, x, y), inputs)
 
 
 def bias_add(here: Scope, value: Ids, bias: Any, *, data_format: str | None = None) -> Ids:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.ids import is_live, zeros
 from etl.rules.keras.arithmetic import constant, operand
 from etl.rules.primitives.axes import inner, inner_axes
-from etl.rules.primitives.einsum import is_ids
 from etl.rules.primitives.windows import each, windows
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
@@ -29,7 +29,7 @@ def unchanged(here: Scope, x: Ids) -> Ids:
 def cast(here: Scope, x: Ids | Weights, *, dtype: Any) -> Ids | Weights:
     """The same values in another precision; rounding to whole numbers has no graph."""
     wanted = str(dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype)
-    if is_ids(x) and "float" not in wanted:
+    if is_live(x) and "float" not in wanted:
         raise Unsupported(f"rounds values to {wanted}")
     return x
 
@@ -95,27 +95,27 @@ def expand_dims(here: Scope, x: Ids, *, axis: Any) -> Ids:
 
 def concatenate(here: Scope, xs: Any, *, axis: int = 0) -> Ids | Weights:
     """Tensors one after another along an axis."""
-    if not any(map(is_ids, xs)):
+    if not any(map(is_live, xs)):
         return np.concatenate([np.atleast_1d(operand(one)) for one in xs])
     return np.concatenate(tensors(xs), inner(axis, xs[0].ndim))
 
 
 def stack(here: Scope, x: Any, *, axis: int = 0) -> Ids | Weights:
     """Tensors side by side along a new axis."""
-    if not any(map(is_ids, x)):
+    if not any(map(is_live, x)):
         return np.stack([operand(one) for one in x])
     return np.stack(tensors(x), inner(axis, x[0].ndim + 1))
 
 
 def tensors(listed: Any) -> list[Ids]:
-    if not all(map(is_ids, listed)):
+    if not all(map(is_live, listed)):
         raise Unsupported("puts a constant beside tensors; there is a rule for tensors only")
     return list(listed)
 
 
 def unstack(here: Scope, x: Ids | Weights, *, num: int | None = None, axis: int = 0) -> list[Ids | Weights]:
     """The tensors side by side along an axis."""
-    if not is_ids(x):
+    if not is_live(x):
         return list(x)
     turned = np.moveaxis(x, inner(axis, x.ndim), 0)
     return [turned[place, ...] for place in range(len(turned))]
@@ -139,10 +139,10 @@ def split_sizes(here: Scope, value: Ids, num_or_size_splits: Any, *, axis: int =
 def get_item(here: Scope, x: Ids | Weights, key: Any) -> Ids | Weights:
     """x[key]: whole numbers, slices, new axes, dots and one list of places; the batch stays whole."""
     keys = list(key) if isinstance(key, list | tuple) else [key]
-    if not is_ids(x):
+    if not is_live(x):
         return np.asarray(x[tuple(keys)])
-    keys = [list(one.astype(int)) if isinstance(one, np.ndarray) and not is_ids(one) and one.ndim else one for one in keys]
-    if any(is_ids(one) or isinstance(one, bool) for one in keys) or sum(isinstance(one, list) for one in keys) > 1:
+    keys = [list(one.astype(int)) if isinstance(one, np.ndarray) and not is_live(one) and one.ndim else one for one in keys]
+    if any(is_live(one) or isinstance(one, bool) for one in keys) or sum(isinstance(one, list) for one in keys) > 1:
         raise Unsupported("picks places that depend on values, or by several lists")
     if Ellipsis not in keys:
         keys.append(Ellipsis)
@@ -166,7 +166,7 @@ def take(here: Scope, x: Ids, indices: Any, *, axis: Any = None) -> Ids:
     """Chosen places of an axis."""
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
-    return np.asarray(np.take(operand(x), constant(indices, "indices").astype(int), inner(axis, x.ndim)))
+    return np.take(operand(x), constant(indices, "indices").astype(int), inner(axis, x.ndim))
 
 
 def flip(here: Scope, x: Ids, *, axis: Any = None) -> Ids:
@@ -228,7 +228,7 @@ def pad(here: Scope, x: Ids, *, pad_width: Any, mode: str = "constant", constant
 
 def zeros_like(here: Scope, x: Ids) -> Ids:
     """Zeros of the same shape."""
-    return np.full(x.shape, ZERO)
+    return zeros(x.shape)
 
 
 def ones_like(here: Scope, x: Ids) -> Ids:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import Unsupported
+from etl.rules.ids import live
 from etl.rules.keras.dense import meet
 from etl.rules.primitives.einsum import contract
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights
@@ -46,7 +47,7 @@ def pairs(query: Ids, key: Ids, allowed: Allowed) -> tuple[Ids, Ids]:
 
 def spread(ids: Ids, allowed: NDArray[np.bool_], elsewhere: int) -> Ids:
     """Ids of allowed pairs back in their places: (*lead, pairs) -> (*lead, queries, keys)."""
-    whole = np.full((*ids.shape[:-1], *allowed.shape), elsewhere, dtype=np.int64)
+    whole = live(np.full((*ids.shape[:-1], *allowed.shape), elsewhere))
     whole[..., allowed] = ids
     return whole
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from etl.activations import call
 from etl.errors import Unsupported
+from etl.rules.ids import is_live
 from etl.rules.keras.arithmetic import both_constant, difference, extreme, operand, operands
 from etl.rules.primitives.axes import across, gathered, inner, inner_axes, kept
-from etl.rules.primitives.einsum import is_ids
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
 STEEP = 2.0**64
@@ -60,13 +60,13 @@ def not_equal(here: Scope, x: Any, y: Any) -> Ids | Weights:
 
 def complement(here: Scope, x: Ids | Weights, part: str | None = None) -> Ids | Weights:
     """1 - x."""
-    return here.sum(Edges(x, -1.0, over=0), bias=1.0, part=part) if is_ids(x) else 1 - x
+    return here.sum(Edges(x, -1.0, over=0), bias=1.0, part=part) if is_live(x) else 1 - x
 
 
 def truth(here: Scope, x: Any, part: str | None = None) -> Ids | Weights:
     """1 where x isn't 0, otherwise 0: the steep square of x, cut off at 1."""
     x = operand(x)
-    return here.product(*[Edges(x, STEEP, over=0)] * 2, part=part, activation=STEP) if is_ids(x) else (x != 0).astype(np.float64)
+    return here.product(*[Edges(x, STEEP, over=0)] * 2, part=part, activation=STEP) if is_live(x) else (x != 0).astype(np.float64)
 
 
 def logical_not(here: Scope, x: Any) -> Ids | Weights:
@@ -107,7 +107,7 @@ def count_nonzero(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = Fal
 
 def along(here: Scope, op: str, x: Ids, axis: Any, keepdims: bool) -> Ids:
     axes = inner_axes(axis, x.ndim)
-    true = np.asarray(truth(here, x, "truth"))
+    true = truth(here, x, "truth")
     return here.neurons(op, [across(true, axes)], shape=kept(x, axes, keepdims))
 
 
@@ -124,7 +124,7 @@ def where(here: Scope, condition: Any, x1: Any = None, x2: Any = None) -> Ids | 
     if x1 is None or x2 is None:
         raise Unsupported("returns as many places as the example has")
     holds, x1, x2 = operands(condition, x1, x2)
-    if not is_ids(holds):
+    if not is_live(holds):
         return picked(here, holds != 0, x1, x2)
     chosen = truth(here, holds, "chosen")
     other = complement(here, chosen, "other")
@@ -133,17 +133,17 @@ def where(here: Scope, condition: Any, x1: Any = None, x2: Any = None) -> Ids | 
 
 def times(here: Scope, share: Ids | Weights, value: Ids | Weights, part: str) -> Edges:
     """share times value, to be added up."""
-    if not is_ids(value):
-        return Edges(np.asarray(share), value, over=0)
-    return Edges(here.product(Edges(np.asarray(share), over=0), Edges(value, over=0), part=part), over=0)
+    if not is_live(value):
+        return Edges(share, value, over=0)
+    return Edges(here.product(Edges(share, over=0), Edges(value, over=0), part=part), over=0)
 
 
 def picked(here: Scope, holds: Weights, x: Ids | Weights, y: Ids | Weights) -> Ids | Weights:
     """What a constant condition picks: ids as they are; constants other than zero are neurons of that bias."""
     if both_constant(x, y):
         return np.where(holds, x, y)
-    seen = np.where(holds, *(one if is_ids(one) else ZERO for one in (x, y)))
-    number = np.where(holds, *(0.0 if is_ids(one) else one for one in (x, y)))
+    seen = np.where(holds, *(one if is_live(one) else ZERO for one in (x, y)))
+    number = np.where(holds, *(0.0 if is_live(one) else one for one in (x, y)))
     if not number.any():
         return np.broadcast_to(seen, np.broadcast_shapes(seen.shape, number.shape))
     return here.sum(Edges(seen, over=0), bias=number)
@@ -165,7 +165,7 @@ def place_of(here: Scope, op: str, x: Ids, axis: Any, keepdims: bool) -> Ids:
     bounded((*x.shape, n))
     far = here.neurons(op, [across(x, axes)], part="largest" if op == "max" else "smallest")
     beyond = greater(here, far, x, part="below") if op == "max" else greater(here, x, far, part="above")
-    reached = np.asarray(complement(here, beyond, "reached"))
+    reached = complement(here, beyond, "reached")
     before = np.where(np.tri(n, k=-1, dtype=bool), np.moveaxis(reached, at, -1)[..., None, :], NOTHING)
     earlier = here.sum(Edges(np.moveaxis(before, -2, at)), part="earlier")
     first = here.sum(Edges(reached, over=0), Edges(earlier, -1.0, over=0), part="first", activation="relu")

@@ -8,6 +8,7 @@ import numpy as np
 
 from etl.activations import call
 from etl.errors import Unsupported
+from etl.rules.ids import live
 from etl.rules.keras.embedding import embedding
 from etl.rules.primitives.windows import windows
 from etl.rules.scope import NOTHING, Edges, Ids, Scope, Weights
@@ -57,7 +58,7 @@ def discretization(
     below = here.product(Edges(gap, over=0), Edges(inverse, over=0), part="below", activation="relu")
     if output_mode == "int":
         return here.sum(Edges(below, -1.0), bias=float(len(boundaries)))
-    nothing = np.full((*below.shape[:-1], 1), NOTHING)
+    nothing = live(np.full((*below.shape[:-1], 1), NOTHING))
     here_but_not_before = Edges(np.concatenate([below, nothing], -1), over=0), Edges(np.concatenate([nothing, below], -1), -1.0, over=0)
     last = np.append(np.zeros(len(boundaries)), 1.0)
     hot = here.sum(*here_but_not_before, bias=last, part=None if output_mode == "one_hot" else "one_hot")

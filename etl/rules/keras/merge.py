@@ -54,10 +54,19 @@ def dot(here: Scope, first: Ids, second: Ids, *, axes: Any, normalize: bool = Fa
 
     normalize  each input over its length along that axis first: cosines
     """
+    return dot_product(here, first, second, axes, 1e-14 if normalize else None)
+
+
+def dot_2(here: Scope, first: Ids, second: Ids, *, axes: Any, normalize: bool = False) -> Ids:
+    """The same in Keras 2, whose cosines take lengths below 1e-6 as that."""
+    return dot_product(here, first, second, axes, 1e-12 if normalize else None)
+
+
+def dot_product(here: Scope, first: Ids, second: Ids, axes: Any, least: float | None) -> Ids:
+    """The products; `least` of a squared length, where lengths are divided by."""
     pair = axes if isinstance(axes, list | tuple) else [axes, axes]
     a, b = inner(pair[0], first.ndim), inner(pair[1], second.ndim)
-    if normalize:
-        least = 1e-12 if here.keras == 2 else 1e-14
+    if least is not None:
         first, second = unit(here, first, (a,), least, "first"), unit(here, second, (b,), least, "second")
     letters = "abcdefghijklmnopqrstuvwxyz"
     left, right = letters[: first.ndim], letters[first.ndim : first.ndim + second.ndim].replace(letters[first.ndim + b], letters[a])

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.ids import is_live
 from etl.rules.keras import arithmetic, arrangement, choice, reductions
 from etl.rules.keras.arithmetic import constant, function, one_step, two_steps
 from etl.rules.keras.operations import pool
 from etl.rules.keras.pooling import average_pooling, max_pooling
-from etl.rules.primitives.einsum import is_ids
 from etl.rules.scope import Ids, Scope
 
 Attributes = Mapping[str, Any]
@@ -97,7 +97,7 @@ def strided_slice(here: Scope, arguments: Sequence[Any], given: Attributes) -> A
 
 def cast(here: Scope, arguments: Sequence[Any], given: Attributes) -> Any:
     wanted = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16"}.get(str(given.get("DstT")), "another type")
-    return arrangement.cast(here, arguments[0], dtype=wanted) if is_ids(arguments[0]) else arguments[0]
+    return arrangement.cast(here, arguments[0], dtype=wanted) if is_live(arguments[0]) else arguments[0]
 
 
 PLACE_BY_PLACE: dict[str, Rule] = {

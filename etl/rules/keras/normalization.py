@@ -101,7 +101,12 @@ def rms_normalization(here: Scope, inputs: Ids, *, scale: Weights | None = None,
 
 def unit_normalization(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
     """x over its length along some axes: `square`, `sum`, `length` (its rsqrt), product."""
-    return unit(here, inputs, inner_axes(axis, inputs.ndim), 1e-12 if here.keras == 2 else 1e-24)
+    return unit(here, inputs, inner_axes(axis, inputs.ndim), 1e-24)
+
+
+def unit_normalization_2(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
+    """The same in Keras 2, which takes lengths below 1e-6 as that."""
+    return unit(here, inputs, inner_axes(axis, inputs.ndim), 1e-12)
 
 
 def unit(here: Scope, inputs: Ids, axes: Sequence[int], least: float, part: str | None = None) -> Ids:

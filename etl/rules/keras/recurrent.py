@@ -15,8 +15,9 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import bind
+from etl.rules.ids import zeros
 from etl.rules.keras.dense import meet
-from etl.rules.scope import ZERO, Edges, Ids, Scope, Weights
+from etl.rules.scope import Edges, Ids, Scope, Weights
 
 States: TypeAlias = tuple[Ids, ...]
 LSTM_GATES = ("input_gate", "forget_gate", "candidate", "output_gate")
@@ -40,7 +41,7 @@ def unroll(
 
     The last step makes the layer's own neurons where they are all of its output.
     """
-    states = tuple(flat(initial_state)) or tuple(np.full(shape, ZERO, dtype=np.int64) for shape in cell.states)
+    states = tuple(flat(initial_state)) or tuple(map(zeros, cell.states))
     if [s.shape for s in states] != list(cell.states):
         raise Unsupported(f"is given states of shapes {[s.shape for s in states]} instead of {list(cell.states)}")
     outputs = []
@@ -240,7 +241,7 @@ def cell_of(here: Scope, layer: Layer) -> Cell:
     make = CELLS.get(layer.kind)
     if make is None:
         raise Unsupported(f"runs a cell {layer.name} ({layer.kind}), for which there is no rule")
-    return make(here, **bind(layer, make, {}, here.tape.read))
+    return make(here, **bind(layer, make, {}, here.dialect, here.tape.read))
 
 
 def rnn(

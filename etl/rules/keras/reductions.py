@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from etl.activations import glu, sparsemax
 from etl.errors import Unsupported
+from etl.rules.ids import is_live
 from etl.rules.keras.activation import log_softmax, logsumexp, softmax
+from etl.rules.keras.activation_names import glu, sparsemax
 from etl.rules.keras.arithmetic import constant, operand
 from etl.rules.keras.normalization import EPSILON, centring, layer_normalization, rms_normalization, unit
 from etl.rules.primitives.axes import across, inner, inner_axes, kept
-from etl.rules.primitives.einsum import contract, is_ids, spelled, without_batch
+from etl.rules.primitives.einsum import contract, spelled, without_batch
 from etl.rules.scope import NOTHING, Edges, Ids, Scope, bounded
 
 __all__ = ["log_softmax", "logsumexp", "softmax"]  # rules that are operations too
@@ -140,7 +141,7 @@ def sparsemax_along(here: Scope, x: Ids, *, axis: int = -1) -> Ids:
 def matmul(here: Scope, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> Ids:
     """The product of matrices, the last two axes of each operand; a constant is a kernel."""
     a, b = operand(a), operand(b)
-    ranks = [one.ndim + is_ids(one) for one in (a, b)]
+    ranks = [one.ndim + is_live(one) for one in (a, b)]
     left = "k" if ranks[0] == 1 else "...kn" if transpose_a else "...nk"
     right = "k" if ranks[1] == 1 else "...mk" if transpose_b else "...km"
     return einsum(here, a, b, subscripts=f"{left},{right}->...{'n' * (ranks[0] > 1)}{'m' * (ranks[1] > 1)}")
@@ -148,7 +149,7 @@ def matmul(here: Scope, a: Any, b: Any, *, transpose_a: bool = False, transpose_
 
 def dot(here: Scope, x: Any, y: Any) -> Ids:
     """numpy's dot of a tensor and a constant of one or two axes: the product of matrices."""
-    if not any(not is_ids(one) and operand(one).ndim <= 2 for one in (x, y)):
+    if not any(not is_live(one) and operand(one).ndim <= 2 for one in (x, y)):
         raise Unsupported("has a rule only for a constant of one or two axes on one side")
     return matmul(here, x, y)
 
@@ -156,7 +157,7 @@ def dot(here: Scope, x: Any, y: Any) -> Ids:
 def tensordot(here: Scope, a: Any, b: Any, *, axes: Any = 2) -> Ids:
     """The sum of products along pairs of axes."""
     a, b = operand(a), operand(b)
-    ranks = [one.ndim + is_ids(one) for one in (a, b)]
+    ranks = [one.ndim + is_live(one) for one in (a, b)]
     first, second = (range(ranks[0] - axes, ranks[0]), range(axes)) if isinstance(axes, int) else axes
     left, right = list(LETTERS[: ranks[0]]), list(LETTERS[ranks[0] : sum(ranks)])
     summed = np.atleast_1d(np.asarray(first, int)), np.atleast_1d(np.asarray(second, int))
@@ -169,6 +170,6 @@ def tensordot(here: Scope, a: Any, b: Any, *, axes: Any = 2) -> Ids:
 def einsum(here: Scope, *operands: Any, subscripts: str) -> Ids:
     """Einstein's sum: `bij,bkj->bik`."""
     arrays = [operand(one) for one in operands]
-    terms, out = spelled(subscripts, [one.ndim + is_ids(one) for one in arrays])
+    terms, out = spelled(subscripts, [one.ndim + is_live(one) for one in arrays])
     pairs, out = without_batch(list(zip(arrays, terms, strict=True)), out)
     return contract(here, pairs, out)

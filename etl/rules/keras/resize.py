@@ -61,8 +61,13 @@ def center_crop(here: Scope, inputs: Ids, *, height: int, width: int, data_forma
 
 
 def random_crop(here: Scope, inputs: Ids, *, height: int, width: int, data_format: str | None = None, rng_type: Any = None) -> Ids:
-    """At inference Keras 2 resizes the largest middle part of that aspect ratio; Keras 3 changes nothing, whatever shape it declares."""
-    return inputs if here.keras == 3 else resized(here, cut(inputs, height, width), (height, width), "bilinear")
+    """At inference nothing changes, whatever shape the layer declares."""
+    return inputs
+
+
+def random_crop_2(here: Scope, inputs: Ids, *, height: int, width: int, data_format: str | None = None, rng_type: Any = None) -> Ids:
+    """At inference the largest middle part of that aspect ratio is resized (Keras 2)."""
+    return resized(here, cut(inputs, height, width), (height, width), "bilinear")
 
 
 def cut(ids: Ids, height: int, width: int) -> Ids:
@@ -92,7 +97,8 @@ def resized(here: Scope, ids: Ids, size: Any, interpolation: str, antialias: boo
     rows, columns = (matrix(method, n + 2 * pad, out, antialias)[:, pad : pad + n] for n, out, pad in zip(ids.shape, size, pads, strict=False))
     if method == "nearest" and not (fill and any(pads)):
         wide = np.pad(ids, ((0, 1), (0, 1), (0, 0)), constant_values=ZERO)  # the last of each axis is what index -1 finds
-        return wide[np.ix_(*(np.where(m.any(axis=1), m.argmax(axis=1), -1) for m in (rows, columns)))]
+        down, right = (np.where(m.any(axis=1), m.argmax(axis=1), -1) for m in (rows, columns))
+        return wide[down][:, right]
     (down, by_row), (right, by_column) = taps(rows), taps(columns)
     seen = np.moveaxis(ragged(ids, (down, right)), -1, 2)
     weight = by_row[:, None, None, :, None] * by_column[None, :, None, None, :]

@@ -11,7 +11,7 @@ from etl.rules.primitives.windows import as_given, channels_last
 from etl.rules.scope import ZERO, Ids, Scope, bounded
 
 
-def unchanged(here: Scope, inputs: Ids, *, training: bool = False, **training_only: Any) -> Ids:
+def unchanged(here: Scope, inputs: Ids, *, training: bool = False) -> Ids:
     """The identity at inference: dropout, noise, regularisation, random changes of images."""
     if training:
         raise Unsupported("is called with training=True, so it is random at inference too")

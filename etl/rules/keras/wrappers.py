@@ -8,13 +8,14 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.network import Layer
+from etl.rules.binding import run_part
 from etl.rules.keras.recurrent import flat, product
 from etl.rules.scope import Edges, Ids, Scope
 
 
 def time_distributed(here: Scope, inputs: Ids, *, layer: Layer) -> Ids | tuple[Ids, ...]:
     """One layer or model at each place of the first axis, as sublayers `step_0`, `step_1` ...: (steps, *in) -> (steps, *out)."""
-    made = [here.apply(layer, seen, part=f"step_{number}") for number, seen in enumerate(inputs)]
+    made = [run_part(here, f"step_{number}", layer, seen) for number, seen in enumerate(inputs)]
     if isinstance(made[0], tuple | list):
         return tuple(np.stack(one) for one in zip(*made, strict=True))
     return np.stack(made)
@@ -33,8 +34,8 @@ def bidirectional(
     """A recurrent layer and another that sees time reversed, merged; a backward sequence is turned round again."""
     states = list(flat(initial_state))
     half = len(states) // 2
-    forward, *ahead = as_tuple(here.apply(forward_layer, inputs, part="forward", initial_state=states[:half] or None))
-    backward, *behind = as_tuple(here.apply(backward_layer, inputs, part="backward", initial_state=states[half:] or None))
+    forward, *ahead = as_tuple(run_part(here, "forward", forward_layer, inputs, initial_state=states[:half] or None))
+    backward, *behind = as_tuple(run_part(here, "backward", backward_layer, inputs, initial_state=states[half:] or None))
     if forward_layer.options.get("return_sequences"):
         backward = backward[::-1]
     made = merged(here, forward, backward, merge_mode, "merged" if ahead else None)

@@ -9,12 +9,8 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.ids import is_live
 from etl.rules.scope import Edges, Ids, Scope, Weights
-
-
-def is_ids(value: Any) -> bool:
-    """Whether a value flows through the network; arrays of other types are constants."""
-    return isinstance(value, np.ndarray) and value.dtype == np.int64
 
 
 def contract(
@@ -32,8 +28,8 @@ def contract(
     `products` come first, one for each place of all letters. A mere exchange of axes is a view.
     """
     summed = "".join(dict.fromkeys(c for _, letters in operands for c in letters if c not in out))
-    flowing = [aligned(array, letters, out + summed) for array, letters in operands if is_ids(array)]
-    constant = [aligned(array, letters, out + summed) for array, letters in operands if not is_ids(array)]
+    flowing = [aligned(array, letters, out + summed) for array, letters in operands if is_live(array)]
+    constant = [aligned(array, letters, out + summed) for array, letters in operands if not is_live(array)]
     bare = not summed and not constant and bias is None and activation == "linear"
     weight: Any = constant[0] if len(constant) == 1 else prod(constant, start=np.float64(1))
     if len(flowing) > 1:
@@ -60,12 +56,12 @@ def without_batch(operands: Sequence[tuple[Ids | Weights, str]], out: str) -> tu
 
     Raises Unsupported where the examples of a batch would meet.
     """
-    batches = {letters[:1] for array, letters in operands if is_ids(array)}
+    batches = {letters[:1] for array, letters in operands if is_live(array)}
     batch = next(iter(batches), "")
-    others = "".join(letters if not is_ids(array) else letters[1:] for array, letters in operands)
+    others = "".join(letters if not is_live(array) else letters[1:] for array, letters in operands)
     if len(batches) > 1 or not batch or batch in others or out[:1] != batch or batch in out[1:]:
         raise Unsupported("lets the examples of a batch meet: only products within an example have a graph")
-    return [(array, letters[1:] if is_ids(array) else letters) for array, letters in operands], out[1:]
+    return [(array, letters[1:] if is_live(array) else letters) for array, letters in operands], out[1:]
 
 
 def spelled(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from cypher import text
 from etl.errors import Conflict, StoreError
 from etl.graph.batches import blocks, made
-from etl.graph.layer_range import label
 from etl.graph.trace import Graph, Row
 from etl.sinks.neo4j import checks
 from etl.sinks.neo4j.parameters import Packer
@@ -143,8 +142,8 @@ def model_properties(graph: Graph, name: str, mark: str, base: int) -> dict[str,
         "neurons": graph.neurons,
         "edges": graph.edges,
         "parameters": graph.parameters,
-        "inputs": [network.calls[tensor.call].layer.name for tensor in network.inputs],
-        "outputs": [label(network.calls[tensor.call]) for tensor in network.outputs],
+        "inputs": [declared.name for declared in network.inputs],
+        "outputs": [network.name_of(tensor) for tensor in network.outputs],
         "outputSizes": [ids.size for ids in graph.outputs],
         "etlVersion": VERSION,
     }

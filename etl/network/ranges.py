@@ -1,0 +1,47 @@
+"""A range of layers as a network of its own: what its first layers read becomes its inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from etl.network import INPUT, Input, Network, Tensor, substitute
+
+
+def maker(tensor: Tensor) -> int:
+    """The number of the call that makes a tensor; inputs count down from -1, so that each has a number of its own."""
+    return tensor.call if tensor.call != INPUT else -1 - tensor.output
+
+
+def after(reads: Sequence[set[int]], start: set[int]) -> set[int]:
+    """The calls that depend on those in `start`, and these. Reads: the makers of what each call reads."""
+    found = set(start)
+    for number, read in enumerate(reads):
+        if read & found:
+            found.add(number)
+    return found
+
+
+def before(reads: Sequence[set[int]], start: set[int]) -> set[int]:
+    """The calls that those in `start` depend on, and these."""
+    found = set(start)
+    for number in range(len(reads) - 1, -1, -1):
+        if number in found:
+            found |= reads[number]
+    return found
+
+
+def cut(network: Network, kept: Sequence[int], outputs: Sequence[Tensor], known: Mapping[Tensor, Input]) -> Network:
+    """The kept calls, with an input for each tensor that they read from elsewhere: `known` describes it."""
+    inside = set(kept)
+    read = list(dict.fromkeys(tensor for number in kept for tensor in network.calls[number].tensors() if tensor.call not in inside))
+    place = {number: rank for rank, number in enumerate(kept)}
+
+    def moved(tensor: Tensor) -> Tensor:
+        return Tensor(place[tensor.call], tensor.output) if tensor.call in place else Tensor(INPUT, read.index(tensor))
+
+    calls = []
+    for call in (network.calls[number] for number in kept):
+        args, kwargs = substitute((call.args, dict(call.kwargs)), Tensor, moved)
+        calls.append(replace(call, args=args, kwargs=kwargs))
+    return Network(tuple(calls), tuple(known[tensor] for tensor in read), tuple(map(moved, outputs)))

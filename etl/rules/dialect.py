@@ -1,0 +1,55 @@
+"""A dialect: what the words of a file mean. Rules, refusals, options without effect, names of activations, all in one value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from etl.errors import Unsupported
+from etl.network.nesting import VIEW
+
+Rule: TypeAlias = Callable[..., Any]  # of a Scope, values and options: values
+
+
+def handed_on(here: Any, *values: Any) -> Any:
+    """What it is given: a nested model, or an input of one."""
+    return values
+
+
+EVERYWHERE: Mapping[str, Rule] = {VIEW: handed_on}  # kinds of no framework
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What kinds, options and activations mean in the files of one framework.
+
+    title        as people call it: `Keras 3`
+    families     headings -> kinds -> rules: the table
+    refused      kinds that have no rule, with the reason
+    ignored      options that change nothing at inference, whatever the kind
+    ignored_by   kind -> further ones of that kind alone
+    activation   a file's value as a function of `etl.activations`; raises Unsupported
+    composed     activations that are no function of one number: names -> rules that write them out
+    batched      tensors carry the batch, an axis of one place in front, which rows leave out
+    """
+
+    title: str
+    families: Mapping[str, Mapping[str, Rule]]
+    refused: Mapping[str, str] = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
+    ignored_by: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    activation: Callable[[Any], str] = str
+    composed: Mapping[str, Rule] = field(default_factory=dict)
+    batched: bool = False
+
+    def rule_of(self, kind: str) -> Rule:
+        """Raises Unsupported where there is none."""
+        for rules in (EVERYWHERE, *self.families.values()):
+            if kind in rules:
+                return rules[kind]
+        raise Unsupported(self.refused.get(kind, "there is no rule for this kind"))
+
+    def ignores(self, kind: str, option: str) -> bool:
+        """Whether an option of a kind changes nothing at inference."""
+        return option in self.ignored or option in self.ignored_by.get(kind, ())

@@ -1,0 +1,252 @@
+"""Live values: ids of neurons in the shape of the tensor that they compute, with the names of its axes.
+
+    ids.reshape(8, 8, 3)      what moves values moves ids, and carries the axes' names along: ("row", "column", "channel")
+    np.concatenate([a, b])    of live values is live
+    ids + 1                   is a plain array: ids are no numbers to compute with
+
+What flows through a network is live if and only if it is of this type; plain arrays, of whatever type, are constants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias, TypeGuard
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+ZERO = -1  # a padded zero: a value, but nobody computes it
+NOTHING = -2  # no value at all: a window's part outside the image
+Axes: TypeAlias = tuple[str | None, ...]
+
+
+class Ids(np.ndarray[Any, np.dtype[np.int64]]):
+    """An int64 array of ids. `axes` names each axis, None where nobody knows what it is."""
+
+    axes: Axes
+
+    def __array_finalize__(self, other: Any) -> None:
+        self.axes = (None,) * self.ndim
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        keywords = {name: plain(value) for name, value in keywords.items()}
+        return getattr(ufunc, method)(*map(plain, inputs), **keywords)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
+        result = function(*plain(args), **plain(keywords))
+        if function not in MOVES:
+            return result
+        carried = MOVES[function]
+        if isinstance(result, list | tuple):
+            return type(result)(live(part, carried(*args, **keywords)) for part in result)
+        return live(result, carried(*args, **keywords))
+
+    def __getitem__(self, key: Any) -> Any:
+        part = super().__getitem__(key)
+        return named(part, indexed(self, key)) if isinstance(part, Ids) else part
+
+    def reshape(self, *shape: Any, **keywords: Any) -> Any:
+        part = super().reshape(*shape, **keywords)
+        return named(part, reshaped(self, part.shape))
+
+    def transpose(self, *axes: Any) -> Any:
+        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
+        return np.transpose(self, order)
+
+    @property
+    def T(self) -> Any:  # noqa: N802 - numpy's own name
+        return np.transpose(self)
+
+    def swapaxes(self, first: Any, second: Any) -> Any:
+        return np.swapaxes(self, first, second)
+
+    def copy(self, order: Any = "C") -> Any:
+        return named(super().copy(order), self.axes)
+
+
+def live(values: Any, axes: Axes | None = None) -> Ids:
+    """An array of ids as live values."""
+    ids = np.asarray(values, dtype=np.int64).view(Ids)
+    return ids if axes is None or len(axes) != ids.ndim else named(ids, axes)
+
+
+def named(ids: Ids, axes: Sequence[str | None]) -> Ids:
+    """The same ids under these names of axes."""
+    same = ids.view(Ids)
+    same.axes = tuple(axes)
+    return same
+
+
+def is_live(value: Any) -> TypeGuard[Ids]:
+    """Whether a value flows through the network; all else is constant."""
+    return isinstance(value, Ids)
+
+
+def zeros(shape: Sequence[int]) -> Ids:
+    """Padded zeros, which are values like any other."""
+    return live(np.full(tuple(shape), ZERO))
+
+
+def plain(value: Any) -> Any:
+    """The same without the type: an array of numbers, also in lists and tuples."""
+    if isinstance(value, Ids):
+        return value.view(np.ndarray)
+    if isinstance(value, list | tuple):
+        return type(value)(map(plain, value))
+    if isinstance(value, dict):
+        return {key: plain(part) for key, part in value.items()}
+    return value
+
+
+def axes_of(value: Any) -> Axes:
+    return value.axes if isinstance(value, Ids) else (None,) * np.ndim(value)
+
+
+def indexed(ids: Ids, key: Any) -> Axes:
+    """The axes that ids[key] has: slices keep theirs, numbers take them away, None adds one."""
+    keys = list(key) if isinstance(key, tuple) else [key]
+    if any(isinstance(part, np.ndarray | list | bool | np.bool_) and np.ndim(part) != 1 for part in keys):
+        return ()
+    if sum(isinstance(part, np.ndarray | list) for part in keys) > 1 or any(isinstance(part, np.ndarray) and part.dtype.kind == "b" for part in keys):
+        return ()
+    if not any(part is Ellipsis for part in keys):
+        keys.append(Ellipsis)
+    dots = next(place for place, part in enumerate(keys) if part is Ellipsis)
+    taken = sum(part is not None for part in keys) - 1
+    keys[dots : dots + 1] = [slice(None)] * (ids.ndim - taken)
+    names = iter(ids.axes)
+    return tuple(None if part is None else name for part in keys for name in ((None,) if part is None else (next(names),)) if not is_number(part))
+
+
+def is_number(key: Any) -> bool:
+    return isinstance(key, int | np.integer)
+
+
+def reshaped(ids: Ids, shape: Sequence[int]) -> Axes:
+    """A reshape keeps the names of equal leading and trailing axes; axes of one place come and go."""
+    old = [(size, name) for size, name in zip(ids.shape, ids.axes, strict=True) if size != 1 or name]
+    first, last = 0, 0
+    names: list[str | None] = [None] * len(shape)
+    new = [place for place, size in enumerate(shape) if size != 1]
+    sizes = [shape[place] for place in new]
+    old = [(size, name) for size, name in old if size != 1]
+    while first < min(len(old), len(new)) and old[first][0] == sizes[first]:
+        names[new[first]] = old[first][1]
+        first += 1
+    while last < min(len(old), len(new)) - first and old[-1 - last][0] == sizes[-1 - last]:
+        names[new[-1 - last]] = old[-1 - last][1]
+        last += 1
+    if len(shape) == ids.ndim and tuple(shape) == ids.shape:
+        return ids.axes
+    return tuple(names)
+
+
+def joined(arrays: Sequence[Any]) -> Axes:
+    """The names that several arrays of one rank agree on; who has none does not disagree."""
+    ranks = [axes_of(array) for array in arrays]
+    agreed = []
+    for names in zip(*ranks, strict=True):
+        known = {name for name in names if name}
+        agreed.append(known.pop() if len(known) == 1 else None)
+    return tuple(agreed)
+
+
+def same(ids: Any, *others: Any, **keywords: Any) -> Axes:
+    return axes_of(ids)
+
+
+def _transposed(ids: Any, axes: Any = None) -> Axes:
+    names = axes_of(ids)
+    return tuple(names[axis] for axis in (axes if axes is not None else reversed(range(len(names)))))
+
+
+def _numbers(array: Any) -> Any:
+    """An array that says where each of its axes went: axis k is k + 2 long."""
+    return np.broadcast_to(0, tuple(range(2, np.ndim(array) + 2)))
+
+
+def _followed(function: Callable[..., Any]) -> Callable[..., Axes]:
+    """The axes after a function that moves, adds or drops axes, from what it does to an array whose sizes tell its axes apart."""
+
+    def carried(ids: Any, *args: Any, **keywords: Any) -> Axes:
+        names = axes_of(ids)
+        return tuple(names[size - 2] if size > 1 else None for size in function(_numbers(ids), *args, **keywords).shape)
+
+    return carried
+
+
+def _squeezed(ids: Any, axis: Any = None) -> Axes:
+    gone = {k for k, size in enumerate(np.shape(ids)) if size == 1} if axis is None else {a % np.ndim(ids) for a in np.atleast_1d(axis)}
+    return tuple(name for k, name in enumerate(axes_of(ids)) if k not in gone)
+
+
+def _broadcast(ids: Any, shape: Any, **keywords: Any) -> Axes:
+    rank = len(shape) if isinstance(shape, list | tuple) else 1
+    return (*(None,) * (rank - np.ndim(ids)), *axes_of(ids))
+
+
+def _stacked(arrays: Sequence[Any], axis: int = 0, **keywords: Any) -> Axes:
+    names = list(joined(arrays))
+    names.insert(axis % (len(names) + 1), None)
+    return tuple(names)
+
+
+def _chosen(condition: Any, *choices: Any) -> Axes:
+    rank = max(np.ndim(choice) for choice in (condition, *choices))
+    whole = [choice for choice in choices if np.ndim(choice) == rank]
+    return joined(whole) if whole else (None,) * rank
+
+
+def _taken(ids: Any, indices: Any, axis: Any = None, **keywords: Any) -> Axes:
+    if axis is None:
+        return ()
+    names = list(axes_of(ids))
+    at = axis % len(names)
+    names[at : at + 1] = [names[at]] if np.ndim(indices) == 1 else [None] * np.ndim(indices)
+    return tuple(names)
+
+
+def _tiled(ids: Any, reps: Any) -> Axes:
+    return (*(None,) * (np.size(reps) - np.ndim(ids)), *axes_of(ids))
+
+
+# Functions that move values and compute none, each with the axes of what it returns.
+MOVES: dict[Any, Callable[..., Axes]] = {
+    np.reshape: lambda ids, *shape, **keywords: (),
+    np.ravel: lambda ids, *order: (),
+    np.transpose: _transposed,
+    np.moveaxis: _followed(np.moveaxis),
+    np.swapaxes: _followed(np.swapaxes),
+    np.rollaxis: _followed(np.rollaxis),
+    np.expand_dims: _followed(np.expand_dims),
+    np.squeeze: _squeezed,
+    np.broadcast_to: _broadcast,
+    np.concatenate: lambda arrays, *axis, **keywords: joined(arrays),
+    np.append: lambda *arrays, **keywords: (),
+    np.stack: _stacked,
+    np.split: same,
+    np.array_split: same,
+    np.flip: same,
+    np.roll: same,
+    np.repeat: lambda ids, repeats, axis=None: axes_of(ids) if axis is not None else (),
+    np.tile: _tiled,
+    np.pad: same,
+    np.take: _taken,
+    np.take_along_axis: same,
+    np.where: _chosen,
+    np.copy: same,
+    np.diagonal: lambda ids, *axes, **keywords: (),
+    np.einsum: lambda *operands, **keywords: (),
+    np.full_like: same,
+    np.delete: same,
+    np.atleast_1d: lambda *ids: (),
+    np.asarray: same,
+    np.ascontiguousarray: same,
+    np.broadcast_arrays: lambda *arrays, **keywords: (),
+    np.tril: same,
+    np.triu: same,
+    sliding_window_view: lambda ids, window, axis=None, **keywords: (*axes_of(ids), *(None,) * np.size(window)),
+}
+
+IdsOrWeights: TypeAlias = Ids | NDArray[Any]
