@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from etl.graph.trace import Graph, trace
-from etl.network import Array, Call, Layer, Model, Network, Tensor
+from etl.network import INPUT, Array, Call, Input, Layer, Model, Network, Tensor, leaves
 from tests.forward import run_graph
 
 
 def layer(
-    kind: str, arrays: Mapping[str, Any] = {}, *, keras: int = 3, name: str = "layer", begin: int = 0, inner: Any = None, **options: Any
+    kind: str, arrays: Mapping[str, Any] = {}, *, dialect: str = "keras3", name: str = "layer", begin: int = 0, inner: Any = None, **options: Any
 ) -> Layer:
     """A layer with the given arrays by role, end to end."""
     stored, begin = [], 0
@@ -21,19 +21,18 @@ def layer(
         array = np.ascontiguousarray(values)
         stored.append(Array(role, array.shape, array.dtype, begin, lambda array=array: array.copy()))
         begin += array.size
-    return Layer("layer", kind, options, tuple(stored), inner or {}, keras=keras)
+    return Layer("layer", kind, options, tuple(stored), inner or {}, dialect=dialect)
 
 
 def graph_of(one: Layer, *shapes: tuple[int, ...], given: Mapping[str, Any] = {}, outputs: int = 1, **asked: Any) -> Graph:
     """The graph of a layer called on inputs of those shapes (no batch axis).
 
-    given  its keyword arguments; Tensor(n) is input number n, taken from its positional ones
+    given  its keyword arguments; Tensor(INPUT, n) is input number n, taken from its positional ones
     """
-    calls = [Call(Layer(f"input_{n}", "InputLayer", {"batch_shape": (None, *shape)})) for n, shape in enumerate(shapes)]
-    kept = {t.call for value in given.values() for t in (value if isinstance(value, list) else [value]) if isinstance(t, Tensor)}
-    args = tuple(Tensor(n) for n in range(len(shapes)) if n not in kept)
-    calls.append(Call(one, args, given))
-    network = Network(tuple(calls), tuple(map(Tensor, range(len(shapes)))), tuple(Tensor(len(shapes), n) for n in range(outputs)))
+    inputs = tuple(Input(f"input_{n}", shape) for n, shape in enumerate(shapes))
+    kept = {tensor.output for tensor in leaves(given, Tensor)}
+    args = tuple(Tensor(INPUT, n) for n in range(len(shapes)) if n not in kept)
+    network = Network((Call(one, args, given),), inputs, tuple(Tensor(0, n) for n in range(outputs)))
     return trace(Model("handmade", network, "", "memory"), **asked)
 
 

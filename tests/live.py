@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.network import Layer, Network, Tensor
+from etl.network import INPUT, Layer, Network, Tensor
 
 Calls = dict[tuple[str, int], list[tuple[str, int, int]]]
 
@@ -48,10 +48,13 @@ def calls_of_network(network: Network) -> Calls:
         return [one for part in value for one in tensors(part)] if isinstance(value, list | tuple) else []
 
     def place(tensor: Tensor) -> tuple[str, int, int]:
+        if tensor.call == INPUT:
+            return network.inputs[tensor.output].name, 0, 0
         source = network.calls[tensor.call]
         return source.layer.name, source.number, tensor.output
 
-    return {(call.layer.name, call.number): [place(one) for one in tensors([call.args, dict(call.kwargs)])] for call in network.calls}
+    calls = {(call.layer.name, call.number): [place(one) for one in tensors([call.args, dict(call.kwargs)])] for call in network.calls}
+    return {(given.name, 0): [] for given in network.inputs} | calls
 
 
 def compare_arrays(network: Network, model: Any) -> None:

@@ -18,7 +18,7 @@ from etl.analysis.measures import MEASURES
 from etl.errors import NotInStore, QueryError
 from etl.graph.selection import Selection, graph_in
 from etl.graph.trace import Graph, trace
-from etl.network import Call, Model, Network, Tensor
+from etl.network import INPUT, Call, Input, Model, Network, Tensor
 from etl.network import cut_points as split
 from etl.readers import read
 from etl.sinks.memory import collect
@@ -499,7 +499,7 @@ def test_layers_above_and_cut_points(shelf: dict[str, Loaded], name: str) -> Non
         if one not in (rows[0], rows[-1]) and not nx.has_path(cut, rows[0], rows[-1]):
             expected.append(one)
     assert [row["layer"] for row in loaded.ask("cut_points")] == expected
-    assert name == "layers" or split.cut_points(loaded.graph) == expected
+    assert name == "layers" or split.cut_points(loaded.graph.model.network) == expected
     assert len(loaded.ask("layer_graph")) == max(net.number_of_edges() + sum(not d for _, d in net.out_degree()), 1)
     if name == "branching":
         assert expected == ["stem", "add", "act", "square", "crop", "flat", "both"]
@@ -524,20 +524,20 @@ def test_cut_points_of_shared_layers_several_inputs_and_steps(store: Store, shel
 
 def test_calls_of_a_shared_layer_are_one_layer(store: Store, shelf: dict[str, Loaded]) -> None:
     """Two inputs through one layer, as in a Siamese network, and one layer twice in a row: as `split` sees them."""
-    left, right = (layer(name, "InputLayer", {"batch_shape": (None, 3)}, {}) for name in ("left", "right"))
+    inputs = Input("left", (3,)), Input("right", (3,))
     tower, again, top = (layer(name, "Dense", {}, {"kernel": np.ones((3, 3))}) for name in ("tower", "again", "top"))
-    minus = Call(layer("minus", "Subtract", {}, {}), (Tensor(2), Tensor(3)))
-    calls = (Call(left), Call(right), Call(tower, (Tensor(0),)), Call(tower, (Tensor(1),), number=1), minus)
-    calls += (Call(again, (Tensor(4),)), Call(again, (Tensor(5),), number=1), Call(top, (Tensor(6),)))
-    made = trace(Model("shared", Network(calls, (Tensor(0), Tensor(1)), (Tensor(7),)), "shared", "memory"))
+    minus = Call(layer("minus", "Subtract", {}, {}), (Tensor(0), Tensor(1)))
+    calls = (Call(tower, (Tensor(INPUT, 0),)), Call(tower, (Tensor(INPUT, 1),), number=1), minus)
+    calls += (Call(again, (Tensor(2),)), Call(again, (Tensor(3),), number=1), Call(top, (Tensor(4),)))
+    made = trace(Model("shared", Network(calls, inputs, (Tensor(5),)), "shared", "memory"))
     neo4j.load(made, store, "shared", replace=True)
 
     def ask(query: str, **values: Any) -> list[str]:
         return [row["layer"] for row in queries.run(store, query, {"model": "shared", **values})]
 
-    assert ask("cut_points") == split.cut_points(made) == ["tower", "minus", "again"]
+    assert ask("cut_points") == split.cut_points(made.model.network) == ["tower", "minus", "again"]
     for name in ("left", "right", "tower", "minus", "again", "top"):
-        assert ask("layers_above", layer=name) == split.layers_above(made, name)
+        assert ask("layers_above", layer=name) == split.layers_above(made.model.network, name)
     assert ask("layers_above", layer="right") == ["right", "tower", "minus", "again", "top"]
     assert ask("layers_above", layer="again:1") == ["again", "top"]
 

@@ -19,7 +19,7 @@ import pytest
 from etl.errors import Conflict, StoreError
 from etl.graph.selection import graph_of
 from etl.graph.trace import Graph, trace
-from etl.network import Call, Layer, Model, Network, Tensor
+from etl.network import INPUT, Call, Input, Layer, Model, Network, Tensor
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j.import_files import stage
 from etl.store import models as catalogue
@@ -63,13 +63,12 @@ def odd_names() -> Graph:
     """Layers whose names are hard on a CSV file, and a model that returns a padded zero."""
     names = ['x`) DETACH DELETE n //"', "a,b;c\nd", "emoji 🧠 'q' \\", "Neuron"]
     kinds: list[tuple[str, dict[str, Any]]] = [
-        ("InputLayer", {"batch_shape": (None, 2, 3, 1)}),
         ("MaxPooling2D", {"pool_size": 2, "padding": "same"}),
         ("Activation", {"activation": "relu"}),
         ("ZeroPadding2D", {"padding": 1}),
     ]
-    calls = [Call(Layer(name, *kind), (Tensor(n - 1),) if n else ()) for n, (name, kind) in enumerate(zip(names, kinds, strict=True))]
-    return trace(Model("odd", Network(tuple(calls), (Tensor(0),), (Tensor(3),)), "1" * 64, "memory"))
+    calls = [Call(Layer(name, *kind), (Tensor(n - 1) if n else Tensor(INPUT),)) for n, (name, kind) in enumerate(zip(names[1:], kinds, strict=True))]
+    return trace(Model("odd", Network(tuple(calls), (Input(names[0], (2, 3, 1)),), (Tensor(2),)), "1" * 64, "memory"))
 
 
 def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:

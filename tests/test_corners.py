@@ -73,7 +73,7 @@ def test_bidirectional_concat_reverses_the_backward_sequence():
     backward = [rows[f"both/backward/step_{step}/output"]["begin"] for step in range(3)]
     assert graph.outputs[0].tolist() == [[a, b] for a, b in zip(forward, reversed(backward), strict=True)]
     assert rows["both"]["begin"] == rows["both"]["end"]
-    stored = list(read_keras_model(keras.Model(x, kit.Bidirectional(kit.SimpleRNN(1))(x))).network.calls[1].layer.stored())
+    stored = list(read_keras_model(keras.Model(x, kit.Bidirectional(kit.SimpleRNN(1))(x))).network.calls[0].layer.stored())
     assert [one.begin for one in stored] == [0, 2, 3, 4, 6, 7]  # the backward half counts on
 
 

@@ -216,16 +216,14 @@ def test_a_model_without_weights(tmp_path: Path) -> None:
 PEAK = """
 import resource, sys
 from pathlib import Path
-from etl.graph import trace
-from etl.network import Array, Call, Layer, Model, Network, Tensor
+from etl.graph.trace import trace
+from etl.network import INPUT, Array, Call, Input, Layer, Model, Network, Tensor
 from etl.sinks import parquet
 import numpy as np
 units = int(sys.argv[1])
 kernel = Array("kernel", (2000, units), np.dtype("float32"), 0, lambda: np.ones((2000, units), np.float32))
-entry = Call(Layer("x", "InputLayer", {"batch_shape": (None, 40, 2000)}))
-dense = Call(Layer("d", "Dense", {"units": units, "use_bias": False}, (kernel,)), (Tensor(0),))
-calls = (entry, dense)
-parquet.export(trace(Model("wide", Network(calls, (Tensor(0),), (Tensor(1),)), "0", "memory")), Path(sys.argv[2]))
+dense = Call(Layer("d", "Dense", {"units": units, "use_bias": False}, (kernel,)), (Tensor(INPUT),))
+parquet.export(trace(Model("wide", Network((dense,), (Input("x", (40, 2000)),), (Tensor(0),)), "0", "memory")), Path(sys.argv[2]))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

@@ -17,7 +17,7 @@ import etl
 from etl.errors import BadRequest
 from etl.graph import batches as extract
 from etl.graph.trace import Graph, trace
-from etl.network import Call, Layer, Model, Network, Tensor
+from etl.network import INPUT, Call, Input, Layer, Model, Network, Tensor
 from etl.sinks import graphml, npz
 from etl.sinks import networkx as in_networkx
 
@@ -37,8 +37,8 @@ def tables(graph: Graph) -> tuple[list[dict[str, object]], list[dict[str, object
 
 def squares(name: str = "nested \x1b <&\"'>") -> Graph:
     """Two inputs multiplied with themselves: every neuron has two edges from the same one."""
-    ends = Call(Layer(name, "InputLayer", {"batch_shape": [None, 2], "name": name})), Call(Layer("both", "Multiply", {}), (Tensor(0), Tensor(0)))
-    return trace(Model(name, Network(ends, (Tensor(0),), (Tensor(1),)), "0" * 64, "memory"))
+    both = Call(Layer("both", "Multiply", {}), (Tensor(INPUT), Tensor(INPUT)))
+    return trace(Model(name, Network((both,), (Input(name, (2,)),), (Tensor(0),)), "0" * 64, "memory"))
 
 
 def test_graphml_opens_in_networkx(digits: Graph, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from etl.errors import Unsupported
 from etl.network import Layer
 from etl.readers.keras.architecture import ALIASES
 from etl.rules.binding import run
-from etl.rules.keras import FAMILIES, REFUSED, RULES
+from etl.rules.keras import FAMILIES, KERAS3, REFUSED, RULES
 from etl.rules.page import layer_rows, layers_page
 from etl.rules.scope import Scope, Tape
 
@@ -64,7 +64,7 @@ def test_rows_say_what_a_rule_takes():
 @pytest.mark.parametrize(("kind", "reason"), [("Lambda", "never run"), ("StringLookup", "reads text"), ("Mine>Own", "there is no rule")])
 def test_a_refusal_says_why(kind, reason):
     with pytest.raises(Unsupported, match=reason):
-        run(Layer("layer", kind), Scope(Tape(), "layer"), (), {})
+        run(Layer("layer", kind), Scope(Tape(), "layer", KERAS3), (), {})
 
 
 def test_the_way_to_add_a_layer_works_as_written(monkeypatch):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from etl.errors import BadFile
-from etl.network import Layer, Model, Network, Tensor
+from etl.network import INPUT, Input, Layer, Model, Network, Tensor
 from etl.readers import read
 from tests.live import calls_of_network
 from tests.test_bad_files import dense, fitting, functional, sequential, write
@@ -91,18 +91,18 @@ def test_a_list_of_layers(tmp_path: Path) -> None:
     model = {"class_name": "Sequential", "config": [inner, dense("b")]}
     arrays = {"sequential_7": {"a/kernel": np.eye(3), "a/bias": np.ones(3)}, "b": fitting()}
     found = read(write(tmp_path / "old.h5", model, arrays)).network
-    assert [call.layer.name for call in found.calls] == ["input", "sequential_7", "b"]
-    assert found.calls[0].layer.options["batch_shape"] == [None, 3]
-    nested = found.calls[1].layer.network
+    assert [call.layer.name for call in found.calls] == ["sequential_7", "b"]
+    assert found.inputs == (Input("input", (3,)),)
+    nested = found.calls[0].layer.network
     assert nested is not None
-    assert [call.layer.name for call in nested.calls] == ["input", "a"]
-    assert nested.calls[1].layer.arrays[0].read().tolist() == np.eye(3).tolist()
+    assert [call.layer.name for call in nested.calls] == ["a"]
+    assert nested.calls[0].layer.arrays[0].read().tolist() == np.eye(3).tolist()
 
 
 def test_a_layer_called_input(tmp_path: Path) -> None:
     model = {"class_name": "Sequential", "config": [dense("input", batch_input_shape=[None, 3])]}
     found = read(write(tmp_path / "old.h5", model, {"input": fitting()})).network
-    assert [call.layer.name for call in found.calls] == ["input_", "input"]
+    assert [found.inputs[0].name, found.calls[0].layer.name] == ["input_", "input"]
 
 
 def test_old_class_names_and_leaves(tmp_path: Path) -> None:
@@ -114,8 +114,8 @@ def test_old_class_names_and_leaves(tmp_path: Path) -> None:
     model["config"]["output_layers"] = [["bn", 0, 0]]
     stored = {"x": {}, "dense": fitting(3), "bn": {"moving_mean": np.zeros(3), "beta": np.ones(3), "moving_variance": np.full(3, 2.0)}}
     found = read(write(tmp_path / "old.h5", model, stored)).network
-    assert [call.layer.kind for call in found.calls] == ["InputLayer", "Dense", "BatchNormalization"]
-    assert [(array.role, array.begin, float(array.read()[0])) for array in found.calls[2].layer.arrays] == [
+    assert [call.layer.kind for call in found.calls] == ["Dense", "BatchNormalization"]
+    assert [(array.role, array.begin, float(array.read()[0])) for array in found.calls[1].layer.arrays] == [
         ("beta", 3, 1.0),  # in the file behind moving_mean: `begin` follows the file, roles the configuration
         ("moving_mean", 0, 0.0),
         ("moving_variance", 6, 2.0),
@@ -126,7 +126,7 @@ def test_names_that_say_nothing_are_taken_in_order(tmp_path: Path) -> None:
     """The weights published with keras.applications: `block1_conv1_W_1:0`, and layers found by their place."""
     stored = {"x": {}, "block": {"block_W_1": np.full((3, 2), 5.0), "block_b_1": np.ones(2)}}
     found = read(write(tmp_path / "old.h5", sequential(dense()), stored)).network
-    assert [(array.role, float(array.read().max())) for array in found.calls[1].layer.arrays] == [("kernel", 5.0), ("bias", 1.0)]
+    assert [(array.role, float(array.read().max())) for array in found.calls[0].layer.arrays] == [("kernel", 5.0), ("bias", 1.0)]
 
 
 def test_lists_of_names_in_pieces(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_lists_of_names_in_pieces(tmp_path: Path) -> None:
         del weights.attrs["layer_names"], weights["dense"].attrs["weight_names"]
         weights.attrs["layer_names0"], weights.attrs["layer_names1"] = [b"x"], [b"dense"]
         weights["dense"].attrs["weight_names0"], weights["dense"].attrs["weight_names1"] = [b"dense/kernel:0"], [b"dense/bias:0"]
-    assert read(path).network.calls[1].layer.parameters == 8
+    assert read(path).network.calls[0].layer.parameters == 8
 
 
 @pytest.mark.parametrize(("frozen", "order"), [(False, "kernel bias gamma beta"), (True, "gamma beta kernel bias")])
@@ -156,7 +156,7 @@ def test_frozen_layers_of_a_nested_model_come_late(frozen: bool, order: str, tmp
     everything = parts[0] | parts[1]
     nameless = {f"weight_{place}": array for place, array in enumerate(everything.values())}
     for stored in (everything, nameless):
-        nested = read(write(tmp_path / "nested.h5", model, {"x": {}, "nested": stored})).network.calls[1].layer.network
+        nested = read(write(tmp_path / "nested.h5", model, {"x": {}, "nested": stored})).network.calls[0].layer.network
         assert nested is not None
         found = {array.role: float(array.read().max()) for call in nested.calls for array in call.layer.arrays}
         assert found == {"kernel": 1, "bias": 2, "gamma": 3, "beta": 4, "moving_mean": 5, "moving_variance": 6}
@@ -168,7 +168,7 @@ def test_the_halves_of_a_bidirectional_layer_by_name(tmp_path: Path) -> None:
     model = sequential({"class_name": "Bidirectional", "config": {"name": "both", "layer": inner}})
     stored = {f"{half}_rnn/simple_rnn_cell/{role}": np.full((3 if role == "kernel" else 2, 2), value)
               for half, value in (("backward", 1.0), ("forward", 2.0)) for role in ("kernel", "recurrent_kernel")}  # fmt: skip
-    both = read(write(tmp_path / "both.h5", model, {"x": {}, "both": stored})).network.calls[1].layer
+    both = read(write(tmp_path / "both.h5", model, {"x": {}, "both": stored})).network.calls[0].layer
     halves = {name: one.arrays[0].read()[0, 0] for name, one in both.inner.items() if isinstance(one, Layer)}
     assert halves == {"forward_layer": 2.0, "backward_layer": 1.0}
     assert [one.options.get("go_backwards", False) for one in both.inner.values() if isinstance(one, Layer)] == [False, True]
@@ -183,7 +183,7 @@ def test_whose_meaning_a_file_has(version: str | None, keras: int, tmp_path: Pat
         del file.attrs["keras_version"]
         if version:
             file.attrs["keras_version"] = version
-    assert read(path).network.calls[1].layer.keras == keras
+    assert read(path).network.calls[0].layer.dialect == f"keras{keras}"
 
 
 def test_constants_and_keyword_tensors(tmp_path: Path) -> None:
@@ -191,10 +191,10 @@ def test_constants_and_keyword_tensors(tmp_path: Path) -> None:
     inbound: list[Any] = [
         [["x", 0, 0, {"mask": ["x", 0, 0], "scale": None, "axes": [1, 2], "training": False}], ["_CONSTANT_VALUE", -1, [1.0, 2.0], {}]]
     ]
-    found = read(write(tmp_path / "model.h5", functional(dense=inbound), {"x": {}, "dense": fitting(3)})).network.calls[1]
-    assert found.args[0] == Tensor(0)
+    found = read(write(tmp_path / "model.h5", functional(dense=inbound), {"x": {}, "dense": fitting(3)})).network.calls[0]
+    assert found.args[0] == Tensor(INPUT)
     np.testing.assert_array_equal(found.args[1], [1.0, 2.0])
-    assert found.kwargs == {"mask": Tensor(0), "axes": [1, 2]}
+    assert found.kwargs == {"mask": Tensor(INPUT), "axes": [1, 2]}
 
 
 def test_calls_of_a_layer_out_of_order_and_unsorted_layers(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_calls_of_a_layer_out_of_order_and_unsorted_layers(tmp_path: Path) -> No
     model = functional(late=[[["early", 0, 0, {}]]], early=[[["x", 0, 0, {}]]], dense=[[["late", 0, 0, {}]]])
     model["config"]["layers"].append(model["config"]["layers"].pop(0))  # the input comes last
     found = read(write(tmp_path / "m.h5", model, {"late": fitting(3), "early": fitting(3), "dense": fitting(3), "x": {}})).network
-    assert [call.layer.name for call in found.calls] == ["x", "early", "late", "dense"]
+    assert [call.layer.name for call in found.calls] == ["early", "late", "dense"]
 
 
 def test_a_layer_shared_with_a_nested_model_in_hdf5(tmp_path: Path) -> None:

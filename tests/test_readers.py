@@ -19,7 +19,7 @@ import pytest
 import etl
 from etl.errors import BadFile, BadRequest
 from etl.graph.forward import forward, outputs
-from etl.network import Model, Tensor
+from etl.network import INPUT, Input, Model, Tensor
 from etl.readers import check_finite, read, read_keras_model
 from etl.sinks.memory import collect
 from tests import zoo
@@ -60,7 +60,7 @@ def agrees(found: Model, model: Any) -> None:
     network = found.network
     compare_arrays(network, model)
     at = network.calls
-    assert [at[one.call].layer.name for one in network.inputs] == layer_inputs(model)
+    assert [given.name for given in network.inputs] == layer_inputs(model)
     assert [(at[one.call].layer.name, one.output) for one in network.outputs] == layer_outputs(model)
     if hasattr(model, "_nodes_by_depth"):
         assert calls_of_network(network) == calls_of(model)
@@ -79,7 +79,7 @@ def test_whole_models(framework: str, builder: zoo.Builder, form: str, built: di
     model = built[framework, builder.__name__]
     found = read_keras_model(model) if form == "live" else read(saved(model, tmp_path / form))
     agrees(found, model)
-    assert {layer.keras for layer in found.network.layers()} == {3 if framework == "keras" else 2}
+    assert {layer.dialect for layer in found.network.layers()} == {"keras3" if framework == "keras" else "keras2"}
     assert found.version == import_module(framework).__version__
     check_finite(found)
 
@@ -100,9 +100,9 @@ def test_weights_with_their_architecture(framework: str, builder: zoo.Builder, f
 @pytest.mark.parametrize(
     ("name", "kinds", "parameters", "version"),
     [
-        ("CIFAR-10_CNN5.h5", "InputLayer Conv2D MaxPooling2D Conv2D MaxPooling2D Conv2D Flatten Dropout Dense Dense", 122_570, "2.2.4-tf"),
-        ("mlpcn_network1.h5", "InputLayer Dense Dense Dense", 784 * 200 + 200 * 100 + 100 * 10, "2.2.4"),
-        ("teachable_machine.h5", "InputLayer Sequential Sequential", 538_708, "2.4.0"),
+        ("CIFAR-10_CNN5.h5", "Conv2D MaxPooling2D Conv2D MaxPooling2D Conv2D Flatten Dropout Dense Dense", 122_570, "2.2.4-tf"),
+        ("mlpcn_network1.h5", "Dense Dense Dense", 784 * 200 + 200 * 100 + 100 * 10, "2.2.4"),
+        ("teachable_machine.h5", "Sequential Sequential", 538_708, "2.4.0"),
     ],
 )
 def test_files_of_others(name: str, kinds: str, parameters: int, version: str) -> None:
@@ -124,8 +124,7 @@ def test_the_real_cnn_by_name() -> None:
     shapes = {(layer.name, array.role): (array.shape, array.begin) for layer in found.network.layers() for array in layer.arrays}
     assert shapes["conv_1", "kernel"] == ((3, 3, 32, 64), 0)
     assert shapes["conv_1", "bias"] == ((64,), 3 * 3 * 32 * 64)
-    assert found.network.calls[0].layer.name == "input"  # the file names none
-    assert found.network.calls[0].layer.options["batch_shape"] == [None, 32, 32, 3]
+    assert found.network.inputs == (Input("input", (32, 32, 3)),)  # the file names none
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="needs the shared example files (ETL_SHARED)")
@@ -139,25 +138,25 @@ def test_kinds_and_arguments_of_operations(built: dict[tuple[str, str], Any], tm
     forms = [read(saved(built["keras", "operations"], tmp_path / name)) for name in ("model.h5", "model.keras")]
     for found in forms:
         calls = found.network.calls
-        assert [call.layer.kind for call in calls] == ["InputLayer", "Dense", "op:Multiply", "op:Add", "op:GetItem", "op:Subtract", "Dense"]
-        assert calls[2].args == (Tensor(1), 2.0)
-        assert calls[3].args == (Tensor(2), Tensor(0))
-        assert calls[4].args == (Tensor(3), [slice(None), slice(1, 3)])
+        assert [call.layer.kind for call in calls] == ["Dense", "op:Multiply", "op:Add", "op:GetItem", "op:Subtract", "Dense"]
+        assert calls[1].args == (Tensor(0), 2.0)
+        assert calls[2].args == (Tensor(1), Tensor(INPUT))
+        assert calls[3].args == (Tensor(2), [slice(None), slice(1, 3)])
     found = read(saved(built["tf_keras", "operations"], tmp_path / "two.h5"))
     kinds = [call.layer.kind for call in found.network.calls]
-    assert kinds == ["InputLayer", "Dense", "op:math.multiply", "op:__operators__.add", "op:__operators__.getitem", "op:math.subtract", "Dense"]
-    assert found.network.calls[2].kwargs == {"y": 2.0}
-    assert found.network.calls[3].kwargs == {"y": Tensor(0)}
-    assert found.network.calls[4].kwargs == {"slice_spec": [slice(None), slice(1, 3)]}
+    assert kinds == ["Dense", "op:math.multiply", "op:__operators__.add", "op:__operators__.getitem", "op:math.subtract", "Dense"]
+    assert found.network.calls[1].kwargs == {"y": 2.0}
+    assert found.network.calls[2].kwargs == {"y": Tensor(INPUT)}
+    assert found.network.calls[3].kwargs == {"slice_spec": [slice(None), slice(1, 3)]}
 
 
 def test_initial_states_are_keyword_arguments(built: dict[tuple[str, str], Any], tmp_path: Path) -> None:
     for framework in FRAMEWORKS:
         found = read(saved(built[framework, "states"], tmp_path / f"{framework}.h5"))
-        names = [found.network.calls[one.call].layer.name for one in found.network.inputs]
+        names = [given.name for given in found.network.inputs]
         assert names == ["h", "x", "c"]  # Keras orders dictionaries by key: a, b, c
-        lstm = found.network.calls[3]
-        assert [lstm.args, lstm.kwargs] == [(Tensor(1),), {"initial_state": [Tensor(0), Tensor(2)]}]
+        lstm = found.network.calls[0]
+        assert [lstm.args, lstm.kwargs] == [(Tensor(INPUT, 1),), {"initial_state": [Tensor(INPUT, 0), Tensor(INPUT, 2)]}]
         assert [one.output for one in found.network.outputs] == [1, 0]
 
 
@@ -168,7 +167,7 @@ def test_training_is_kept_only_where_the_framework_obeys_it(tmp_path: Path) -> N
         inputs = keras.Input((100,))
         model = keras.Model(inputs, keras.layers.Dropout(0.5)(inputs, training=True))
         assert bool(np.std(model.predict(np.ones((1, 100)), verbose=0))) == bool(kept)
-        assert read_keras_model(model).network.calls[1].kwargs == kept
+        assert read_keras_model(model).network.calls[0].kwargs == kept
 
 
 def test_inner_layers_of_wrappers(built: dict[tuple[str, str], Any]) -> None:
@@ -311,10 +310,10 @@ def test_arrays_of_a_class_of_ones_own(framework: str, tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), Scale(), keras.Sequential([keras.Input((4,)), Scale(), Scale()])])
     for form in ("model.h5", "model.keras"):
         found = read(saved(model, tmp_path / form)).network
-        layer, nested = found.calls[2].layer, found.calls[3].layer.network
+        layer, nested = found.calls[1].layer, found.calls[2].layer.network
         assert layer.kind.rpartition(">")[2] == "Scale"
         assert nested is not None
-        for one, live in ((layer, model.layers[1]), (nested.calls[2].layer, model.layers[2].layers[1])):
+        for one, live in ((layer, model.layers[1]), (nested.calls[1].layer, model.layers[2].layers[1])):
             assert [array.role for array in one.arrays] == (["factor", "shift"] if form == "model.h5" else ["0", "1"])
             assert [array.begin for array in one.arrays] == [0, 4]
             np.testing.assert_array_equal(one.arrays[0].read(), live.factor.numpy())

@@ -99,7 +99,7 @@ def test_sparsemax_of_any_width(width):
     ],
 )
 def test_written_form(written, version, name):
-    assert canonical(written, version) == name
+    assert keras_activation(written, keras=version) == name
 
 
 @pytest.mark.parametrize("name", ["threshold", "sqrt", "my_activation", "<lambda>"])

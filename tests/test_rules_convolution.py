@@ -14,6 +14,8 @@ from etl.graph.trace import trace
 from etl.network import Array, Layer
 from etl.readers import read_keras_model
 from etl.rules.binding import run
+from etl.rules.ids import live
+from etl.rules.keras import KERAS3
 from etl.rules.primitives.windows import spread, windows
 from etl.rules.scope import NOTHING, Scope, Tape
 from tests.forward import run_graph
@@ -142,7 +144,7 @@ def test_what_has_no_rule_is_named():
 
 def convolve(ids, options):
     kernel = Array("kernel", (3, 2, 3, 4), np.dtype("float32"), 0, lambda: np.zeros((3, 2, 3, 4), np.float32))
-    return run(Layer("conv", "Conv2D", options, (kernel,)), Scope(Tape(1000), "conv"), [ids], {})
+    return run(Layer("conv", "Conv2D", options, (kernel,)), Scope(Tape(1000), "conv", KERAS3), [live(ids)], {})
 
 
 AXIS = st.tuples(st.integers(1, 9), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))  # places, window, stride, dilation

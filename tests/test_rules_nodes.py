@@ -12,6 +12,7 @@ from tf_keras.src.engine.base_layer import TensorFlowOpLayer
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import run
+from etl.rules.keras import KERAS2
 from etl.rules.scope import Scope, Tape
 from tests.oracle import check
 
@@ -91,4 +92,4 @@ def test_node(name):
 @pytest.mark.parametrize(("definition", "reason"), [({"op": "Sin"}, "operation Sin"), ("\n\x03add", "as bytes")])
 def test_other_nodes_are_refused(definition, reason):
     with pytest.raises(Unsupported, match=reason):
-        run(Layer("sign", "TensorFlowOpLayer", {"node_def": definition}), Scope(Tape(), "sign"), (), {})
+        run(Layer("sign", "TensorFlowOpLayer", {"node_def": definition}), Scope(Tape(), "sign", KERAS2), (), {})

@@ -1,4 +1,4 @@
-"""Options of Keras' layers that change nothing at inference, or only repeat what arrays and shapes say. Any other is refused, unless a rule takes it."""
+"""Options of layers that change nothing at inference, or only repeat what arrays and shapes say. Any other is refused, unless a rule takes it."""
 
 from __future__ import annotations
 
