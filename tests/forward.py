@@ -5,6 +5,7 @@ value = activation(op(bias, w1*x1, ...)), as docs/graph.md says, in float64, wit
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -20,19 +21,29 @@ BEYOND = {
     "log": np.log,
     "abs": np.abs,
     "linear": lambda x: x,
+    "sign": np.sign,
+    "step": lambda x: np.heaviside(x, 0.0),
+    "is_zero": lambda x: (x == 0).astype(float),
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.rint,
+    "sin": np.sin,
+    "cos": np.cos,
+    "erf": np.vectorize(math.erf),
+    "power": np.power,
 }
 
 
 def activate(written: str, values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """Apply an activation as it stands in the graph; softmax over neurons that share every index but the last."""
     name, arguments = re.fullmatch(r"(\w+)(?:\((.*)\))?", written).groups()
+    keywords = {k.strip(): eval(v) for k, v in (part.split("=") for part in (arguments or "").split(",") if part)}
     if name in BEYOND:
-        return BEYOND[name](values)
+        return BEYOND[name](values, *keywords.values())
     if name == "softmax" and shape[-1:] == (1,):  # Keras warns of it
         return np.ones_like(values)
     import keras
 
-    keywords = {k.strip(): eval(v) for k, v in (part.split("=") for part in (arguments or "").split(",") if part)}
     made = getattr(keras.activations, name)(keras.ops.convert_to_tensor(values.reshape(shape or (1,)), "float64"), **keywords)
     return np.asarray(made).reshape(-1)
 

@@ -32,13 +32,14 @@ CALL (layers) {
          head([p IN told WHERE p[0] = 'threshold' | toFloat(p[1])]) AS threshold,
          head([p IN told WHERE p[0] = 'default_value' | toFloat(p[1])]) AS below,
          head([p IN told WHERE p[0] = 'b' | toFloat(p[1])]) AS b4,
+         head([p IN told WHERE p[0] = 'exponent' | toFloat(p[1])]) AS exponent,
          head([p IN told WHERE p[0] = 'approximate' | p[1]]) = 'True' AS rough
     MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end AND b.op <> 'input'
     OPTIONAL MATCH (b)<-[w:WEIGHT]-(a:Neuron)
-    WITH b, f, alpha, slope, most, threshold, below, b4, rough, sum(w.weight * a.forward) AS total,
+    WITH b, f, alpha, slope, most, threshold, below, b4, exponent, rough, sum(w.weight * a.forward) AS total,
          max(CASE b.op WHEN 'max' THEN w.weight * a.forward END) AS top, min(CASE b.op WHEN 'min' THEN w.weight * a.forward END) AS least,
          collect(CASE b.op WHEN 'product' THEN w.weight * a.forward END) AS factors
-    WITH b, f, alpha, slope, most, threshold, below, b4, rough, toFloat(CASE b.op
+    WITH b, f, alpha, slope, most, threshold, below, b4, exponent, rough, toFloat(CASE b.op
            WHEN 'sum' THEN coalesce(b.bias, 0.0) + total
            WHEN 'max' THEN CASE WHEN top IS NULL OR b.bias > top THEN b.bias ELSE top END
            WHEN 'min' THEN CASE WHEN least IS NULL OR b.bias < least THEN b.bias ELSE least END
@@ -88,6 +89,18 @@ CALL (layers) {
       WHEN 'negative' THEN -x
       WHEN 'log' THEN log(x)
       WHEN 'abs' THEN abs(x)
+      WHEN 'sign' THEN toFloat(sign(x))
+      WHEN 'step' THEN CASE WHEN x > 0 THEN 1.0 ELSE 0.0 END
+      WHEN 'is_zero' THEN CASE WHEN x = 0 THEN 1.0 ELSE 0.0 END
+      WHEN 'floor' THEN floor(x)
+      WHEN 'ceil' THEN ceil(x)
+      WHEN 'round' THEN round(x, 0, 'HALF_EVEN')
+      WHEN 'sin' THEN sin(x)
+      WHEN 'cos' THEN cos(x)
+      WHEN 'power' THEN x ^ exponent
+      WHEN 'erf' THEN CASE
+        WHEN abs(x) > 6 THEN toFloat(sign(x))
+        ELSE exp(-x * x) * 1.1283791670955126 * reduce(s = [0.0, x], n IN range(1, 160) | [s[0] + s[1], s[1] * 2 * x * x / (2 * n + 1)])[0] END
       WHEN 'softmax' THEN x
       WHEN 'log_softmax' THEN x
     END

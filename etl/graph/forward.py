@@ -100,10 +100,15 @@ def celu(x: Values, alpha: float = 1.0) -> Values:
     return np.maximum(x, 0) + alpha * np.expm1(np.minimum(x, 0) / alpha)
 
 
+def erf(x: Values) -> Values:
+    """The error function."""
+    from scipy import special
+
+    return special.erf(x)
+
+
 def gelu(x: Values, approximate: bool = False) -> Values:
     """x times the normal distribution's cumulative function, or its tanh approximation."""
-    from scipy.special import erf
-
     if approximate:
         return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
     return 0.5 * x * (1 + erf(x / np.sqrt(2)))
@@ -172,4 +177,14 @@ FUNCTIONS: Mapping[str, Function] = {
     "negative": np.negative,
     "log": np.log,
     "abs": np.abs,
+    "sign": np.sign,
+    "step": lambda x: np.where(x > 0, 1.0, 0.0),
+    "is_zero": lambda x: np.where(x == 0, 1.0, 0.0),
+    "floor": np.floor,
+    "ceil": np.ceil,
+    "round": np.round,
+    "sin": np.sin,
+    "cos": np.cos,
+    "erf": erf,
+    "power": lambda x, exponent: np.power(x, exponent),
 }
