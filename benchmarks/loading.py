@@ -24,10 +24,11 @@ from neo4j import ManagedTransaction
 from rich.console import Console
 from rich.table import Table
 
-import etl
 from etl.graph.batches import neuron_batches, weight_batches
+from etl.graph.selection import graph_of
 from etl.graph.trace import Graph
 from etl.sinks.neo4j.import_files import stage
+from etl.sinks.networkx import to_networkx
 from etl.store import connect, home
 from etl.store.local import server as local
 from etl.store.local.import_tool import build
@@ -135,10 +136,10 @@ def extraction(graph: Graph) -> Figures:
 
 def measure(path: Path) -> dict[str, Figures]:
     """Each way, those left out that would take too long."""
-    graph = etl.read(path)
+    graph = graph_of(path)
     ways: dict[str, Callable[[], Figures]] = {
         "extraction": lambda: extraction(graph),
-        "networkx": lambda: timed(graph.to_networkx),
+        "networkx": lambda: timed(lambda: to_networkx(graph)),
         "usual": lambda: usual(graph),
         "live": lambda: ours(path, "live"),
         "import tool": lambda: import_tool(graph),
@@ -183,7 +184,7 @@ def main() -> None:
     found: dict[int, dict[str, Figures]] = {}
     with tempfile.TemporaryDirectory() as folder:
         for path in [Path(name) for name in sys.argv[1:]] or [network(Path(folder), size) for size in SIZES]:
-            found[etl.read(path).edges] = measure(path)
+            found[graph_of(path).edges] = measure(path)
             show(found)
     draw(found, Path("loading.png"))
 

@@ -9,12 +9,16 @@
     │   ├── NotInStore     no model of that name
     │   └── Conflict       another model of that name, another load under way
     ├── QueryError         a stored query: no such name, wrong parameters, a header that does not fit
-    └── FetchError         the local Neo4j cannot be fetched or started
+    ├── FetchError         the local Neo4j cannot be fetched or started
+    └── Missing            a package that only some commands need is not installed
 
 Each message is one line that names the thing and says what to do. The border in cli.py prints it after `error: ` and exits with 1.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class EtlError(Exception):
@@ -55,3 +59,13 @@ class QueryError(EtlError):
 
 class FetchError(EtlError):
     """The local Neo4j can't be fetched or started."""
+
+
+class Missing(EtlError):
+    """A package that not everybody needs isn't installed: names it, and the command that installs it."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` (did you mean x?)`, x the nearest of the known names, or nothing: to be put behind the name that nothing has."""
+    close = get_close_matches(name, list(known), 1, 0.5)
+    return f" (did you mean {close[0]}?)" if close else ""

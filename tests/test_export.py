@@ -35,7 +35,7 @@ def through_memory(graph: Graph, tmp_path: Path) -> Tables:
 
 def through_parquet(graph: Graph, tmp_path: Path) -> Tables:
     folder = tmp_path / "graph.parquet"
-    parquet.export(graph, folder)
+    parquet.Parquet(folder).write(graph)
     return read_folder(folder)
 
 
@@ -113,7 +113,7 @@ def test_files_are_bounded_and_in_order(digits: Graph, tmp_path: Path, monkeypat
     monkeypatch.setattr(parquet.extract.weight_batches, "__defaults__", (300,))
     whole = memory.collect(digits)
     told: list[tuple[str, int, int]] = []
-    parquet.export(digits, tmp_path / "x.parquet", lambda *said: told.append(said))
+    parquet.Parquet(tmp_path / "x.parquet").write(digits, lambda *said: told.append(said))
     files = sorted((tmp_path / "x.parquet" / "weights").iterdir())
     assert [path.name for path in files] == [f"{n:06d}.parquet" for n in range(len(files))] and len(files) >= 10
     for path in files:
@@ -126,7 +126,7 @@ def test_files_are_bounded_and_in_order(digits: Graph, tmp_path: Path, monkeypat
 
 
 def test_other_programs_read_the_folder(digits: Graph, tmp_path: Path) -> None:
-    parquet.export(digits, tmp_path / "x.parquet")
+    parquet.Parquet(tmp_path / "x.parquet").write(digits)
     found = pyarrow.dataset.dataset(tmp_path / "x.parquet" / "weights").to_table()
     assert found.num_rows == digits.edges
 
@@ -134,7 +134,7 @@ def test_other_programs_read_the_folder(digits: Graph, tmp_path: Path) -> None:
 def test_model_json(digits: Graph, tmp_path: Path) -> None:
     import hashlib
 
-    parquet.export(digits, tmp_path / "x.parquet")
+    parquet.Parquet(tmp_path / "x.parquet").write(digits)
     said = json.loads((tmp_path / "x.parquet" / "model.json").read_text("utf-8"))
     assert said["name"] == "digits_cnn" and said["sha256"] == hashlib.sha256(DIGITS.read_bytes()).hexdigest()
     assert (said["neurons"], said["edges"], said["parameters"]) == (1306, 47360, 2698)
@@ -143,7 +143,7 @@ def test_model_json(digits: Graph, tmp_path: Path) -> None:
 
 def test_the_same_file_gives_the_same_bytes(digits: Graph, tmp_path: Path) -> None:
     for name in ("a", "b"):
-        parquet.export(trace(read(DIGITS)), tmp_path / name)
+        parquet.Parquet(tmp_path / name).write(trace(read(DIGITS)))
     files = sorted(p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*.*"))
     assert len(files) == 5
     assert all((tmp_path / "a" / f).read_bytes() == (tmp_path / "b" / f).read_bytes() for f in files)
@@ -151,8 +151,8 @@ def test_the_same_file_gives_the_same_bytes(digits: Graph, tmp_path: Path) -> No
 
 def test_an_earlier_export_is_replaced(digits: Graph, tmp_path: Path) -> None:
     folder = tmp_path / "x.parquet"
-    parquet.export(digits, folder)
-    parquet.export(replace(digits, model=replace(digits.model, name="again")), folder)
+    parquet.Parquet(folder).write(digits)
+    parquet.Parquet(folder).write(replace(digits, model=replace(digits.model, name="again")))
     assert json.loads((folder / "model.json").read_text("utf-8"))["name"] == "again"
     assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
 
@@ -167,24 +167,24 @@ def test_what_is_not_ours_stays(digits: Graph, tmp_path: Path, other: str) -> No
     elif other == "folder":
         folder.mkdir()
     else:
-        parquet.export(digits, folder)
+        parquet.Parquet(folder).write(digits)
         (folder / "thesis.tex").write_text("mine", "utf-8")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(BadRequest, match="is there already and is no earlier export"):
-        parquet.export(digits, folder)
+        parquet.Parquet(folder).write(digits)
     assert sorted(tmp_path.rglob("*")) == before
 
 
 @pytest.mark.parametrize("cause", [KeyboardInterrupt, OSError(28, "No space left on device")])
 def test_half_an_export_leaves_nothing(digits: Graph, tmp_path: Path, cause: BaseException) -> None:
-    parquet.export(digits, tmp_path / "x.parquet")
+    parquet.Parquet(tmp_path / "x.parquet").write(digits)
     before = (tmp_path / "x.parquet" / "weights" / "000000.parquet").stat()
 
     def interrupt(*_: object) -> None:
         raise cause
 
     with pytest.raises((KeyboardInterrupt, BadRequest)):
-        parquet.export(digits, tmp_path / "x.parquet", interrupt)
+        parquet.Parquet(tmp_path / "x.parquet").write(digits, interrupt)
     assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
     assert (tmp_path / "x.parquet" / "weights" / "000000.parquet").stat() == before
 
@@ -194,7 +194,7 @@ def test_what_a_killed_export_left_is_removed(digits: Graph, tmp_path: Path) -> 
     killed, running = tmp_path / f".x.parquet.{gone}.partial", tmp_path / f".x.parquet.{os.getppid()}.partial"
     killed.mkdir()
     running.mkdir()
-    parquet.export(digits, tmp_path / "x.parquet")
+    parquet.Parquet(tmp_path / "x.parquet").write(digits)
     assert not killed.exists() and running.exists()
 
 
@@ -202,13 +202,13 @@ def test_what_a_killed_export_left_is_removed(digits: Graph, tmp_path: Path) -> 
 def test_no_permission(digits: Graph, tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(BadRequest, match="can't be written"):
-        parquet.export(digits, tmp_path / "x.parquet")
+        parquet.Parquet(tmp_path / "x.parquet").write(digits)
 
 
 def test_a_model_without_weights(tmp_path: Path) -> None:
     network = Network((Call(Layer("only", "InputLayer", {"batch_shape": (None, 3)})),), (Tensor(0),), (Tensor(0),))
     graph = trace(Model("nothing", network, "0", "memory"))
-    parquet.export(graph, tmp_path / "x.parquet")
+    parquet.Parquet(tmp_path / "x.parquet").write(graph)
     found = read_folder(tmp_path / "x.parquet")
     assert found.weights.num_rows == 0 and found.neurons.num_rows == 3 and found.outputs["id"].to_pylist() == [0, 1, 2]
 
@@ -223,7 +223,7 @@ import numpy as np
 units = int(sys.argv[1])
 kernel = Array("kernel", (2000, units), np.dtype("float32"), 0, lambda: np.ones((2000, units), np.float32))
 dense = Call(Layer("d", "Dense", {"units": units, "use_bias": False}, (kernel,)), (Tensor(INPUT),))
-parquet.export(trace(Model("wide", Network((dense,), (Input("x", (40, 2000)),), (Tensor(0),)), "0", "memory")), Path(sys.argv[2]))
+parquet.Parquet(Path(sys.argv[2])).write(trace(Model("wide", Network((dense,), (Input("x", (40, 2000)),), (Tensor(0),)), "0", "memory")))
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
 

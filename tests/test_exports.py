@@ -13,20 +13,21 @@ import pytest
 from numpy.testing import assert_array_equal
 from scipy.sparse import load_npz
 
-import etl
 from etl.errors import BadRequest
 from etl.graph import batches as extract
+from etl.graph.selection import Selection, graph_of
 from etl.graph.trace import Graph, trace
 from etl.network import INPUT, Call, Input, Layer, Model, Network, Tensor
 from etl.sinks import graphml, npz
 from etl.sinks import networkx as in_networkx
+from etl.sinks.networkx import NetworkX, to_networkx
 
 DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
 
 
 @pytest.fixture(scope="module")
 def digits() -> Graph:
-    return etl.read(DIGITS)
+    return graph_of(DIGITS)
 
 
 def tables(graph: Graph) -> tuple[list[dict[str, object]], list[dict[str, object]]]:
@@ -42,7 +43,7 @@ def squares(name: str = "nested \x1b <&\"'>") -> Graph:
 
 
 def test_graphml_opens_in_networkx(digits: Graph, tmp_path: Path) -> None:
-    graphml.export(digits, tmp_path / "digits.graphml")
+    graphml.GraphML(tmp_path / "digits.graphml").write(digits)
     read = nx.read_graphml(tmp_path / "digits.graphml", node_type=int)
     neurons, weights = tables(digits)
     assert type(read) is nx.DiGraph and read.graph["name"] == "digits_cnn" and read.graph["sha256"] == digits.model.sha256
@@ -58,7 +59,7 @@ def test_graphml_opens_in_networkx(digits: Graph, tmp_path: Path) -> None:
 
 
 def test_graphml_holds_any_name_and_parallel_edges(tmp_path: Path) -> None:
-    graphml.export(squares(), tmp_path / "squares.graphml")
+    graphml.GraphML(tmp_path / "squares.graphml").write(squares())
     ElementTree.parse(tmp_path / "squares.graphml")
     read = nx.read_graphml(tmp_path / "squares.graphml")
     assert type(read) is nx.MultiDiGraph and read.number_of_edges("0", "2") == 2
@@ -66,7 +67,7 @@ def test_graphml_holds_any_name_and_parallel_edges(tmp_path: Path) -> None:
 
 
 def test_npz_opens_in_scipy(digits: Graph, tmp_path: Path) -> None:
-    npz.export(digits, tmp_path / "digits.npz")
+    npz.Npz(tmp_path / "digits.npz").write(digits)
     read = load_npz(tmp_path / "digits.npz")
     expected = np.zeros((digits.neurons, digits.neurons), np.float32)
     for row in tables(digits)[1]:
@@ -80,7 +81,7 @@ def test_npz_opens_in_scipy(digits: Graph, tmp_path: Path) -> None:
 
 
 def test_npz_adds_parallel_edges_up(tmp_path: Path) -> None:
-    npz.export(squares("two"), tmp_path / "two.npz")
+    npz.Npz(tmp_path / "two.npz").write(squares("two"))
     assert load_npz(tmp_path / "two.npz").toarray()[:2, 2:].tolist() == [[2, 0], [0, 2]]
 
 
@@ -91,7 +92,7 @@ def test_matrix_without_memory_is_refused(digits: Graph, monkeypatch: pytest.Mon
 
 
 def test_to_networkx(digits: Graph) -> None:
-    made = digits.to_networkx()
+    made = to_networkx(digits)
     neurons, weights = tables(digits)
     for row in neurons:
         row["index"] = json.dumps(row["index"]).replace(" ", "")
@@ -104,8 +105,8 @@ def test_to_networkx(digits: Graph) -> None:
 
 
 def test_networkx_writes_what_the_export_writes(digits: Graph, tmp_path: Path) -> None:
-    graphml.export(digits, tmp_path / "ours.graphml")
-    nx.write_graphml(digits.to_networkx(), tmp_path / "theirs.graphml")
+    graphml.GraphML(tmp_path / "ours.graphml").write(digits)
+    nx.write_graphml(to_networkx(digits), tmp_path / "theirs.graphml")
     ours, theirs = (nx.read_graphml(tmp_path / name, node_type=int) for name in ("ours.graphml", "theirs.graphml"))
     for graph in (ours, theirs):  # one writes a float32 as it is, the other the double next to it
         for _, told in graph.nodes(data=True):
@@ -117,38 +118,36 @@ def test_networkx_writes_what_the_export_writes(digits: Graph, tmp_path: Path) -
 
 
 def test_to_networkx_keeps_parallel_edges() -> None:
-    made = squares("two").to_networkx()
+    made = to_networkx(squares("two"))
     assert type(made) is nx.MultiDiGraph and made.number_of_edges(0, 2) == 2
 
 
 def test_to_networkx_refuses_what_does_not_fit(digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(in_networkx, "MOST_EDGES", digits.edges - 1)
     with pytest.raises(BadRequest, match=r"edges and NetworkX holds at most"):
-        digits.to_networkx()
+        to_networkx(digits)
 
 
 def test_layers_alone_are_no_graph_of_neurons(tmp_path: Path) -> None:
-    layers, coarse = etl.read(DIGITS, granularity="layer"), etl.read(DIGITS, granularity="channel")
-    for write in (graphml.export, npz.export):
+    layers, coarse = graph_of(DIGITS, Selection(granularity="layer")), graph_of(DIGITS, Selection(granularity="channel"))
+    for sink in (graphml.GraphML(tmp_path / "x"), npz.Npz(tmp_path / "x"), NetworkX()):
         with pytest.raises(BadRequest, match="no neurons at --granularity layer"):
-            write(layers, tmp_path / "x")
-    with pytest.raises(BadRequest, match="no neurons at --granularity layer"):
-        layers.to_networkx()
-    assert coarse.to_networkx().number_of_edges() == npz.adjacency(coarse).nnz == coarse.edges > 0
+            sink.write(layers)
+    assert to_networkx(coarse).number_of_edges() == npz.adjacency(coarse).nnz == coarse.edges > 0
 
 
-@pytest.mark.parametrize("sink", [graphml, npz])
+@pytest.mark.parametrize("sink", [graphml.GraphML, npz.Npz])
 def test_files_appear_complete_or_not_at_all(sink: type, digits: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / f"digits.{sink.__name__}"
     with pytest.raises(BadRequest, match="is a folder"):
-        sink.export(digits, tmp_path)
+        sink(tmp_path).write(digits)
 
     def stop(what: str, done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     path.write_text("before")
     with pytest.raises(KeyboardInterrupt):
-        sink.export(digits, path, stop)
+        sink(path).write(digits, stop)
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
-    sink.export(digits, path)
+    sink(path).write(digits)
     assert path.stat().st_size > 1000

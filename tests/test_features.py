@@ -12,11 +12,11 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
-import etl
 from etl.analysis import features
 from etl.cli import main
 from etl.cli.analysis import Preset
 from etl.errors import BadFile, BadRequest, NotInStore
+from etl.graph.selection import Selection, graph_of
 from etl.network import Call, Layer, Model, Network
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras' own, in saving
@@ -194,7 +194,7 @@ def test_values_in_the_store(store: Any, digit: Path, tmp_path: Path, run: Run) 
     Image.fromarray(rng.integers(0, 255, (6, 6, 3), dtype=np.uint8)).save(tmp_path / "noise.png")
     given = features.prepared(tmp_path / "noise.png", (6, 6, 3), "symmetric")[None]
     for name, fold in (("features_plain", False), ("features_folded", True)):
-        neo4j.load(etl.read(path, fold=fold), store, name, replace=True)
+        neo4j.load(graph_of(path, Selection(fold=fold)), store, name, replace=True)
         code, _, err = run("features", path, tmp_path / "noise.png", "--preprocess", "symmetric", "--out", tmp_path / "x.png", "--write", name, "-q")
         assert code == 0 and not err
         query = "MATCH (n:Neuron {model: $name}) RETURN n.layer AS layer, collect(n.value) AS found, count(*) AS neurons"

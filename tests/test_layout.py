@@ -24,7 +24,7 @@ ROOMS = (  # from the top down
     ("etl.rules",),
     ("etl.readers",),
     ("etl.network",),
-    ("etl.activations", "etl.streams", "etl.schema", "etl.errors", "etl.version"),
+    ("etl.activations", "etl.streams", "etl.schema", "etl.extras", "etl.errors", "etl.version"),
     ("cypher",),
 )
 

@@ -136,15 +136,14 @@ def test_estimates_are_those_of_real_stores(
 
 def test_the_import_tool_is_taken_where_it_is_faster(cleared_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     """A small model goes over Bolt; a large one through the tool, where the store is empty."""
-    from etl.sinks.neo4j import bulk
-
     taken: list[str] = []
-    monkeypatch.setattr(bulk, "load", lambda *_: taken.append("bulk"))
-    monkeypatch.setattr("etl.sinks.neo4j.live.load", lambda *_, **__: taken.append("live"))
 
     def load(**options: Any) -> None:
         asked: dict[str, Any] = {"mode": "auto", "replace": False, "uri": None} | options
-        loading.way(digits, "m", asked.pop("mode"), tell=lambda _: None, **asked)(lambda *_: None)
+        sink = loading.sink(digits, "m", asked.pop("mode"), stage=lambda _: None, **asked)
+        taken.append(type(sink).__name__.lower())
+        if isinstance(sink, neo4j.Live):
+            sink.store.close()
 
     load()
     load(mode="bulk")

@@ -18,10 +18,8 @@ import pytest
 
 import etl
 from etl.errors import BadFile, BadRequest
-from etl.graph.forward import forward, outputs
 from etl.network import INPUT, Input, Model, Tensor
 from etl.readers import check_finite, read, read_keras_model
-from etl.sinks.memory import collect
 from tests import zoo
 from tests.live import calls_of, calls_of_network, compare_arrays
 
@@ -248,8 +246,8 @@ def test_a_live_model_as_a_graph(framework: str, tmp_path: Path) -> None:
     keras = import_module(framework)
     model = keras.Sequential([keras.Input((5, 4)), keras.layers.Conv1D(3, 2), keras.layers.BatchNormalization(), keras.layers.LSTM(2)])
     live, filed = etl.read(model, fold=True), etl.read(saved(model, tmp_path / "m.keras"), fold=True)
-    one, other = collect(live), collect(filed)
-    assert one.neurons.equals(other.neurons) and one.weights.equals(other.weights) and one.outputs.equals(other.outputs)
+    assert live.neurons().read_all() == filed.neurons().read_all() and live.weights().read_all() == filed.weights().read_all()
+    assert live.outputs == filed.outputs
     with pytest.raises(BadFile, match=r"int is no Keras model; give a keras.Model, or the path of a file"):
         etl.read(3)
 
@@ -277,7 +275,7 @@ def test_an_input_without_a_shape_is_asked_for(tmp_path: Path) -> None:
         ]
     with pytest.raises(BadRequest, match="says nothing of the shape of input input: say it with --input-shape"):
         etl.read(path)
-    assert etl.read(path, input_shapes=((8, 8, 1),)).edges == 47_360
+    assert etl.read(path, input_shapes=((8, 8, 1),)).plan().edges == 47_360
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -287,9 +285,9 @@ def test_a_model_in_two_models_of_a_third(framework: str, form: str, tmp_path: P
     model = zoo.build(zoo.thrice, import_module(framework))
     graph = etl.read(saved(model, tmp_path / f"model.{form}"))
     given = np.random.default_rng(0).normal(size=(2, 5)).astype(np.float32)
-    (found,) = outputs(graph, forward(graph, [given]))
+    (found,) = graph.forward(given)
     np.testing.assert_allclose(found, np.asarray(model(given)), rtol=1e-5, atol=1e-6)
-    assert graph.parameters == model.count_params()
+    assert graph.plan().parameters == model.count_params()
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

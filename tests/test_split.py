@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-import etl
 from etl.analysis.split import models, tag
 from etl.analysis.split import split as write_parts
 from etl.cli import main
 from etl.errors import BadRequest, Conflict
+from etl.graph.selection import Selection, graph_of
 from etl.network import Call, Layer, Network, Tensor
 from etl.network import cut_points as split
 from etl.readers import read
@@ -188,7 +188,7 @@ def test_resnet50(tmp_path: Path) -> None:
     model = shuffled(keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), classes=5))
     check(keras, model, ["conv3_block4_out"], tmp_path, 2)
     check(keras, model, ["conv2_block2_out", "conv4_block1_out"], tmp_path, 3)  # the same layers in other parts
-    clean = split.cut_points(etl.read(tmp_path / "whole.keras"))
+    clean = split.cut_points(graph_of(tmp_path / "whole.keras"))
     assert {"conv1_relu", "conv2_block1_out", "conv4_block6_add", "avg_pool"} <= set(clean)
     assert not [name for name in clean if name.endswith(("_1_conv", "_2_relu", "_3_bn"))]
     with pytest.raises(BadRequest, match="cut at conv3_block3_out or conv3_block4_add instead"):
@@ -240,7 +240,7 @@ def test_layers_above_mixed9() -> None:
 def test_every_clean_point(keras: Any, builder: Callable[[Any], Any], tmp_path: Path) -> None:
     model, path = zoo.build(builder, keras), tmp_path / ("whole.h5" if builder is zoo.nested else "whole.keras")
     model.save(path)  # nested: an archive of it can't be loaded by its own framework
-    clean = split.cut_points(etl.read(path))
+    clean = split.cut_points(graph_of(path))
     for number, at in enumerate([clean, *([name] for name in clean)]):
         if at:
             write_parts(path, at, tmp_path / str(number))
@@ -276,14 +276,14 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 def test_parts_are_numbered_in_the_store(store: Any, tmp_path: Path) -> None:
     from etl.sinks.neo4j import live as neo4j
 
-    neo4j.load(etl.read(DIGITS), store, "split_digits", replace=True)
+    neo4j.load(graph_of(DIGITS), store, "split_digits", replace=True)
     for at in (["flatten"], ["strokes", "flatten"]):
         written = write_parts(DIGITS, at, tmp_path / "_".join(at))
         tag(store, "split_digits", written)
         rows = store.read("MATCH (l:Layer {model: 'split_digits'}) RETURN l.name AS name, l.part AS part ORDER BY l.position")
         expected = {name: number for number, part in enumerate(written) for name in part.layers} | {rows[0]["name"]: 0}
         assert {row["name"]: row["part"] for row in rows} == expected
-    neo4j.load(etl.read(DIGITS, fold=True, layers=("strokes", None)), store, "split_other", replace=True)
+    neo4j.load(graph_of(DIGITS, Selection(fold=True, layers=("strokes", None))), store, "split_other", replace=True)
     store.write("MATCH (m:Model {name: 'split_other'}) SET m.sha256 = 'another'")
     with pytest.raises(Conflict, match="of another file"):
         tag(store, "split_other", written)

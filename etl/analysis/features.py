@@ -58,6 +58,7 @@ class Features:
     inputs   what it is given, one array an input, (1, *shape)
     values   each layer's output by name (*shape), in order
     preset   how the picture was prepared; None where the input was given as an array
+    input_shapes  that were asked for
     """
 
     model: Model
@@ -66,6 +67,7 @@ class Features:
     inputs: list[Values]
     values: dict[str, Values]
     preset: str | None
+    input_shapes: Sequence[Sequence[int]]
 
 
 def features(
@@ -87,7 +89,7 @@ def features(
         preset = preprocess or trained_with(model)
         inputs = [prepared(image, picture_shape(graph), preset)[None]]
     theirs, _ = predictions(keras_model(path, model, architecture), inputs)
-    return Features(model, graph, image.name, inputs, {name: values[0] for name, values in theirs.items()}, preset)
+    return Features(model, graph, image.name, inputs, {name: values[0] for name, values in theirs.items()}, preset, input_shapes)
 
 
 def picture_shape(graph: Graph) -> tuple[int, int, int]:
@@ -205,9 +207,7 @@ def neuron_values(found: Features, graph: Graph) -> Values:
     return np.where(np.isnan(values), forward(graph, found.inputs)[0], values) if np.isnan(values).any() else values
 
 
-def write(
-    store: Store, name: str, found: Features, input_shapes: Sequence[Sequence[int]] = (), progress: Callable[[str, int, int], None] = lambda *_: None
-) -> None:
+def write(store: Store, name: str, found: Features, progress: Callable[[str, int, int], None] = lambda *_: None) -> None:
     """Store every activation as the neurons' `value`, in place of an earlier example's.
 
     Raises NotInStore where another graph is loaded under that name.
@@ -218,7 +218,7 @@ def write(
 
     model = stored.span(store, name)
     loaded = catalogue.find(store, name)
-    graphs = (trace(found.model, input_shapes, fold=fold) for fold in (False, True))
+    graphs = (trace(found.model, found.input_shapes, fold=fold) for fold in (False, True))
     graph = next((graph for graph in graphs if loaded and loaded["fingerprint"] == fingerprint(graph)), None)
     if graph is None:
         raise NotInStore(f"{name} in the store is not the whole graph of this file for pictures of this size: load it with the same --input-shape")

@@ -83,12 +83,17 @@ def verify_in_store(
 
 def exact(path: Path, selection: Selection) -> tuple[Model, Graph]:
     """A file and its graph, which must be all of it."""
-    if not selection.exact:
-        raise BadRequest("only an exact graph can be verified: leave out --granularity, --min-weight, --top-k and --ignore-masks")
-    if selection.layers:
-        raise BadRequest("verify takes the whole model: leave out --layers")
+    whole(selection)
     model = read(path, selection.architecture)
     return model, graph_in(model, selection)
+
+
+def whole(selection: Selection) -> None:
+    """Raises BadRequest for a selection whose graph, run forward, does not return the model's own outputs."""
+    if not selection.exact:
+        raise BadRequest("only an exact graph computes what the model does: leave out --granularity, --min-weight, --top-k and --ignore-masks")
+    if selection.layers:
+        raise BadRequest("only the whole model can be compared: leave out --layers")
 
 
 def ends(ours: Sequence[NDArray[Any]], theirs: Sequence[NDArray[Any]]) -> Iterator[Comparison]:

@@ -8,11 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
+import etl
 from etl.cli.options import Format, ModelFile, ModelName, Quiet, Rows, Uri, shape
 from etl.cli.output import plain, remark, show
-from etl.cli.progress import bar, stages
 from etl.cli.store import connected
-from etl.errors import BadRequest
 
 Architecture = Annotated[str | None, typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False)]
 
@@ -64,27 +63,9 @@ def measure(
 
     Example: `etl measure digits_cnn strength --write strength`
     """
-    from etl.analysis import measures
-    from etl.store import stored_graph as stored
-
-    spectrum = measure is Measure.laplacian_spectrum
-    if write is not None:
-        if spectrum:
-            raise BadRequest("laplacian_spectrum belongs to no neurons: leave out --write")
-        stored.check_property(write)
-    with connected(uri, quiet=quiet) as store:
-        model = stored.span(store, name)
-        with bar(f"Reading {name}", quiet=quiet) as progress:
-            edges = stored.edges(store, model, progress)
-        with stages(quiet=quiet) as stage:
-            stage(f"computing {measure}")
-            values = measures.laplacian_spectrum(*edges) if spectrum else measures.MEASURES[measure](*edges)
-        if write is not None:
-            with bar(f"Writing {write}", quiet=quiet) as progress:
-                stored.write(store, model, write, values, progress)
-    first = 0 if spectrum else model.base
-    column = "number" if spectrum else "id"
-    show([{column: first + n, "value": None if v != v else v} for n, v in enumerate(values.tolist())], (column, "value"), format)
+    with connected(uri, f"Measuring {name}", quiet=quiet) as (store, shown):
+        rows = store[name].measure(measure.value, write=write, progress=shown.count)
+    show(rows, rows.columns, format)
     if write is not None and not quiet:
         remark(f"written on the neurons of {plain(name)} as {write}")
 
@@ -125,17 +106,17 @@ def features(
 
     Example: `etl features digits_cnn.h5 seven.png --layer strokes --layer shapes`
     """
-    from etl.analysis import feature_pictures as feature_maps
+    from etl.analysis import feature_pictures
     from etl.analysis import features as maps
 
-    shapes = (shape(input_shape),) if input_shape else ()
-    found = maps.features(model, image, preprocess=preprocess and preprocess.value, input_shapes=shapes, architecture=architecture)
+    shapes, prepared = (shape(input_shape),) if input_shape else (), preprocess and preprocess.value
+    found = etl.features(model, image, preprocess=prepared, input_shapes=shapes, architecture=architecture)
     names = maps.chosen(found, layer or [])
     out = out or Path(f"{image.stem}_features.png")
-    feature_maps.draw(found, names, top, out)
+    feature_pictures.draw(found, names, top, out)
     if write is not None:
-        with connected(uri, quiet=quiet) as store, bar(f"Writing the values of {write}", quiet=quiet) as progress:
-            maps.write(store, write, found, shapes, progress)
+        with connected(uri, f"Writing the values of {write}", quiet=quiet) as (store, shown):
+            store[write].set_values(found, progress=shown.count)
     show([row for name in names for row in maps.rows(name, found.values[name], top)], ("layer", "channel", "mean", "min", "max"), format)
     if not quiet:
         remark(f"drawn in {plain(str(out))}" + (f", the picture prepared as {found.preset}" if found.preset else ""))
@@ -161,12 +142,10 @@ def split(
 
     Example: `etl split resnet50.h5 --at conv3_block4_out --out parts`
     """
-    from etl.analysis import split as parts
-
-    written = parts.split(model, at, out, branches=allow_branches, architecture=architecture)
+    written = etl.split(model, at, out, allow_branches=allow_branches, architecture=architecture)
     if tag is not None:
-        with connected(uri, quiet=quiet) as store:
-            parts.tag(store, tag, written)
+        with connected(uri, quiet=quiet) as (store, _):
+            store[tag].tag(written)
     rows: list[dict[str, Any]] = [
         {"part": number, "file": part.file, "layers": len(part.layers), "inputs": part.inputs, "outputs": part.outputs}
         for number, part in enumerate(written)

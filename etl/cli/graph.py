@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from shlex import join, quote
-from typing import TYPE_CHECKING, Annotated, Any
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+import etl
 from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, Where, selects
 from etl.cli.output import plain, program, remark, say, show, to_json
-from etl.cli.progress import bar, stages
+from etl.cli.progress import display
 from etl.cli.server import say_login
-from etl.cli.store import connected
 from etl.errors import BadRequest, EtlError
-from etl.graph.selection import Selection, graph_of
-
-Progress = Callable[[str, int, int], None]
+from etl.graph.selection import Selection
 
 if TYPE_CHECKING:
-    from etl.graph.trace import Graph
     from etl.sinks.neo4j.live import Loaded
 
+BIG = 0.1  # share of all edges from which on a layer is called big
 PLAN = ("name", "type", "shape", "neurons", "edges", "parameters", "density")
 
 
@@ -38,50 +36,43 @@ def plan(*, model: ModelFile, selection: Selection, format: Rows = Format.table)
 
     Example: `etl plan model.h5 --input-shape 64,64,3`
     """
-    show_plan(model, selection, graph_of(model, selection), format)
+    show_plan(read(model, selection).plan(), format)
 
 
-def show_plan(model: Path, selection: Selection, graph: Graph, form: Format) -> None:
+def read(model: Path, selection: Selection) -> etl.Graph:
+    """The graph that is asked for."""
+    return etl.read(model, **vars(selection))
+
+
+def show_plan(plan: etl.Plan, form: Format) -> None:
     """The layers of a graph, its totals, what it would cost, and what would fit where it is too much."""
-    from etl.graph import estimate
-
-    densities = estimate.density(graph)
-    rows = [{name: getattr(row, name) for name in PLAN[:-1]} | {"density": densities[row.name]} for row in graph.rows]
-    cost = estimate.cost(graph.neurons, graph.edges)
     if form is Format.json:
-        total = {"name": graph.model.name, "neurons": graph.neurons, "edges": graph.edges, "parameters": graph.parameters, "density": graph.density}
-        say_json(total | {"store_bytes": cost.store_bytes, "load_seconds": cost.seconds, "layers": rows})
+        names = ("name", "neurons", "edges", "parameters", "density", "store_bytes", "load_seconds", "layers")
+        print(to_json({name: getattr(plan, name) for name in names}))
         return
-    big = {row.position: "bold yellow" for row in estimate.biggest(graph)}
-    views = {row.position: "dim" for row in graph.rows if not row.neurons}
-    show(rows, PLAN, form, big | views)
+    big = sorted((row for row in plan.layers if row["edges"] > BIG * plan.edges), key=lambda row: -row["edges"])
+    styles = {number: "bold yellow" if row in big else "dim" for number, row in enumerate(plan.layers) if row in big or not row["neurons"]}
+    show(plan.layers, PLAN, form, styles)
     if form is Format.table:
         say()
-        say(totals(graph), style="bold")
+        say(totals(plan), style="bold")
         if big:
-            say("Most edges: " + ", ".join(f"{plain(row.name)} {row.edges / graph.edges:.0%}" for row in estimate.biggest(graph)))
-        show_cost(model, selection, graph)
+            say("Most edges: " + ", ".join(f"{plain(row['name'])} {row['edges'] / plan.edges:.0%}" for row in big))
+        show_cost(plan)
 
 
-def totals(graph: Graph) -> str:
-    name = plain(graph.model.name)
-    return f"{name}: {graph.neurons:,} neurons, {graph.edges:,} edges, {graph.parameters:,} parameters, density {graph.density:.6g}"
+def totals(plan: etl.Plan) -> str:
+    return f"{plain(plan.name)}: {plan.neurons:,} neurons, {plan.edges:,} edges, {plan.parameters:,} parameters, density {plan.density:.6g}"
 
 
-def show_cost(model: Path, selection: Selection, graph: Graph) -> None:
+def show_cost(plan: etl.Plan) -> None:
     """Store size and time, and what would fit where there is no room or patience for them."""
-    from etl.graph import estimate
-    from etl.store import home
-
-    cost, free = estimate.cost(graph.neurons, graph.edges), home.free_disk()
-    say(f"In Neo4j: about {size(cost.store_bytes)} ({size(free)} free), loaded in about {duration(cost.seconds)}.")
-    most = estimate.most_edges(free)
-    if graph.edges <= most:
+    say(f"In Neo4j: about {size(plan.store_bytes)} ({size(plan.free_bytes)} free), loaded in about {duration(plan.load_seconds)}.")
+    if plan.edges <= plan.fitting_edges:
         return
     say()
-    say(f"Too big to load: {most:,} edges would fit. Instead:", style="bold")
-    offers = [{"option": o.option, "neurons": o.neurons, "edges": o.edges} for o in estimate.offers(model, selection, graph, most)]
-    show(offers, ("option", "neurons", "edges"), Format.table)
+    say(f"Too big to load: {plan.fitting_edges:,} edges would fit. Instead:", style="bold")
+    show([{"option": o.option, "neurons": o.neurons, "edges": o.edges} for o in plan.smaller], ("option", "neurons", "edges"), Format.table)
     say("Without Neo4j, `etl export MODEL OUT.parquet/` streams it to any disk with room, in flat memory.")
 
 
@@ -100,22 +91,15 @@ def load(
 
     Example: `etl load model.h5 --name first_try`
     """
-    from etl.readers import check_finite
-    from etl.sinks.neo4j.mode import way
-
-    graph = graph_of(model, selection)
+    graph = read(model, selection)
     if dry_run:
-        show_plan(model, selection, graph, Format.table)
+        show_plan(graph.plan(), Format.table)
         return
-    check_finite(graph.model)
-    name = graph.model.name if name is None else name
-    if not name:
+    if name == "":
         raise BadRequest("--name is empty: give the model a name, or leave it out for the file's stem")
     try:
-        with stages(quiet=quiet) as tell:
-            run = way(graph, name, mode.value, replace=replace, uri=uri, tell=tell)
-        with bar(f"Loading {name}", quiet=quiet) as progress:
-            loaded = run(progress)
+        with display(f"Loading {name or graph.name}", quiet=quiet) as shown, etl.connect(uri, stage=shown.stage) as store:
+            loaded = store.load(graph, name, mode=mode.value, replace=replace, progress=shown.count)
     except KeyboardInterrupt:
         remark("interrupted: the same command goes on where it was")
         raise
@@ -157,50 +141,17 @@ def export(
 
     Example: `etl export model.h5 model.parquet/`
     """
-    from etl.readers import check_finite
-
-    write = staged if for_import else sink(out)
-    graph = graph_of(model, selection)
-    check_finite(graph.model)
-    with bar(f"Exporting {graph.model.name}", quiet=quiet) as progress:
-        command = write(graph, out, progress)
+    graph = read(model, selection)
+    with display(f"Exporting {graph.name}", quiet=quiet) as shown:
+        prepared = graph.save_for_import(out, progress=shown.count) if for_import else None
+        if prepared is None:
+            graph.save(out, progress=shown.count)
     if not quiet:
-        say(totals(graph))
+        say(totals(graph.plan()))
         say(f"Written to {plain(str(out))}")
-        if command:
-            say(command)
-
-
-def sink(out: Path) -> Callable[[Graph, Path, Progress], str | None]:
-    """What writes files of that suffix."""
-    if out.suffix == ".parquet":
-        from etl.sinks import parquet
-
-        return parquet.export
-    if out.suffix == ".graphml":
-        from etl.sinks import graphml
-
-        return graphml.export
-    if out.suffix == ".npz":
-        from etl.sinks import npz
-
-        return npz.export
-    raise BadRequest(f"{out}: its suffix says nothing that can be written: call it .parquet, .graphml or .npz")
-
-
-def staged(graph: Graph, out: Path, progress: Progress) -> str:
-    """Write files for Neo4j's import tool; the command that takes them."""
-    from etl.sinks.neo4j.import_files import stage
-
-    if out.exists():
-        raise BadRequest(f"{out} is there already: choose another name, or move it away")
-    try:
-        out.mkdir(parents=True)
-        files = stage(graph, graph.model.name, out.absolute(), progress)
-    except OSError as error:
-        raise BadRequest(f"{out} can't be written ({error.strerror or error}): choose another place for it") from error
-    command = join(("neo4j-admin", "database", "import", "full", *files.arguments, "neo4j"))
-    return f"Import it into an empty database with: {command}\nThen load the same file there: what is left to do is to check it."
+        if prepared is not None:
+            say(f"Import it into an empty database with: {prepared.command}")
+            say("Then load the same file there: what is left to do is to check it.")
 
 
 def verify(
@@ -228,21 +179,16 @@ def verify(
 
     Example: `etl verify model.h5`
     """
-    from etl.analysis import verify as proof
+    from etl.analysis.verify import TOLERANCE, array
 
-    given = [proof.array(path) for path in input or ()]
-    if within is None:
-        compared = proof.verify(model, selection, given)
-    else:
-        with connected(uri, quiet=quiet) as store:
-            compared = proof.verify_in_store(model, store, name, selection, given)
-    wrong = [c for c in compared if not c.relative <= proof.TOLERANCE]
+    inputs, options = [array(path) for path in input or ()], vars(selection)
+    with display(quiet=quiet) as shown, etl.connect(uri, stage=shown.stage) if within else nullcontext() as store:
+        compared = etl.verify(model, inputs=inputs, store=store, name=name, **options)
+    wrong = [c for c in compared if not c.relative <= TOLERANCE]
     styles = {number: "bold red" for number, c in enumerate(compared) if c in wrong}
     show([vars(c) for c in compared], ("layer", "type", "values", "error", "relative"), format, styles)
     if wrong:
-        raise EtlError(
-            f"{len(wrong)} of {len(compared)} layers differ by more than {proof.TOLERANCE:g} of their largest value, {wrong[0].layer} first"
-        )
+        raise EtlError(f"{len(wrong)} of {len(compared)} layers differ by more than {TOLERANCE:g} of their largest value, {wrong[0].layer} first")
     if not quiet and format is Format.table:
         say()
         say(
@@ -256,16 +202,10 @@ def layers(*, format: Rows = Format.table) -> None:
 
     Example: `etl layers`
     """
-    from etl.rules.page import layer_rows
-
-    rows = list(layer_rows())
+    rows = etl.layer_kinds()
     if format is Format.table:
         rows = [row | {"options": ", ".join(row["options"])} for row in rows]
     show(rows, ("family", "kind", "options"), format)
-
-
-def say_json(value: Any) -> None:
-    print(to_json(value))
 
 
 def size(count: float) -> str:

@@ -11,7 +11,7 @@ import typer
 from etl.cli.analysis import Measure
 from etl.cli.options import ModelName, Quiet, Uri
 from etl.cli.output import say
-from etl.cli.progress import bar
+from etl.cli.progress import Display
 from etl.cli.store import connected
 from etl.errors import BadRequest
 
@@ -39,8 +39,8 @@ def add_to(app: typer.Typer) -> None:
 class Sheet:
     """What a picture asks the store for, and where it goes."""
 
-    def __init__(self, store: Store, name: str, out: Path, quiet: bool) -> None:
-        self.store, self.name, self.out, self.quiet = store, name, out, quiet
+    def __init__(self, store: Store, name: str, out: Path, shown: Display) -> None:
+        self.store, self.name, self.out, self.shown = store, name, out, shown
         self.layers = self.ask("layers")
 
     def ask(self, query: str, **values: Any) -> list[dict[str, Any]]:
@@ -61,8 +61,8 @@ def on_sheet(draw: Callable[[Sheet], None], name: str, out: Path, suffixes: tupl
     from etl.analysis.plots.figure import check_place
 
     check_place(out, suffixes)
-    with connected(uri, quiet=quiet) as store:
-        draw(Sheet(store, name, out, quiet))
+    with connected(uri, f"Reading {name}", quiet=quiet) as (store, shown):
+        draw(Sheet(store.connection, name, out, shown))
     if not quiet:
         say(f"Wrote {out}")
 
@@ -188,8 +188,7 @@ def centrality(
         from etl.store import stored_graph as stored
 
         sheet.neurons()
-        with bar(f"Reading {name}", quiet=quiet) as progress:
-            edges = stored.edges(sheet.store, stored.span(sheet.store, name), progress)
+        edges = stored.edges(sheet.store, stored.span(sheet.store, name), sheet.shown.count)
         values = measures.MEASURES[measure](*edges)
         label = measure.replace("_", " ")
         figure.save(distributions.centrality(values, sheet.layers, names, label, f"{name}: {label}, layer by layer"), out)

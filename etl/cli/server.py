@@ -11,7 +11,7 @@ import typer
 
 from etl.cli.options import Format, ModelName, Quiet, Rows, Uri
 from etl.cli.output import cell, plain, say, show, to_json
-from etl.cli.progress import stages
+from etl.cli.progress import display
 
 if TYPE_CHECKING:
     from etl.store import Server
@@ -34,8 +34,8 @@ def start(*, quiet: Quiet = False) -> None:
     """
     from etl import store
 
-    with stages(quiet=quiet) as progress:
-        server = store.start(progress)
+    with display(quiet=quiet) as shown:
+        server = store.start(shown.stage)
     if not quiet:
         say(f"Neo4j {server.version} is running.")
         say_login(server)
@@ -49,9 +49,9 @@ def stop(*, quiet: Quiet = False) -> None:
     from etl import store
 
     was = store.status()
-    with stages(quiet=quiet) as progress:
+    with display(quiet=quiet) as shown:
         if was.running:
-            progress("stopping Neo4j")
+            shown.stage("stopping Neo4j")
         store.stop()
     if not quiet:
         say("Neo4j is stopped." if was.running else "Neo4j was not running.")
@@ -81,8 +81,8 @@ def style(name: ModelName, *, uri: Uri = None) -> None:
     from etl.cli.store import connected
     from etl.store.browser import style
 
-    with connected(uri, quiet=True) as store:
-        print(style(store, name), end="")
+    with connected(uri, quiet=True) as (store, _):
+        print(style(store.connection, name), end="")
 
 
 def favourites(
@@ -110,8 +110,8 @@ def open_browser(*, quiet: Quiet = False) -> None:
 
     from etl import store
 
-    with stages(quiet=quiet) as progress:
-        server = store.start(progress)
+    with display(quiet=quiet) as shown:
+        server = store.start(shown.stage)
     address = first_page(server)
     opened = has_display() and webbrowser.open(address)
     if not quiet or not opened:

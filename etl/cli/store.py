@@ -7,17 +7,15 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+import etl
 from etl.cli.options import Format, ModelName, Quiet, Rows, Uri
 from etl.cli.output import plain, program, remark, say, show
-from etl.cli.progress import stages
+from etl.cli.progress import Display, display
 from etl.errors import BadRequest
-
-if TYPE_CHECKING:
-    from etl.store import Store
 
 MODELS = ("name", "state", "neurons", "edges", "parameters", "format", "sha256", "loadedAt")
 
@@ -28,14 +26,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextmanager
-def connected(uri: str | None, *, quiet: bool = False) -> Iterator[Store]:
-    """The store that is meant: the one at `uri`, else NEO4J_URI's, else the local one, started if need be."""
-    from etl.store import connect
-
-    with stages(quiet=quiet) as progress:
-        store = connect(uri, progress)
-    with store:
-        yield store
+def connected(uri: str | None, title: str = "", *, quiet: bool = False) -> Iterator[tuple[etl.Store, Display]]:
+    """The store that is meant: the one at `uri`, else NEO4J_URI's, else the local one, started if need be; and how far calls on it are."""
+    with display(title, quiet=quiet) as shown, etl.connect(uri, stage=shown.stage) as store:
+        yield store, shown
 
 
 def names(incomplete: str) -> Iterator[tuple[str, str]]:
@@ -73,9 +67,9 @@ def query(
             raise typer.BadParameter(f"{given} is given twice", param_hint="PARAM=VALUE")
         values[given] = value
     stored.bind(values)  # what is wrong with them is said before anything is started
-    with connected(uri, quiet=quiet) as store:
-        rows = queries.run(store, name, values)
-    show(rows, [column.name for column in stored.columns], format)
+    with connected(uri, quiet=quiet) as (store, _):
+        rows = store.query(name, **values)
+    show(rows, rows.columns, format)
 
 
 def parameter(text: str, texts: Collection[str]) -> tuple[str, Any]:
@@ -110,10 +104,8 @@ def status(*, format: Rows = Format.table, uri: Uri = None, quiet: Quiet = False
 
     Example: `etl status --format json`
     """
-    from etl.store import models as catalogue
-
-    with connected(uri, quiet=quiet) as store:
-        models = catalogue.models(store)
+    with connected(uri, quiet=quiet) as (store, _):
+        models = store.models()
     if format is Format.table and not models:
         say(f"No models yet. To load one: {program()} load MODEL")
         return
@@ -132,12 +124,10 @@ def delete(
 
     Example: `etl delete digits_cnn --yes`
     """
-    from etl.store import models as catalogue
-
-    with connected(uri, quiet=quiet) as store:
+    with connected(uri, quiet=quiet) as (store, _):
         if not yes:
             confirm(f"Delete {plain(name)} from {store.uri}?")
-        catalogue.delete(store, name)
+        store.delete(name)
     if not quiet:
         say(f"Deleted {plain(name)}.")
 

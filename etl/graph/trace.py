@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,6 @@ from etl.rules.dialects import DIALECTS
 from etl.rules.ids import Axes, Ids, is_live
 from etl.rules.lookups import Lookups
 from etl.rules.scope import MOST_AXES, MOST_STEPS, Scope, Step, Tape, Weights
-
-if TYPE_CHECKING:
-    import networkx
 
 
 @dataclass(frozen=True)
@@ -192,12 +189,6 @@ class Graph:
     def folding(self) -> frozenset[int]:
         """Numbers of all steps that are folded into others."""
         return frozenset(number for folded in self.folds.values() for number, _ in folded)
-
-    def to_networkx(self) -> networkx.DiGraph[int]:
-        """The whole graph in NetworkX, where it fits: see etl/sinks/networkx.py. Raises BadRequest past 5 million edges."""
-        from etl.sinks.networkx import to_networkx
-
-        return to_networkx(self)
 
     def leaf_of(self, number: int) -> Leaf:
         """The leaf that makes the step of that number."""

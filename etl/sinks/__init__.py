@@ -1,1 +1,1 @@
-"""Sinks: where a graph goes. Each takes a graph and streams its batches: neurons first, then weights."""
+"""Sinks: where a graph goes. Each streams its batches, neurons first, then weights: see protocol.py."""

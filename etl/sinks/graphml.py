@@ -6,7 +6,7 @@ Attributes are named as in the Parquet tables; a node's id is its neuron's. Grap
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 from xml.sax.saxutils import escape, quoteattr
@@ -14,33 +14,30 @@ from xml.sax.saxutils import escape, quoteattr
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.graph import batches as extract
 from etl.graph.trace import Graph
 from etl.sinks.atomic_file import in_place, require_neurons
+from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
 
 ILLEGAL = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-Progress = Callable[[str, int, int], None]
 
 
-def export(graph: Graph, path: Path, progress: Progress = lambda *_: None) -> None:
-    """Write the graph to `path`, which appears when it is complete. Raises BadRequest where it can't be written.
+@dataclass(frozen=True)
+class GraphML:
+    """A file for a graph, which appears when it is complete."""
 
-    progress  is told what is written (`neurons`, `weights`), how many are done and how many there are
-    """
-    require_neurons(graph)
-    with in_place(path) as file:
-        file.write(head(graph).encode())
-        done = 0
-        for batch in extract.neuron_batches(graph):
-            write_lines(file, neuron_lines(batch))
-            done += batch.num_rows
-            progress("neurons", done, graph.neurons)
-        done = 0
-        for batch in extract.weight_batches(graph):
-            write_lines(file, weight_lines(batch))
-            done += batch.num_rows
-            progress("weights", done, graph.edges)
-        file.write(b"</graph>\n</graphml>\n")
+    path: Path
+
+    def write(self, graph: Graph, progress: Progress = silent) -> Written:
+        """Write the file. Raises BadRequest where it can't be written, or where the graph has layers only."""
+        require_neurons(graph)
+        with in_place(self.path) as file:
+            file.write(head(graph).encode())
+            for batch in neuron_batches(graph, progress):
+                write_lines(file, neuron_lines(batch))
+            for batch in weight_batches(graph, progress):
+                write_lines(file, weight_lines(batch))
+            file.write(b"</graph>\n</graphml>\n")
+        return Written(graph.neurons, graph.edges)
 
 
 def head(graph: Graph) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from etl import schema
 from etl.graph import batches as extract
 from etl.graph.trace import Graph
+from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
 
 
 @dataclass(frozen=True)
@@ -21,11 +22,21 @@ class Tables:
     outputs: pa.Table
 
 
-def collect(graph: Graph) -> Tables:
+class Memory:
+    """Keeps a graph as `tables`; None before it is written. About 40 bytes a weight."""
+
+    tables: Tables | None = None
+
+    def write(self, graph: Graph, progress: Progress = silent) -> Written:
+        self.tables = collect(graph, progress)
+        return Written(graph.neurons, graph.edges)
+
+
+def collect(graph: Graph, progress: Progress = silent) -> Tables:
     """The whole graph: about 40 bytes a weight."""
     return Tables(
         layers=extract.layer_table(graph),
-        neurons=pa.Table.from_batches(extract.neuron_batches(graph), schema.neurons(graph.dtype)),
-        weights=pa.Table.from_batches(extract.weight_batches(graph), schema.weights(graph.dtype)),
+        neurons=pa.Table.from_batches(neuron_batches(graph, progress), schema.neurons(graph.dtype)),
+        weights=pa.Table.from_batches(weight_batches(graph, progress), schema.weights(graph.dtype)),
         outputs=extract.output_table(graph),
     )

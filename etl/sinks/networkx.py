@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import BadRequest
-from etl.graph import batches as extract
 from etl.graph.trace import Graph
 from etl.sinks.atomic_file import require_neurons
+from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
 
 if TYPE_CHECKING:
     import networkx
@@ -17,7 +17,18 @@ if TYPE_CHECKING:
 MOST_EDGES = 5_000_000  # about half a kilobyte each
 
 
-def to_networkx(graph: Graph) -> networkx.DiGraph[int]:
+class NetworkX:
+    """Makes `graph`, a networkx.DiGraph, or a MultiDiGraph where two edges join the same pair; None before."""
+
+    graph: networkx.DiGraph[int] | None = None
+
+    def write(self, graph: Graph, progress: Progress = silent) -> Written:
+        """Make it. Raises BadRequest past 5 million edges, or where the graph has layers only."""
+        self.graph = to_networkx(graph, progress)
+        return Written(graph.neurons, graph.edges)
+
+
+def to_networkx(graph: Graph, progress: Progress = silent) -> networkx.DiGraph[int]:
     """Neurons by id with layer, index, op, bias, activation; edges with weight, parameter, layer. What is null is left out.
 
     `index` is JSON, `[0,3,2]`: lists would keep NetworkX from writing the graph as GraphML or GEXF.
@@ -31,18 +42,18 @@ def to_networkx(graph: Graph) -> networkx.DiGraph[int]:
             f"{graph.model.name} has {graph.edges:,} edges and NetworkX holds at most {MOST_EDGES:,} here: select less of it (layers, input_shapes, "
             "granularity, top_k), or export it to .npz or .parquet"
         )
-    made: networkx.DiGraph[int] = filled(networkx.DiGraph(), graph)
-    return made if made.number_of_edges() == graph.edges else filled(networkx.MultiDiGraph(), graph)
+    made: networkx.DiGraph[int] = filled(networkx.DiGraph(), graph, progress)
+    return made if made.number_of_edges() == graph.edges else filled(networkx.MultiDiGraph(), graph, silent)
 
 
-def filled(made: networkx.DiGraph[int], graph: Graph) -> networkx.DiGraph[int]:
+def filled(made: networkx.DiGraph[int], graph: Graph, progress: Progress) -> networkx.DiGraph[int]:
     """All neurons and weights put into a NetworkX graph."""
     made.graph |= {"name": graph.model.name, "sha256": graph.model.sha256, "format": graph.model.format}
-    for batch in extract.neuron_batches(graph):
+    for batch in neuron_batches(graph, progress):
         ids, layer, index, *columns = (column.to_pylist() for column in batch.columns)
         columns = [layer, [json.dumps(place, separators=(",", ":")) for place in index], *columns]
         made.add_nodes_from(zip(ids, properties(batch.schema.names[1:], columns), strict=True))
-    for batch in extract.weight_batches(graph):
+    for batch in weight_batches(graph, progress):
         source, target, *columns = (column.to_pylist() for column in batch.columns)
         made.add_edges_from(zip(source, target, properties(batch.schema.names[2:], columns), strict=True))
     return made

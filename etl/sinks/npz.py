@@ -6,7 +6,7 @@ A row a source, a column a target, both by id; parallel edges add up. The layer 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,26 +14,33 @@ import numpy as np
 
 from etl import schema
 from etl.errors import BadRequest
-from etl.graph import batches as extract
 from etl.graph.trace import Graph
 from etl.sinks.atomic_file import in_place, require_neurons
+from etl.sinks.protocol import Progress, Written, silent, weight_batches
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 EDGE_BYTES = 24  # source, target and weight, then the same sorted
-Progress = Callable[[str, int, int], None]
 
 
-def export(graph: Graph, path: Path, progress: Progress = lambda *_: None) -> None:
-    """Write the matrix to `path`, which appears when it is complete. Raises BadRequest where memory or place don't do."""
-    found = adjacency(graph, progress)
-    parts = {"data": found.data, "indices": found.indices, "indptr": found.indptr, "shape": np.array(found.shape), "_is_array": np.array(True)}
-    with in_place(path) as file:
-        np.savez_compressed(file, format=np.array(b"csr"), **parts, **layer_arrays(graph))  # type: ignore[arg-type]
+@dataclass(frozen=True)
+class Npz:
+    """A file for a graph's matrix, which appears when it is complete."""
+
+    path: Path
+
+    def write(self, graph: Graph, progress: Progress = silent) -> Written:
+        """Write the file. Raises BadRequest where memory or place don't do, or where the graph has layers only."""
+        matrix = adjacency(graph, progress)
+        shape, is_array = np.array(matrix.shape), np.array(True)
+        parts = {"data": matrix.data, "indices": matrix.indices, "indptr": matrix.indptr, "shape": shape, "_is_array": is_array}
+        with in_place(self.path) as file:
+            np.savez_compressed(file, format=np.array(b"csr"), **parts, **layer_arrays(graph))  # type: ignore[arg-type]
+        return Written(graph.neurons, graph.edges)
 
 
-def adjacency(graph: Graph, progress: Progress = lambda *_: None) -> csr_array[Any]:
+def adjacency(graph: Graph, progress: Progress = silent) -> csr_array[Any]:
     """All weights as a sparse matrix (neurons, neurons), a row a source; parallel edges add up. Raises BadRequest where memory doesn't do."""
     import psutil
     from scipy.sparse import coo_array
@@ -48,13 +55,11 @@ def adjacency(graph: Graph, progress: Progress = lambda *_: None) -> csr_array[A
     source, target = np.empty(graph.edges, np.int32), np.empty(graph.edges, np.int32)
     weight = np.empty(graph.edges, graph.dtype)
     done = 0
-    for block in extract.blocks(graph):
-        columns = block.columns()
-        here = slice(done, done + len(columns[0]))
-        source[here], target[here], weight[here] = columns[:3]
+    for batch in weight_batches(graph, progress):
+        here = slice(done, done + batch.num_rows)
+        source[here], target[here], weight[here] = (batch.column(number).to_numpy() for number in range(3))
         done = here.stop
-        progress("weights", done, graph.edges)
-    return coo_array((weight[:done], (source[:done], target[:done])), shape=(graph.neurons, graph.neurons)).tocsr()
+    return coo_array((weight, (source, target)), shape=(graph.neurons, graph.neurons)).tocsr()
 
 
 def layer_arrays(graph: Graph) -> dict[str, np.ndarray[Any, Any]]:

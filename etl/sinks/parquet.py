@@ -10,8 +10,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,38 +23,41 @@ from etl import schema
 from etl.errors import BadRequest
 from etl.graph import batches as extract
 from etl.graph.trace import Graph
+from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
+from etl.streams import batched_by_size
 from etl.version import VERSION
 
 FORMAT = "neuron-etl"  # how a folder says that it is ours
 GROUP_ROWS = 1 << 20  # of a row group: 32 MB of weights
 FILE_ROWS = 1 << 24  # of a file
-Progress = Callable[[str, int, int], None]
 
 
-def export(graph: Graph, folder: Path, progress: Progress = lambda *_: None) -> None:
-    """Write the graph into `folder`, in place of an earlier export.
+@dataclass(frozen=True)
+class Parquet:
+    """A folder for a graph, in place of an earlier export. Memory stays flat whatever the number of weights."""
 
-    progress  is told what is written (`neurons`, `weights`), how many are done and how many there are
+    folder: Path
 
-    Memory stays flat whatever the number of weights. Raises BadRequest where the folder is something else or can't be written.
-    """
-    folder = folder.absolute()
-    if os.path.lexists(folder) and not is_ours(folder):
-        raise BadRequest(f"{folder} is there already and is no earlier export: choose another name, or move it away")
-    try:
-        with in_place(folder) as partial:
-            write(graph, partial, progress)
-    except OSError as error:
-        raise BadRequest(f"{folder} can't be written ({error.strerror or error}): choose another place for it") from error
+    def write(self, graph: Graph, progress: Progress = silent) -> Written:
+        """Write all files. Raises BadRequest where the folder is something else or can't be written."""
+        folder = self.folder.absolute()
+        if os.path.lexists(folder) and not is_ours(folder):
+            raise BadRequest(f"{folder} is there already and is no earlier export: choose another name, or move it away")
+        try:
+            with in_place(folder) as partial:
+                write_all(graph, partial, progress)
+        except OSError as error:
+            raise BadRequest(f"{folder} can't be written ({error.strerror or error}): choose another place for it") from error
+        return Written(graph.neurons, graph.edges)
 
 
-def write(graph: Graph, folder: Path, progress: Progress) -> None:
+def write_all(graph: Graph, folder: Path, progress: Progress) -> None:
     """All files of the folder."""
     (folder / "model.json").write_text(json.dumps(description(graph), indent=2) + "\n", "utf-8")
     pq.write_table(extract.layer_table(graph), folder / "layers.parquet")
     pq.write_table(extract.output_table(graph), folder / "outputs.parquet")
-    write_files(extract.neuron_batches(graph), schema.neurons(graph.dtype), folder / "neurons", lambda done: progress("neurons", done, graph.neurons))
-    write_files(extract.weight_batches(graph), schema.weights(graph.dtype), folder / "weights", lambda done: progress("weights", done, graph.edges))
+    write_files(neuron_batches(graph, progress), schema.neurons(graph.dtype), folder / "neurons")
+    write_files(weight_batches(graph, progress), schema.weights(graph.dtype), folder / "weights")
 
 
 def description(graph: Graph) -> dict[str, Any]:
@@ -74,19 +78,17 @@ def description(graph: Graph) -> dict[str, Any]:
     }
 
 
-def write_files(batches: Iterable[pa.RecordBatch], fields: pa.Schema, folder: Path, progress: Callable[[int], None]) -> None:
+def write_files(batches: Iterable[pa.RecordBatch], fields: pa.Schema, folder: Path) -> None:
     """One table in files of bounded size; an empty table is one empty file."""
     folder.mkdir()
     groups = row_groups(batches)
-    number, done, group = 0, 0, next(groups, None)
+    number, group = 0, next(groups, None)
     while True:
         with writer(folder / f"{number:06d}.parquet", fields) as file:
             rows = 0
             while group is not None and (not rows or rows + group.num_rows <= FILE_ROWS):
                 file.write_table(group, GROUP_ROWS)
                 rows += group.num_rows
-                done += group.num_rows
-                progress(done)
                 group = next(groups, None)
         number += 1
         if group is None:
@@ -95,15 +97,7 @@ def write_files(batches: Iterable[pa.RecordBatch], fields: pa.Schema, folder: Pa
 
 def row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Batches put together, up to a row group each."""
-    held: list[pa.RecordBatch] = []
-    rows = 0
-    for batch in batches:
-        if held and rows + batch.num_rows > GROUP_ROWS:
-            yield pa.Table.from_batches(held)
-            held, rows = [], 0
-        held.append(batch)
-        rows += batch.num_rows
-    if held:
+    for held in batched_by_size(batches, lambda batch: batch.num_rows, GROUP_ROWS):
         yield pa.Table.from_batches(held)
 
 

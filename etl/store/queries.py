@@ -19,14 +19,13 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from cypher import text
-from etl.errors import NotInStore, QueryError
+from etl.errors import NotInStore, QueryError, did_you_mean
 from etl.store.models import models
 from etl.store.transactions import Store
 
@@ -79,7 +78,7 @@ class Query:
         known = {each.name: each for each in self.parameters}
         for name in values:
             if name not in known:
-                raise QueryError(f"{self.name} has no parameter {name}{nearest(name, known)}: it takes {self.signature()}.")
+                raise QueryError(f"{self.name} has no parameter {name}{did_you_mean(name, known)}: it takes {self.signature()}.")
         missing = [p.name for p in self.parameters if p.default is REQUIRED and p.name not in values and p.name != "model"]
         if missing:
             raise QueryError(f"{self.name} needs {', '.join(missing)}: it takes {self.signature()}.")
@@ -106,14 +105,8 @@ def find(name: str) -> Query:
     """The query of that name. Raises QueryError suggesting the nearest."""
     known = queries()
     if name not in known:
-        raise QueryError(f"there is no query {name}{nearest(name, known)}. All of them: etl query")
+        raise QueryError(f"there is no query {name}{did_you_mean(name, known)}. All of them: etl query")
     return known[name]
-
-
-def nearest(name: str, known: Mapping[str, Any]) -> str:
-    """` (did you mean x?)`, or nothing."""
-    close = get_close_matches(name, known, 1, 0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
 
 
 def parse(name: str, source: str) -> Query:
@@ -199,6 +192,17 @@ def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> lis
     return found
 
 
+def run_cypher(store: Store, statement: str, parameters: Mapping[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
+    """The columns and rows of any statement, in a read transaction: what writes is refused. Raises StoreError with what the server says."""
+
+    def answer(transaction: Transaction) -> tuple[list[str], list[dict[str, Any]]]:
+        result = transaction.run(statement, dict(parameters))
+        columns = list(result.keys())
+        return columns, [{column: plain(record[column]) for column in columns} for record in result]
+
+    return store.transact(answer, writes=False)
+
+
 def present(store: Store, model: str | None) -> str:
     """The model that is meant, if it is there."""
     known = {row["name"]: row["state"] for row in models(store)}
@@ -209,7 +213,7 @@ def present(store: Store, model: str | None) -> str:
     if model is None:
         raise QueryError(f"the store has several models: say model= one of {', '.join(known)}.")
     if model not in known:
-        raise NotInStore(f"the store has no model named {model}{nearest(model, known)} (models: {', '.join(known)}).")
+        raise NotInStore(f"the store has no model named {model}{did_you_mean(model, known)} (models: {', '.join(known)}).")
     if known[model] != "COMPLETE":
         log.warning("%s is not complete: what is there counts, no more.", model)
     return model
@@ -221,7 +225,7 @@ def check_place(store: Store, query: Query, bound: Mapping[str, Any]) -> None:
     names = {row["name"]: row["neurons"] for row in layers}
     for name in ("layer", "first", "second", "source", "target"):
         if isinstance(bound.get(name), str) and bound[name] not in names:
-            raise QueryError(f"{model} has no layer {bound[name]}{nearest(bound[name], names)}: etl query layers lists them.")
+            raise QueryError(f"{model} has no layer {bound[name]}{did_you_mean(bound[name], names)}: etl query layers lists them.")
     begin, end = (layers[0]["begin"], layers[-1]["end"]) if layers else (0, 0)
     for name in ("neuron", "source", "target"):
         if isinstance(bound.get(name), int) and not begin <= bound[name] < end:

@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
@@ -15,7 +16,8 @@ from etl.errors import Conflict, StoreError
 from etl.graph.trace import Graph
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j.import_files import stage
-from etl.sinks.neo4j.live import Loaded, Progress, fingerprint
+from etl.sinks.neo4j.live import Loaded, fingerprint
+from etl.sinks.protocol import Progress, silent
 from etl.store import home as places
 from etl.store import models as catalogue
 from etl.store.connection import connect
@@ -25,29 +27,40 @@ from etl.store.local.startup import take_over
 from etl.store.transactions import Store
 
 
-def load(graph: Graph, name: str, progress: Progress | None = None) -> Loaded:
+@dataclass(frozen=True)
+class Bulk:
+    """A name in the local Neo4j, which is built anew for it by the import tool."""
+
+    name: str
+
+    def write(self, graph: Graph, progress: Progress = silent) -> Loaded:
+        """As `load`, which says what is raised."""
+        return load(graph, self.name, progress)
+
+
+def load(graph: Graph, name: str, progress: Progress = silent) -> Loaded:
     """Load a graph as the only model of the local Neo4j.
 
     The store stays as it was until the import has ended and its counts agree; then Neo4j is stopped for the time of a rename.
     Killed at any time, the same call goes on or begins again. Raises Conflict where the store holds anything else or another bulk load is
     under way, StoreError where the import fails, with what the tool said.
     """
-    started, tell = monotonic(), progress or (lambda *_: None)
+    started = monotonic()
     with alone():
         outcome = found(graph, name)
         if outcome == "unchanged":
-            return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
+            return Loaded(graph.neurons, graph.edges, name, outcome, 0, monotonic() - started)
         if outcome == "loaded":
             folder = places.fresh(local.beside(places.neo4j()))
             with ThreadPoolExecutor(1) as pool:
                 setting_up = pool.submit(local.set_up)  # Java's starts leave it a core
-                build(staged(graph, name, places.private(folder / "import"), tell), folder, tell)
+                build(staged(graph, name, places.private(folder / "import"), progress), folder, progress)
                 setting_up.result()
             found(graph, name)  # once more: what somebody else has loaded meanwhile must not be lost
             take_over()
         with connect() as store:
-            neo4j.finish(graph, store, name, tell)
-    return Loaded(name, outcome, graph.neurons, graph.edges, 0, monotonic() - started)
+            neo4j.finish(graph, store, name, progress)
+    return Loaded(graph.neurons, graph.edges, name, outcome, 0, monotonic() - started)
 
 
 @contextmanager

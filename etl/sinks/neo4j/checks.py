@@ -17,6 +17,7 @@ from etl.graph.trace import Graph, Row
 from etl.rules.scope import Weights
 from etl.sinks.neo4j.write_batches import Cell, cell, parts
 from etl.store.transactions import Store
+from etl.streams import batched_by_size
 
 BLOCK = 1 << 22  # edges looked at in one go
 READ = 500_000  # edges read back in one go
@@ -111,18 +112,17 @@ def check(store: Store, graph: Graph, model: str, base: int, progress: Callable[
 
 def groups(sums: list[Sums], base: int) -> Iterator[list[dict[str, Any]]]:
     """Spans of ids that are read back in one go: small layers together, large ones in parts."""
-    held, edges = list[dict[str, Any]](), 0
-    for each in sums:
-        row, scales = each.row, {"bias_scale": each.bias_scale, "weight_scale": each.weight_scale}
-        count = min(-(-row.edges // READ) or 1, row.neurons)
-        for part in parts(row.neurons, count):
-            if held and edges + row.edges // count > READ:
-                yield held
-                held, edges = [], 0
-            held.append({"position": row.position, "begin": row.begin + part.start + base, "end": row.begin + part.stop + base} | scales)
-            edges += row.edges // count
-    if held:
-        yield held
+
+    def spans() -> Iterator[tuple[int, dict[str, Any]]]:
+        for each in sums:
+            row, scales = each.row, {"bias_scale": each.bias_scale, "weight_scale": each.weight_scale}
+            count = min(-(-row.edges // READ) or 1, row.neurons)
+            for part in parts(row.neurons, count):
+                ends = {"position": row.position, "begin": row.begin + part.start + base, "end": row.begin + part.stop + base}
+                yield row.edges // count, ends | scales
+
+    for group in batched_by_size(spans(), lambda pair: pair[0], READ):
+        yield [span for _, span in group]
 
 
 def difference(sums: Sums, found: dict[str, int]) -> str:

@@ -5,10 +5,13 @@ With --id-type=actual the tool takes ids as they are: node records are numbered 
 
 from __future__ import annotations
 
+import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from shlex import join
 from typing import Any
 
 import numpy as np
@@ -16,21 +19,50 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv
 
-from etl.graph.batches import neuron_batches, weight_batches
+from etl.errors import BadRequest
 from etl.graph.trace import Graph
 from etl.sinks.neo4j.live import IMPORTED, fingerprint, key, layer_properties, model_properties
 from etl.sinks.neo4j.parameters import label
+from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
 from etl.store.local.import_tool import LISTED, OPTIONS, Staged
 
 ROWS = 1 << 17
 WRITERS = 2  # threads that write lines: writing numbers as text takes most of the time
 KINDS = {bool: "boolean", int: "long", float: "double", str: "string", list: "string[]"}
-Progress = Callable[[str, int, int], None]
 
 
-def stage(graph: Graph, name: str, folder: Path, progress: Progress | None = None) -> Staged:
+@dataclass(frozen=True)
+class ForImport(Written):
+    """Files that wait for the import tool. command: what imports them into an empty database."""
+
+    command: str
+
+
+@dataclass(frozen=True)
+class ImportFiles:
+    """A new folder of files for Neo4j's import tool, for a store of its own."""
+
+    folder: Path
+    name: str
+
+    def write(self, graph: Graph, progress: Progress = silent) -> ForImport:
+        """Write the files. Raises BadRequest where the folder is there already or can't be written; nothing of it is left then."""
+        if self.folder.exists():
+            raise BadRequest(f"{self.folder} is there already: choose another name, or move it away")
+        try:
+            self.folder.mkdir(parents=True)
+            try:
+                staged = stage(graph, self.name, self.folder.absolute(), progress)
+            except BaseException:
+                shutil.rmtree(self.folder)
+                raise
+        except OSError as error:
+            raise BadRequest(f"{self.folder} can't be written ({error.strerror or error}): choose another place for it") from error
+        return ForImport(graph.neurons, graph.edges, join(("neo4j-admin", "database", "import", "full", *staged.arguments, "neo4j")))
+
+
+def stage(graph: Graph, name: str, folder: Path, progress: Progress = silent) -> Staged:
     """Write a graph's files for an empty store: neurons with ids from 0, the model LOADING, its layers and all that joins them."""
-    tell = progress or (lambda *_: None)
     model = model_properties(graph, name, fingerprint(graph), 0)
     layers = [layer_properties(row, name, 0) for row in graph.rows]
     at = {layer["key"]: graph.neurons + 2 + place for place, layer in enumerate(layers)}  # after the neurons, the model and its ledger
@@ -38,7 +70,7 @@ def stage(graph: Graph, name: str, folder: Path, progress: Progress | None = Non
     number = "float" if graph.dtype == np.float32 else "double"  # a float is kept as one, in half the room
     neuron_header = f":ID,id:long,model,layer,index:long[],channel:long,op,bias:{number},activation,:LABEL"
     nodes = [
-        write(folder, "neurons", neuron_header, neurons(graph, name, tell)),
+        write(folder, "neurons", neuron_header, neurons(graph, name, progress)),
         entries(folder, "models", "Model", [ours], [model]),
         entries(folder, "ledger", "Ledger", [ledger], [{"lane": 0, "done": 0, "plan": IMPORTED}]),
         entries(folder, "layers", "Layer", list(at.values()), layers),
@@ -46,7 +78,7 @@ def stage(graph: Graph, name: str, folder: Path, progress: Progress | None = Non
     feeds = [(at[key(name, source)], at[key(name, row.name)]) for row in graph.rows for source in row.inputs]
     ends = ":START_ID,:END_ID"
     relationships = {
-        "WEIGHT": write(folder, "weights", f"{ends},weight:{number},parameter:long,layer", weights(graph, tell)),
+        "WEIGHT": write(folder, "weights", f"{ends},weight:{number},parameter:long,layer", weights(graph, progress)),
         "HAS_LAYER": write(folder, "has_layer", ends, [pairs([(ours, layer) for layer in at.values()])]),
         "LEDGER": write(folder, "has_ledger", ends, [pairs([(ours, ledger)])]),
         "FEEDS": write(folder, "feeds", ends, [pairs(feeds)]),
@@ -90,11 +122,10 @@ def in_turn(pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Iterabl
         yield waiting.popleft().result()
 
 
-def neurons(graph: Graph, model: str, tell: Progress) -> Iterator[pa.Table]:
+def neurons(graph: Graph, model: str, progress: Progress) -> Iterator[pa.Table]:
     """Neurons as rows of the file."""
     labels = pa.array([f"Neuron{LISTED}{label(row.label)}" for row in graph.rows], pa.string())
-    done = 0
-    for batch in neuron_batches(graph, ROWS):
+    for batch in neuron_batches(graph, progress, rows=ROWS):
         index = batch.column("index")
         last = pc.list_value_length(index)
         channel = (
@@ -115,8 +146,6 @@ def neurons(graph: Graph, model: str, tell: Progress) -> Iterator[pa.Table]:
             labels.take(batch.column("layer").indices),
         ]
         yield pa.table(columns, names=[str(n) for n in range(len(columns))])
-        done += len(batch)
-        tell("neurons", done, graph.neurons)
 
 
 def repeated(value: str, count: int) -> pa.Array:
@@ -124,13 +153,10 @@ def repeated(value: str, count: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(np.zeros(count, np.int32), pa.array([value], pa.string())).cast(pa.string())
 
 
-def weights(graph: Graph, tell: Progress) -> Iterator[pa.RecordBatch]:
+def weights(graph: Graph, progress: Progress) -> Iterator[pa.RecordBatch]:
     """Weights as rows of the file, in decimals that are read back as the same number: the column has the type of the weights."""
-    done = 0
-    for batch in weight_batches(graph, ROWS):
+    for batch in weight_batches(graph, progress, rows=ROWS):
         yield batch.set_column(4, "layer", batch.column("layer").cast(pa.string()))
-        done += len(batch)
-        tell("weights", done, graph.edges)
 
 
 def outputs(graph: Graph, model: int) -> Iterator[pa.Table]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,11 @@ from etl.sinks.neo4j import checks
 from etl.sinks.neo4j.parameters import Packer
 from etl.sinks.neo4j.sessions import Job, Lanes
 from etl.sinks.neo4j.write_batches import batches
+from etl.sinks.protocol import Progress, Written, silent
 from etl.store import models as catalogue
 from etl.store.driver_errors import explained
 from etl.store.transactions import Store, claimed
+from etl.streams import batched_by_size
 from etl.version import VERSION
 
 if TYPE_CHECKING:
@@ -30,22 +32,36 @@ NEURONS, EDGES = 10_000, 10_000  # of a batch: one transaction; larger ones only
 PLAN = f"1: {LANES} lanes, {NEURONS} neurons, {EDGES} edges"  # a ledger only counts: it fits batches that are cut in the same way
 IMPORTED = "import"  # the ledger's plan where all rows came through the import tool: only the checks are left
 RENAMED = 200_000  # neurons whose model can be renamed in one transaction
-Progress = Callable[[str, int, int], None]  # what is written, how many of it, of how many
 
 
 @dataclass(frozen=True)
-class Loaded:
-    """How a load ended. outcome: `loaded`, `resumed` (begun by an earlier run), `replaced`, or `unchanged` (it was there)."""
+class Loaded(Written):
+    """How a load ended.
+
+    outcome  `loaded`, `resumed` (begun by an earlier run), `replaced`, or `unchanged` (it was there)
+    base     the first neuron's id
+    """
 
     name: str
     outcome: str
-    neurons: int
-    edges: int
     base: int
     seconds: float
 
 
-def load(graph: Graph, store: Store, name: str, *, replace: bool = False, progress: Progress | None = None) -> Loaded:
+@dataclass(frozen=True)
+class Live:
+    """A name in a store that is written to over Bolt. replace: in place of another model of that name."""
+
+    store: Store
+    name: str
+    replace: bool = False
+
+    def write(self, graph: Graph, progress: Progress = silent) -> Loaded:
+        """As `load`, which says what is raised."""
+        return load(graph, self.store, self.name, replace=self.replace, progress=progress)
+
+
+def load(graph: Graph, store: Store, name: str, *, replace: bool = False, progress: Progress = silent) -> Loaded:
     """Load a graph as the model `name`; what an earlier, interrupted run has loaded is kept.
 
     progress  is called with what is written (`neurons`, `weights`, `outputs`, `checks`), how many of it are in the store, and of how many
@@ -59,18 +75,18 @@ def load(graph: Graph, store: Store, name: str, *, replace: bool = False, progre
         mark = fingerprint(graph)
         if found is not None and found["state"] == "COMPLETE" and found["fingerprint"] == mark:
             catalogue.sweep(store, name)
-            return Loaded(name, "unchanged", graph.neurons, graph.edges, found["base"], monotonic() - started)
+            return Loaded(graph.neurons, graph.edges, name, "unchanged", found["base"], monotonic() - started)
         if found is not None and found["fingerprint"] != mark and not replace:
             raise Conflict(f"the store has another model named {name}: choose another --name, or put this one in its place with --replace.")
         beside = found is not None and found["state"] == "COMPLETE"
         model, outcome = begin(graph, store, name, mark, beside)
-        write(graph, store, model, progress or (lambda *_: None))
+        write(graph, store, model, progress)
         if beside:
             swap(store, model["name"], name, graph.neurons)
             catalogue.sweep(store, name)
         else:
             complete(store, name)
-    return Loaded(name, "replaced" if beside else outcome, graph.neurons, graph.edges, model["base"], monotonic() - started)
+    return Loaded(graph.neurons, graph.edges, name, "replaced" if beside else outcome, model["base"], monotonic() - started)
 
 
 def finish(graph: Graph, store: Store, name: str, progress: Progress) -> None:
@@ -191,21 +207,10 @@ def write(graph: Graph, store: Store, model: dict[str, Any], progress: Progress)
 def neuron_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
     """Neurons, small layers together, dealt to the lanes in turn."""
     statement = packer.statement(text("load", "neurons"))
-    held: list[dict[str, Any]] = []
-    number = count = 0
-
-    def job(cells: list[dict[str, Any]], count: int) -> Job:
-        return Job(number % LANES, count, lambda: [(statement, {"model": model, "cells": cells}, count)])
-
-    for step, _, row in made(graph):
-        for cell in packer.neurons(step, row, NEURONS):
-            if held and count + cell["count"] > NEURONS:
-                yield job(held, count)
-                held, count, number = [], 0, number + 1
-            held.append(cell)
-            count += cell["count"]
-    if held:
-        yield job(held, count)
+    cells = (cell for step, _, row in made(graph) for cell in packer.neurons(step, row, NEURONS))
+    for number, batch in enumerate(batched_by_size(cells, lambda cell: cell["count"], NEURONS)):
+        count = sum(cell["count"] for cell in batch)
+        yield Job(number % LANES, count, lambda batch=batch, count=count: [(statement, {"model": model, "cells": batch}, count)])  # type: ignore[misc]
 
 
 def weight_jobs(graph: Graph, packer: Packer) -> Iterator[Job | None]:

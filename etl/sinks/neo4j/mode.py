@@ -3,38 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import TYPE_CHECKING
+
+import psutil
 
 from etl.errors import BadRequest
 from etl.graph import estimate
 from etl.graph.trace import Graph
+from etl.sinks.neo4j import bulk
+from etl.sinks.neo4j.bulk import Bulk
+from etl.sinks.neo4j.live import Live
 from etl.store import home
 from etl.store import models as catalogue
+from etl.store.connection import connect
+from etl.store.local import configuration
+from etl.store.local import server as local
+from etl.store.local.class_training import ready
 
-if TYPE_CHECKING:
-    from etl.sinks.neo4j.live import Loaded
-
+NOBODY: Mapping[str, str | None] = {}
 RESTART_FROM = 10_000_000  # weights from which on `auto` restarts a server that others may be talking to
-Progress = Callable[[str, int, int], None]
 
 
-def way(graph: Graph, name: str, mode: str, *, replace: bool, uri: str | None, tell: Callable[[str], None]) -> Callable[[Progress], Loaded]:
-    """What loads the graph when it is called.
+def sink(
+    graph: Graph,
+    name: str,
+    mode: str,
+    *,
+    replace: bool,
+    uri: str | None = None,
+    login: Mapping[str, str | None] = NOBODY,
+    stage: Callable[[str], None],
+) -> Live | Bulk:
+    """What writes the graph, ready to be called. A Live's store is open: whoever takes it closes it.
 
     mode     `live`, `bulk`, or `auto`: through the import tool where that is faster and may be done; restarts a server for large graphs only
     replace  in place of another model of that name
     uri      of the store; None: NEO4J_URI's, or the local one, which is fetched and started if need be
-    tell     is given the name of each stage of that
+    login    username, password and database, where they are others than the environment says
+    stage    is given the name of each stage of that
     Raises BadRequest where disk or memory won't do, StoreError and FetchError where the store can't be reached.
     """
-    from etl.sinks.neo4j import bulk
-    from etl.sinks.neo4j import live as neo4j
-    from etl.store import connect
-    from etl.store.local import class_training as practice
-    from etl.store.local import server as local
-
     named = uri or os.environ.get("NEO4J_URI")
     if mode == "bulk" and named:
         raise BadRequest(f"--mode bulk goes into the local Neo4j, not to {named}: leave out --uri and NEO4J_URI, or the mode")
@@ -42,34 +51,25 @@ def way(graph: Graph, name: str, mode: str, *, replace: bool, uri: str | None, t
     wanted = mode == "bulk" or (mode == "auto" and not named and not replace and cost.bulk_seconds < cost.live_seconds)
     if wanted and local.is_new():  # what is built needs no server before
         require(graph, bulk=True)
-        practice.ready(tell)
-        return lambda progress: bulk.load(graph, name, progress)
+        ready(stage)
+        return Bulk(name)
     rested = not named and not local.status().running
     with ExitStack() as held:
-        store = held.enter_context(connect(uri, tell))
+        store = held.enter_context(connect(uri, stage, **login))
         there = catalogue.find(store, name)
         wanted = mode == "bulk" or (wanted and (rested or graph.edges >= RESTART_FROM) and bulk.possible(store, name))
         if not named and (replace or there is None or there["state"] != "COMPLETE"):
             require(graph, bulk=wanted)
         if wanted:
-            return lambda progress: bulk.load(graph, name, progress)
+            return Bulk(name)
         held.pop_all()
-
-    def live(progress: Progress) -> Loaded:
-        with store:
-            return neo4j.load(graph, store, name, replace=replace, progress=progress)
-
-    return live
+    return Live(store, name, replace)
 
 
 def require(graph: Graph, *, bulk: bool) -> None:
     """Raises BadRequest, with the numbers and a way out, where the local Neo4j has no room for the graph on the disk or in memory."""
-    import psutil
-
-    from etl.store.local.configuration import page_cache
-
     need, name = estimate.needs(graph, bulk=bulk), graph.model.name
-    disk, memory, cache = home.free_disk(), psutil.virtual_memory().available, page_cache()
+    disk, memory, cache = home.free_disk(), psutil.virtual_memory().available, configuration.page_cache()
     if need.disk > disk:
         raise BadRequest(f"{name} needs about {gigabytes(need.disk)} of disk, {gigabytes(disk)} are free: `etl plan` says what would fit")
     if need.memory > memory:

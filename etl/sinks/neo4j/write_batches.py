@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import groupby, zip_longest
 from math import prod
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ import numpy as np
 from etl.graph.batches import Block
 from etl.graph.trace import Row
 from etl.rules.scope import Ids, Weights
+from etl.streams import batched_by_size
 
 LONGEST = 4096  # entries of a vector that the server takes
 SHARED = 16  # edges of a window from which it is worth sending windows and not columns
@@ -102,23 +103,17 @@ def batches(blocks: Iterable[Block], lanes: int, rows: int) -> Iterator[Batch | 
 
     Between two Nones no two lanes write to the same neuron (but for the rims of windows): a node with few relationships is locked when it gets one.
     """
-    held: list[Cell] = []
-    for block in blocks:
-        if not prod(block.shape):
-            continue
-        whole = cell(block)
-        if whole.size > rows // 2:
-            if held:
-                yield from (Batch(0, held), None)
-                held = []
-            yield from spread(whole, lanes, rows)
-            continue
-        if held and sum(c.size for c in held) + whole.size > rows:
-            yield Batch(0, held)
-            held = []
-        held.append(whole)
-    if held:
-        yield Batch(0, held)
+    cells = (cell(block) for block in blocks if prod(block.shape))
+    after_small = False
+    for large, run in groupby(cells, lambda whole: whole.size > rows // 2):
+        if not large:
+            yield from (Batch(0, held) for held in batched_by_size(run, lambda whole: whole.size, rows))
+        else:
+            if after_small:
+                yield None
+            for whole in run:
+                yield from spread(whole, lanes, rows)
+        after_small = not large
 
 
 def spread(whole: Cell, lanes: int, rows: int) -> Iterator[Batch | None]:

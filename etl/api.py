@@ -1,0 +1,492 @@
+"""The library's face: what the commands do, each in one call. A command is one of these calls and printing."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    import networkx
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from scipy.sparse import csr_array
+
+    from etl.analysis.features import Features
+    from etl.analysis.plots.model_plots import ModelPlots
+    from etl.analysis.split import Written as SplitPart
+    from etl.analysis.verify import Comparison
+    from etl.graph.estimate import Offer
+    from etl.graph.selection import Selection
+    from etl.graph.trace import Graph as NeuronGraph
+    from etl.sinks.neo4j.import_files import ForImport
+    from etl.sinks.neo4j.live import Loaded
+    from etl.sinks.protocol import Written
+    from etl.store.transactions import Store as Connection
+
+Progress = Callable[[str, int, int], None]  # what is counted (`neurons`, `weights` ...), how many are done, and how many there are
+Stage = Callable[[str], None]  # the name of something that takes a while and whose end isn't known
+
+
+def silent(*_: Any) -> None:
+    """Progress that nobody watches."""
+
+
+def read(
+    source: str | PathLike[str] | Any,
+    *,
+    architecture: str | PathLike[str] | None = None,
+    input_shapes: Sequence[Sequence[int]] = (),
+    layers: tuple[str | None, str | None] | None = None,
+    granularity: str = "neuron",
+    min_weight: float | None = None,
+    top_k: int | None = None,
+    fold: bool = False,
+    ignore_masks: bool = False,
+) -> Graph:
+    """A model as a graph, counted but not created.
+
+    source        a file, or a built model in memory; its weights are read when they are needed, so it must live as long
+    architecture  what describes the layers of a file with weights only: its JSON, another model file, or `keras.applications:NAME`
+    input_shapes  one a model input, without the batch axis, where the file leaves them open or smaller ones will do
+    layers        the first and the last layer of a range, either may be None
+    granularity   `neuron`, `channel` or `layer`
+    min_weight    edges with a smaller |weight| are left out
+    top_k         only the k edges with the largest |weight| into each neuron
+    fold          merge BatchNormalization and lone Activation layers into the layer before, where that is exact
+    ignore_masks  take masks as absent, which is an approximation
+    Raises BadFile, Unsupported (naming every layer without a rule), BadRequest.
+    """
+    from etl.graph.selection import Selection, graph_in, graph_of
+    from etl.readers import read_keras_model
+
+    shapes = tuple(tuple(shape) for shape in input_shapes)
+    written = None if architecture is None else os.fspath(architecture)
+    selection = Selection(shapes, layers, granularity, min_weight, top_k, fold, ignore_masks, written)
+    if isinstance(source, str | os.PathLike):
+        return Graph(graph_of(Path(source), selection), selection, Path(source))
+    return Graph(graph_in(read_keras_model(source, ignore_masks=ignore_masks), selection), selection)
+
+
+class Tables(NamedTuple):
+    """Neurons and weights, one row each: the columns of docs/graph.md."""
+
+    neurons: pd.DataFrame
+    weights: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a load would create, and what it would cost.
+
+    density        edges of all that could be: m / (n (n - 1))
+    layers         one dict a layer: name, type, shape, neurons, edges, parameters, density
+    store_bytes    on Neo4j's disk, estimated; free_bytes are free there
+    load_seconds   estimated, into a server that was just started
+    fitting_edges  how many edges could be loaded at all
+    smaller        smaller graphs of the same model that fit, where this one doesn't: option, neurons, edges
+    """
+
+    name: str
+    neurons: int
+    edges: int
+    parameters: int
+    density: float
+    layers: list[dict[str, Any]]
+    store_bytes: int
+    load_seconds: float
+    free_bytes: int
+    fitting_edges: int
+    smaller: list[Offer]
+
+
+class Graph:
+    """The graph of a model, made by `read`: counted already, its rows created when they are asked for."""
+
+    def __init__(self, rows: NeuronGraph, selection: Selection, path: Path | None = None) -> None:
+        self._graph, self._selection, self._path = rows, selection, path
+
+    def __repr__(self) -> str:
+        graph = self._graph
+        return f"<etl.Graph {self.name!r}: {graph.neurons:,} neurons, {graph.edges:,} edges, {len(graph.rows):,} layers>"
+
+    @property
+    def name(self) -> str:
+        """The model's name: the file's stem."""
+        return self._graph.model.name
+
+    @property
+    def layers(self) -> pa.Table:
+        """The layer table of docs/graph.md."""
+        from etl.graph.batches import layer_table
+
+        return layer_table(self._graph)
+
+    @property
+    def outputs(self) -> pa.Table:
+        """What each output of the model returns: output, position, id (null: a padded zero)."""
+        from etl.graph.batches import output_table
+
+        return output_table(self._graph)
+
+    def neurons(self) -> pa.RecordBatchReader:
+        """One row a neuron, in the order of ids, streamed: id, layer, index, op, bias, activation."""
+        import pyarrow as pa
+
+        from etl import schema
+        from etl.graph.batches import neuron_batches
+
+        return pa.RecordBatchReader.from_batches(schema.neurons(self._graph.dtype), neuron_batches(self._graph))
+
+    def weights(self) -> pa.RecordBatchReader:
+        """One row a weight, layer by layer, streamed: source, target, weight, parameter, layer."""
+        import pyarrow as pa
+
+        from etl import schema
+        from etl.graph.batches import weight_batches
+
+        return pa.RecordBatchReader.from_batches(schema.weights(self._graph.dtype), weight_batches(self._graph))
+
+    def plan(self) -> Plan:
+        """What a load would create; creates nothing."""
+        from etl.graph import estimate
+        from etl.store import home
+
+        graph, densities = self._graph, estimate.density(self._graph)
+        columns = ("name", "type", "shape", "neurons", "edges", "parameters")
+        layers = [{name: getattr(row, name) for name in columns} | {"density": densities[row.name]} for row in graph.rows]
+        cost, free = estimate.cost(graph.neurons, graph.edges), home.free_disk()
+        fitting = estimate.most_edges(free)
+        smaller = list(estimate.offers(self._path, self._selection, graph, fitting)) if self._path and graph.edges > fitting else []
+        size = (self.name, graph.neurons, graph.edges, graph.parameters, graph.density)
+        return Plan(*size, layers, cost.store_bytes, cost.seconds, free, fitting, smaller)
+
+    def to_pandas(self) -> Tables:
+        """All neurons and weights as data frames. Raises Missing where pandas isn't installed."""
+        from etl.extras import needed
+
+        needed("pandas")
+        return Tables(self.neurons().read_pandas(), self.weights().read_pandas())
+
+    def to_scipy(self) -> csr_array[Any]:
+        """All weights as a sparse matrix (neurons, neurons), a row a source; parallel edges add up. Raises BadRequest where memory doesn't do."""
+        from etl.sinks.npz import adjacency
+
+        return adjacency(self._graph)
+
+    def to_networkx(self) -> networkx.DiGraph[int]:
+        """Neurons by id and weights with all their columns; a MultiDiGraph where two edges join the same pair.
+
+        Raises BadRequest past 5 million edges, Missing where NetworkX isn't installed.
+        """
+        from etl.sinks.networkx import to_networkx
+
+        return to_networkx(self._graph)
+
+    def save(self, path: str | PathLike[str], *, progress: Progress = silent) -> Written:
+        """Write the graph: a folder `x.parquet`, a file `x.graphml`, or scipy's sparse adjacency `x.npz`. All but the last in flat memory.
+
+        Raises BadRequest where it can't be written, BadFile where a weight is NaN or infinite.
+        """
+        from etl.sinks.files import sink_for
+
+        sink = sink_for(Path(path))
+        self._check_finite()
+        return sink.write(self._graph, progress)
+
+    def save_for_import(self, folder: str | PathLike[str], *, progress: Progress = silent) -> ForImport:
+        """Write files for Neo4j's import tool into a new folder, in flat memory; `command` of what is returned imports them."""
+        from etl.sinks.neo4j.import_files import ImportFiles
+
+        self._check_finite()
+        return ImportFiles(Path(folder), self.name).write(self._graph, progress)
+
+    def forward(self, *inputs: Any) -> list[NDArray[np.float64]]:
+        """What the graph computes, edge by edge: one array a model output, (examples, *shape).
+
+        inputs  one array a model input, (examples, *shape), or one example without the first axis
+        Raises BadRequest where they don't fit, or where the graph is not the whole network.
+        """
+        import numpy as np
+
+        from etl.analysis.verify import arranged, whole
+        from etl.graph.forward import forward, outputs
+
+        whole(self._selection)
+        examples = arranged(self._graph, [np.asarray(values) for values in inputs])
+        return outputs(self._graph, forward(self._graph, examples))
+
+    def _check_finite(self) -> None:
+        from etl.readers import check_finite
+
+        check_finite(self._graph.model)
+
+
+def verify(
+    path: str | PathLike[str],
+    *,
+    inputs: Sequence[NDArray[Any]] = (),
+    store: Store | None = None,
+    name: str | None = None,
+    **options: Any,
+) -> list[Comparison]:
+    """Run the graph forward and compare with the framework's own prediction, layer by layer. The framework runs the file: it is trusted.
+
+    inputs   one array a model input, (examples, *shape) or one example; none: two random examples
+    store    let the model `name` (by default the file's stem) there compute the outputs instead
+    options  as for `read`
+    Raises BadRequest for options whose graph isn't exact, NotInStore.
+    """
+    from etl.analysis import verify as analysis
+
+    if store is None:
+        return analysis.verify(Path(path), selected(**options), inputs)
+    return analysis.verify_in_store(Path(path), store.connection, name, selected(**options), inputs)
+
+
+def selected(**options: Any) -> Selection:
+    """The options of `read` as one value."""
+    from etl.graph.selection import Selection
+
+    return Selection(**options)
+
+
+def split(
+    path: str | PathLike[str],
+    at: str | Sequence[str],
+    out: str | PathLike[str],
+    *,
+    allow_branches: bool = False,
+    architecture: str | None = None,
+) -> list[SplitPart]:
+    """Write a model as several files into the folder `out`, each of which takes what the one before it gives. The framework runs the file.
+
+    at  the layers to cut after
+    Raises BadRequest where the model can't be cut there, or the folder is in use.
+    """
+    from etl.analysis import split as analysis
+
+    return analysis.split(Path(path), [at] if isinstance(at, str) else at, Path(out), branches=allow_branches, architecture=architecture)
+
+
+def features(
+    path: str | PathLike[str],
+    image: str | PathLike[str],
+    *,
+    preprocess: str | None = None,
+    input_shapes: Sequence[Sequence[int]] = (),
+    architecture: str | None = None,
+) -> Features:
+    """What every layer of a model makes of a picture (or of a .npy array, which is taken as it is). The framework runs the file: it is trusted.
+
+    preprocess  `imagenet`, `caffe`, `symmetric`, `unit` or `none`; by default as the architecture was trained
+    """
+    from etl.analysis import features as analysis
+
+    return analysis.features(Path(path), Path(image), preprocess=preprocess, input_shapes=input_shapes, architecture=architecture)
+
+
+def layer_kinds() -> list[dict[str, Any]]:
+    """Every layer kind with a rule: family, kind, options."""
+    from etl.rules.page import layer_rows
+
+    return list(layer_rows())
+
+
+def connect(
+    uri: str | None = None, *, username: str | None = None, password: str | None = None, database: str | None = None, stage: Stage = silent
+) -> Store:
+    """The Neo4j at `uri`, else at NEO4J_URI, else the local one, which is fetched and started when it is first asked for something.
+
+    username, password, database  by default NEO4J_USERNAME, NEO4J_PASSWORD and NEO4J_DATABASE; the local Neo4j knows its own
+    stage                         is given the name of what takes a while
+    Raises StoreError where the one that is named does not answer, or refuses.
+    """
+    store = Store(uri, {"username": username, "password": password, "database": database}, stage)
+    if uri or os.environ.get("NEO4J_URI"):
+        store.connection  # noqa: B018
+    return store
+
+
+class Rows(list[dict[str, Any]]):
+    """The rows of an answer, one dict each, with the names of its columns."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]], columns: Sequence[str]) -> None:
+        super().__init__(rows)
+        self.columns = tuple(columns)
+
+    def arrow(self) -> pa.Table:
+        """As an Arrow table."""
+        import pyarrow as pa
+
+        return pa.table({name: [row[name] for row in self] for name in self.columns})
+
+    def pandas(self) -> pd.DataFrame:
+        """As a data frame. Raises Missing where pandas isn't installed."""
+        from etl.extras import needed
+
+        needed("pandas")
+        return self.arrow().to_pandas()
+
+
+class Store:
+    """A Neo4j: the models in it, and what can be asked of them. Close it, or use it in a `with`."""
+
+    def __init__(self, uri: str | None, login: dict[str, str | None], stage: Stage) -> None:
+        self._uri, self._login, self._stage = uri, login, stage
+        self._connection: Connection | None = None
+
+    def __repr__(self) -> str:
+        return f"<etl.Store {self._connection.uri if self._connection else self._uri or 'not connected yet'}>"
+
+    @property
+    def connection(self) -> Connection:
+        """The open connection: `read` and `write` run any statement. Raises StoreError, FetchError where it can't be opened."""
+        if self._connection is None:
+            from etl.store.connection import connect
+
+            self._connection = connect(self._uri, self._stage, **self._login)
+        return self._connection
+
+    @property
+    def uri(self) -> str:
+        """The address that answers."""
+        return self.connection.uri
+
+    def load(self, graph: Graph, name: str | None = None, mode: str = "auto", replace: bool = False, progress: Progress = silent) -> Loaded:
+        """Load a graph as the model `name`, by default the file's stem. Interrupted, the same call goes on where it was.
+
+        mode     `live`: over Bolt, into any server; `bulk`: Neo4j's import tool, into the local one; `auto`: whichever is faster and possible
+        replace  in place of another model of that name
+        Raises Conflict, BadFile where a weight is NaN or infinite, BadRequest where there is no room for it, StoreError.
+        """
+        from etl.errors import BadRequest
+        from etl.sinks.neo4j import mode as modes
+        from etl.sinks.neo4j.live import Live
+
+        graph._check_finite()
+        name = graph.name if name is None else name
+        if not name:
+            raise BadRequest("the name is empty: give the model one, or leave it out for the file's stem")
+        self.close()  # a bulk load restarts the server
+        sink = modes.sink(graph._graph, name, mode, replace=replace, uri=self._uri, login=self._login, stage=self._stage)
+        if isinstance(sink, Live):
+            self._connection = sink.store
+        return sink.write(graph._graph, progress)
+
+    def models(self) -> Rows:
+        """One row a model, by name: name, state, neurons, edges, parameters, format, sha256, loadedAt, etlVersion."""
+        from etl.store import models
+
+        rows = models.models(self.connection)
+        return Rows(rows, ("name", "state", "neurons", "edges", "parameters", "format", "sha256", "loadedAt", "etlVersion"))
+
+    def query(self, name_or_cypher: str, **parameters: Any) -> Rows:
+        """Ask a stored query by its name, or run any Cypher statement in a read transaction.
+
+        parameters  the query's; `model` may be left out where the store has one model
+        Raises QueryError for a wrong name or parameter, NotInStore for a model that isn't there.
+        """
+        from etl.store import queries
+
+        if re.fullmatch(r"\w+", name_or_cypher):
+            rows = queries.run(self.connection, name_or_cypher, parameters)
+            return Rows(rows, [column.name for column in queries.find(name_or_cypher).columns])
+        columns, rows = queries.run_cypher(self.connection, name_or_cypher, parameters)
+        return Rows(rows, columns)
+
+    def __getitem__(self, name: str) -> StoredModel:
+        """A model by its name. Raises NotInStore."""
+        from etl.store import models
+
+        if models.find(self.connection, name) is None:
+            from etl.errors import NotInStore
+
+            known = ", ".join(row["name"] for row in self.models()) or "none"
+            raise NotInStore(f"the store has no model named {name} (models: {known}).")
+        return StoredModel(self, name)
+
+    def delete(self, name: str) -> None:
+        """Delete a model, and what interrupted loads of it left; nothing else. Raises NotInStore, Conflict."""
+        from etl.store import models
+
+        models.delete(self.connection, name)
+
+    def close(self) -> None:
+        """Close the connection; a local server keeps running."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """One model in a store."""
+
+    store: Store
+    name: str
+
+    def query(self, name: str, **parameters: Any) -> Rows:
+        """A stored query about this model."""
+        return self.store.query(name, model=self.name, **parameters)
+
+    def measure(self, measure: str, *, write: str | None = None, progress: Progress = silent) -> Rows:
+        """One number a neuron, in the order of ids: id, value (None where undefined). `laplacian_spectrum`: number, value.
+
+        write  a property to store the values in, on the neurons
+        Raises BadRequest for a measure that there isn't, or a property that can't be.
+        """
+        from etl.analysis.model_measures import measured
+
+        return Rows(*measured(self.store.connection, self.name, measure, write=write, progress=progress))
+
+    def features(
+        self,
+        path: str | PathLike[str],
+        image: str | PathLike[str],
+        *,
+        preprocess: str | None = None,
+        input_shapes: Sequence[Sequence[int]] = (),
+        architecture: str | None = None,
+        progress: Progress = silent,
+    ) -> Features:
+        """What this model's file makes of a picture, as `etl.features`, stored as `value` on the neurons. Raises NotInStore for another file."""
+        maps = features(path, image, preprocess=preprocess, input_shapes=input_shapes, architecture=architecture)
+        self.set_values(maps, progress=progress)
+        return maps
+
+    def set_values(self, maps: Features, *, progress: Progress = silent) -> None:
+        """Store what `etl.features` gave as `value` on the neurons, in place of an earlier example's."""
+        from etl.analysis.features import write
+
+        write(self.store.connection, self.name, maps, progress)
+
+    def tag(self, parts: Sequence[SplitPart]) -> None:
+        """Number the parts that `etl.split` wrote on the Layer nodes: `part`. Raises Conflict where the model is of another file."""
+        from etl.analysis.split import tag
+
+        tag(self.store.connection, self.name, parts)
+
+    @property
+    def plot(self) -> ModelPlots:
+        """Pictures of the model, each a method: `plot.adjacency()` gives a matplotlib Figure."""
+        from etl.analysis.plots.model_plots import ModelPlots
+
+        return ModelPlots(self.store.connection, self.name)
+
+    def delete(self) -> None:
+        """Delete the model and all that belongs to it; nothing else."""
+        self.store.delete(self.name)
