@@ -223,6 +223,12 @@ class Graph:
         examples = arranged(self._graph, [np.asarray(values) for values in inputs])
         return outputs(self._graph, forward(self._graph, examples))
 
+    def cut_points(self) -> list[str]:
+        """The layers after which `split` cuts without branches: what separates the model's inputs from its outputs, in order."""
+        from etl.network.cut_points import cut_points
+
+        return cut_points(self._graph)
+
     def _check_finite(self) -> None:
         from etl.readers import check_finite
 
@@ -484,7 +490,9 @@ class StoredModel:
     def plot(self) -> ModelPlots:
         """Pictures of the model, each a method: `plot.adjacency()` gives a matplotlib Figure."""
         from etl.analysis.plots.model_plots import ModelPlots
+        from etl.extras import needed
 
+        needed("matplotlib")
         return ModelPlots(self.store.connection, self.name)
 
     def delete(self) -> None:

@@ -22,7 +22,12 @@ EXTRAS = {  # what a package comes with, and what needs it
 }
 
 
+def missing(package: str) -> str:
+    """What to say where a package isn't there."""
+    return f"this needs {package}, which is not installed: pip install 'neuron-etl[{EXTRAS[package]}]'"
+
+
 def needed(package: str) -> None:
-    """Raises Missing with the command that installs it where a package isn't there."""
+    """Raises Missing, with the command that installs it, where a package isn't there."""
     if find_spec(package) is None:
-        raise Missing(f"this needs {package}, which is not installed: pip install 'neuron-etl[{EXTRAS[package]}]'")
+        raise Missing(missing(package))

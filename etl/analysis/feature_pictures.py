@@ -10,6 +10,7 @@ import numpy as np
 
 from etl.analysis.features import Features, Values, channels
 from etl.errors import BadRequest
+from etl.extras import needed
 from etl.sinks.atomic_file import in_place
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def draw(found: Features, names: Sequence[str], top: int | None, path: Path) -> 
         return
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise BadRequest(f"{path}: its suffix says nothing that can be drawn; call it .png, .svg or .pdf, or .npz for arrays")
+    needed("matplotlib")
     from matplotlib.figure import Figure
 
     shown = [(name, found.values[name], channels(found.values[name], top)) for name in names]

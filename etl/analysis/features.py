@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from etl.analysis.verify import arranged, array, layers
 from etl.errors import BadFile, BadRequest, NotInStore
+from etl.extras import needed
 from etl.frameworks.keras import keras_model, predictions
 from etl.graph.forward import forward, onehot
 from etl.graph.trace import Graph, trace
@@ -131,6 +132,7 @@ def prepared(path: Path, shape: tuple[int, int, int], preset: str) -> Values:
 
 def opened(path: Path) -> Image:
     """A picture, upright. Raises BadFile where it is none, or too large."""
+    needed("PIL")
     from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:

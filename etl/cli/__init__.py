@@ -15,6 +15,7 @@ import typer
 from etl.cli import analysis, graph, output, plot, server
 from etl.cli import store as stored
 from etl.errors import EtlError
+from etl.extras import EXTRAS, missing
 from etl.version import VERSION
 
 app = typer.Typer(name="etl", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -44,6 +45,10 @@ def main() -> int:
         return 130
     except EtlError as error:
         return failed(str(error))
+    except ModuleNotFoundError as error:
+        if error.name not in EXTRAS:
+            raise
+        return failed(missing(error.name))
     except MemoryError:
         return failed("out of memory: `etl plan` says how large the graph is, and what would fit")
     except OSError as error:  # a full disk, a missing permission; what else is raised is a fault of ours and keeps its traceback

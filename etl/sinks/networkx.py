@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import BadRequest
+from etl.extras import needed
 from etl.graph.trace import Graph
 from etl.sinks.atomic_file import require_neurons
 from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
@@ -34,6 +35,7 @@ def to_networkx(graph: Graph, progress: Progress = silent) -> networkx.DiGraph[i
     `index` is JSON, `[0,3,2]`: lists would keep NetworkX from writing the graph as GraphML or GEXF.
     A DiGraph, or a MultiDiGraph where two edges join the same pair. Raises BadRequest past 5 million edges.
     """
+    needed("networkx")
     import networkx
 
     require_neurons(graph)

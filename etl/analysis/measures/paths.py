@@ -8,6 +8,7 @@ import numpy as np
 
 from etl.analysis.measures.matrices import Numbers, links
 from etl.errors import BadRequest
+from etl.extras import needed
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -52,6 +53,7 @@ def betweenness(n: int, source: Numbers, target: Numbers, weight: Numbers) -> Nu
 
     Brandes, "A faster algorithm for betweenness centrality", Journal of Mathematical Sociology 25 (2001). Raises BadRequest past two hours' work.
     """
+    needed("igraph")
     import igraph
 
     require_visits(n, len(source))
