@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
     from etl.analysis.features import Features
-    from etl.analysis.plots.model_plots import ModelPlots
     from etl.analysis.split import Written as SplitPart
     from etl.analysis.verify import Comparison
     from etl.graph.estimate import Offer
@@ -227,7 +226,7 @@ class Graph:
         """The layers after which `split` cuts without branches: what separates the model's inputs from its outputs, in order."""
         from etl.network.cut_points import cut_points
 
-        return cut_points(self._graph)
+        return cut_points(self._graph.model.network)
 
     def _check_finite(self) -> None:
         from etl.readers import check_finite
@@ -485,15 +484,6 @@ class StoredModel:
         from etl.analysis.split import tag
 
         tag(self.store.connection, self.name, parts)
-
-    @property
-    def plot(self) -> ModelPlots:
-        """Pictures of the model, each a method: `plot.adjacency()` gives a matplotlib Figure."""
-        from etl.analysis.plots.model_plots import ModelPlots
-        from etl.extras import needed
-
-        needed("matplotlib")
-        return ModelPlots(self.store.connection, self.name)
 
     def delete(self) -> None:
         """Delete the model and all that belongs to it; nothing else."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
+import etl
 from etl.analysis.split import models, tag
 from etl.analysis.split import split as write_parts
 from etl.cli import main
@@ -188,7 +189,7 @@ def test_resnet50(tmp_path: Path) -> None:
     model = shuffled(keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), classes=5))
     check(keras, model, ["conv3_block4_out"], tmp_path, 2)
     check(keras, model, ["conv2_block2_out", "conv4_block1_out"], tmp_path, 3)  # the same layers in other parts
-    clean = split.cut_points(graph_of(tmp_path / "whole.keras"))
+    clean = etl.read(tmp_path / "whole.keras").cut_points()
     assert {"conv1_relu", "conv2_block1_out", "conv4_block6_add", "avg_pool"} <= set(clean)
     assert not [name for name in clean if name.endswith(("_1_conv", "_2_relu", "_3_bn"))]
     with pytest.raises(BadRequest, match="cut at conv3_block3_out or conv3_block4_add instead"):
@@ -240,7 +241,7 @@ def test_layers_above_mixed9() -> None:
 def test_every_clean_point(keras: Any, builder: Callable[[Any], Any], tmp_path: Path) -> None:
     model, path = zoo.build(builder, keras), tmp_path / ("whole.h5" if builder is zoo.nested else "whole.keras")
     model.save(path)  # nested: an archive of it can't be loaded by its own framework
-    clean = split.cut_points(graph_of(path))
+    clean = etl.read(path).cut_points()
     for number, at in enumerate([clean, *([name] for name in clean)]):
         if at:
             write_parts(path, at, tmp_path / str(number))

@@ -28,7 +28,7 @@ def keras_model(path: Path, model: Model, architecture: str | None = None) -> An
     """Load a file in its own framework. Raises BadFile where the framework can't."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     found = look(path)
-    old = any(layer.keras == 2 for layer in model.network.layers())
+    old = any(layer.dialect == "keras2" for layer in model.network.layers())
     try:
         with quiet(), named(path, found) as file:
             if old:
