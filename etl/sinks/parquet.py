@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from etl import schema
 from etl.errors import BadRequest
 from etl.graph import batches as extract
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
 from etl.streams import batched_by_size
 from etl.version import VERSION
@@ -74,7 +74,8 @@ def description(graph: Graph) -> dict[str, Any]:
         "edges": graph.edges,
         "parameters": graph.parameters,
         "inputs": [{"name": step.name, "shape": list(step.shape)} for step in graph.inputs],
-        "outputs": [{"shape": list(ids.shape)} for ids in graph.outputs],
+        "outputs": [{"name": name, "shape": list(ids.shape)} for name, ids in zip(graph.output_names, graph.outputs, strict=True)],
+        "labels": {row.name: row.label for row in graph.rows if row.label != row.name},
     }
 
 

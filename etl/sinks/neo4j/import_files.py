@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from etl.errors import BadRequest
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 from etl.sinks.neo4j.live import IMPORTED, fingerprint, key, layer_properties, model_properties
 from etl.sinks.neo4j.parameters import label
 from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
