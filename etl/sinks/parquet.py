@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,10 @@ def description(graph: Graph) -> dict[str, Any]:
         "edges": graph.edges,
         "parameters": graph.parameters,
         "inputs": [{"name": step.name, "shape": list(step.shape)} for step in graph.inputs],
-        "outputs": [{"name": name, "shape": list(ids.shape)} for name, ids in zip(graph.output_names, graph.outputs, strict=True)],
+        "outputs": [
+            {"name": name, "shape": None if ids is None else list(ids.shape)}  # a graph of layers alone returns no neurons
+            for name, ids in zip_longest(graph.output_names, graph.outputs)
+        ],
         "labels": {row.name: row.label for row in graph.rows if row.label != row.name},
     }
 
