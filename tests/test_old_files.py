@@ -43,7 +43,7 @@ def agrees(found: Model, version: str) -> None:
     for name, one in values.items():
         np.testing.assert_array_equal(one, wanted[name], err_msg=name)
     assert calls_of_network(found.network) == calls
-    assert {layer.keras for layer in found.network.layers()} == {int(version[0])}
+    assert {layer.dialect for layer in found.network.layers()} == {f"keras{version[0]}"}
 
 
 def taken_apart(version: str, folder: Path) -> tuple[Path, Path]:

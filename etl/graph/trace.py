@@ -335,7 +335,7 @@ class Walk:
 
         for places, names in self.tape.expected.items():
             at = place_of(places.first)
-            while not rows[at].axes and places.fits(rows[at].begin, rows[at].shape):
+            while "?" in (rows[at].axes or "?") and places.fits(rows[at].shape):
                 rows[at] = replace(rows[at], axes=written(names[len(names) - len(rows[at].shape) :]))
                 below = place_of(self.tape.same.get(rows[at].begin, rows[at].begin))
                 if rows[below].shape != rows[at].shape:

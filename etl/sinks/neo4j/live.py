@@ -174,6 +174,7 @@ def layer_properties(row: Row, model: str, base: int) -> dict[str, Any]:
         "begin": row.begin + base,
         "end": row.end + base,
         "shape": list(row.shape),
+        "axes": row.axes,
         "activation": row.activation,
         "parameters": row.parameters,
         "edges": row.edges,

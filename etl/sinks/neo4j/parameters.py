@@ -71,6 +71,7 @@ class Packer:
             "count": block.ids.size,
             "shape": list(row.shape),
             "strides": [prod(row.shape[axis + 1 :]) for axis in range(len(row.shape))],
+            "channel": row.channel_axis,
             "layer": row.name,
             "label": label(row.label),
             "op": block.op,
