@@ -41,7 +41,7 @@ def read(path: str | Path, architecture: str | Path | None = None, *, ignore_mas
     with stage(path, "reading its architecture"):
         found = files.with_architecture(found, path, architecture)
         text = found.architecture or ""
-        part = model_part(parsed(text, str(path)), keras_major(found.version, text), found.names)
+        part = model_part(parsed(text, str(path)), keras_major(found.version, text), found.names, found.version)
         assert part.graph is not None
     with stage(path, "reading its weights"):
         found.assign(part)

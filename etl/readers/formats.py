@@ -18,6 +18,7 @@ from etl.readers.keras import v3_weights as store
 from etl.readers.keras.applications import PREFIX, application
 from etl.readers.keras.architecture import LARGEST, parsed
 from etl.readers.keras.builder import Part
+from etl.readers.keras.conversion import Writer
 
 OTHERS = {
     b"\x80\x02": "a pickle (PyTorch?)",
@@ -61,7 +62,14 @@ class File:
                 store.assign(str(self.sources[0]), shards, part, self.version)
             else:
                 ((container, root),) = shards
-                legacy.assign(container, container.group(root, "model_weights") or root, part.graph.parts)
+                group = container.group(root, "model_weights") or root
+                legacy.assign(container, group, part.graph.parts, writer(container, root, group))
+
+
+def writer(container: Container, root: h5py.Group, group: h5py.Group) -> Writer:
+    """Keras 1 writes no version beside the weights, its 1.x at most beside the architecture."""
+    version, backend = (container.text(group, name) or container.text(root, name) for name in ("keras_version", "backend"))
+    return Writer(keras_1=version is None or version.startswith(("0.", "1.")), backend=backend)
 
 
 def look(path: Path) -> File:

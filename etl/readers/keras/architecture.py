@@ -7,10 +7,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from etl.errors import BadFile
+from etl.errors import BadFile, Unsupported
 from etl.network import Tensor
 from etl.readers.keras.builder import Graph, Part, PartCall
 from etl.readers.keras.calls import connected
+from etl.readers.keras.origin import INTERNAL, OWN, SCRIPT, foreign, full_name, told_apart
+from etl.readers.keras.roles import ROLES
 
 DEPTH = 32  # models within models; nobody nests so deep, and recursion has an end
 LARGEST = 16 * 2**20  # bytes of JSON: thousands of layers are a few MB, and as objects it may grow thirtyfold
@@ -40,7 +42,7 @@ ALIASES = {
         for n in (1, 2, 3)
     },
 }
-FRAMEWORKS = {"keras", "tf_keras", "tensorflow", "builtins", None}
+GRAPHS = {"Functional", "Model", "Network"}  # what Keras calls models that have a graph, Model and Network only before 2.4
 WRAPPERS = {"TimeDistributed": "layer", "SpectralNormalization": "layer", "RNN": "cell", "StackedRNNCells": "cells", "Bidirectional": "layer"}
 
 
@@ -71,14 +73,24 @@ def keras_major(version: str | None, text: str) -> int:
     return 3 if re.search(r'"__keras_tensor__"|"DTypePolicy"|"batch_shape"|"keras\.src\.models\.', text) else 2
 
 
-def model_part(entry: Mapping[str, Any], keras: int, names: tuple[str, ...] = ()) -> Part:
+def model_part(entry: Mapping[str, Any], keras: int, names: tuple[str, ...] = (), version: str | None = None) -> Part:
     """The whole model. `names`: of its layers by position, for old files that leave them out."""
+    check_keras_1(entry, version)
     part = build(entry, keras, 0, names=names)
+    if part.graph is None and {"layers", "input_layers", "output_layers"} <= set(part.options):
+        raise own_model(part.kind)
     if part.graph is None:
         raise BadFile(
             f"its architecture is a {part.kind}, which is described by code and not by a graph; only Sequential and Functional models can be read"
         )
     return part
+
+
+def own_model(kind: str) -> Unsupported:
+    return Unsupported(
+        f"its architecture is a {kind}, a class of somebody's own, whose code may compute something else than its graph says; "
+        "where it only trains in another way, save keras.Model(model.inputs, model.outputs)"
+    )
 
 
 def build(entry: Mapping[str, Any], keras: int, depth: int, name: str | None = None, names: tuple[str, ...] = ()) -> Part:
@@ -88,10 +100,12 @@ def build(entry: Mapping[str, Any], keras: int, depth: int, name: str | None = N
     written, config = entry["class_name"], entry["config"]
     if not isinstance(written, str) or not isinstance(config, dict | list):
         raise BadFile("a layer without class name and configuration; the file is broken")
-    options = config if isinstance(config, dict) else {"layers": config}
+    options = told_apart(config) if isinstance(config, dict) else {"layers": config}
     kind = kind_of(entry, written, options, keras)
     title = str(name or entry.get("name") or options.get("name") or written.lower())
     part = Part(title, kind, "Functional" if written == "Model" else written, options, keras)
+    if ">" in kind and kind not in INTERNAL:
+        part.refusal = OWN
     if kind == "Functional":
         part.graph = functional(options, keras, depth + 1)
     elif kind == "Sequential":
@@ -103,19 +117,42 @@ def build(entry: Mapping[str, Any], keras: int, depth: int, name: str | None = N
     return part
 
 
+# Options of Keras 1's layers, which later ones call otherwise; layers of somebody's own may still have them.
+KERAS_1 = {"nb_filter", "nb_row", "border_mode", "dim_ordering", "W_regularizer", "init", "inner_init"}
+
+
+def check_keras_1(entry: Any, version: str | None) -> None:
+    """Raises Unsupported for a model with a layer that only Keras 1 wrote so."""
+    if isinstance(entry, list):
+        for one in entry:
+            check_keras_1(one, version)
+    elif isinstance(entry, Mapping):
+        config = entry.get("config")
+        if isinstance(config, Mapping) and ALIASES.get(entry.get("class_name", ""), entry.get("class_name")) in ROLES and KERAS_1 & set(config):
+            written = f"Keras 1 ({version})" if version and version.startswith(("0.", "1.")) else "Keras 1"
+            odd = ", ".join(sorted(KERAS_1 & set(config)))
+            raise Unsupported(
+                f"it is written by {written}, whose layers have other options ({config.get('name')}: {odd}); "
+                "load it with Keras 2.0 to 2.3 and save it again"
+            )
+        for one in entry.values():
+            check_keras_1(one, version)
+
+
 def kind_of(entry: Mapping[str, Any], written: str, options: Mapping[str, Any], keras: int) -> str:
-    """The class name of today, `op:` and a name for an operation, the registered name for a class that is not Keras' own."""
-    if {"layers", "input_layers", "output_layers"} <= set(options):
-        return "Functional"  # also of a class of its own: Keras writes a graph only where it is one
+    """The class name of today, `op:` and a name for an operation, the full name (`mine>Dense`) of a class that is not Keras' own."""
+    if foreign(entry):
+        return full_name(entry)
     module = entry.get("module")
+    if {"layers", "input_layers", "output_layers"} <= set(options):  # also of somebody's own class, with a graph but a `call` of its own
+        known = written == "Functional" or (written in GRAPHS and keras == 2)
+        return "Functional" if known else written if ">" in written else f"{SCRIPT}>{written}"
     if written in ("TFOpLambda", "SlicingOpLambda"):
         return f"op:{options['function']}"
     if module is not None and str(module).startswith(("keras.src.ops", "keras.ops")):
         return f"op:{written}"
     if keras == 3 and module is None and not {"trainable", "dtype", "layers"} & set(options):
         return f"op:{written}"  # in .h5 files nothing else tells an operation from a layer
-    if module is not None and str(module).partition(".")[0] not in FRAMEWORKS:
-        return str(entry.get("registered_name") or f"{module}>{written}")
     return ALIASES.get(written, written)
 
 

@@ -34,6 +34,7 @@ class Part:
     written  class name as the file has it: it names the part's group in a v3 store
     arrays   role -> array, filled in by the reader of the weights
     order    the order in which the file lists the arrays of this part and all within it; empty where the file has none
+    refusal  why it has no graph, where the architecture tells
     """
 
     name: str
@@ -45,6 +46,7 @@ class Part:
     graph: Graph | None = None
     arrays: dict[str, Stored] = field(default_factory=dict)
     order: list[Stored] = field(default_factory=list)
+    refusal: str | None = None
 
     @property
     def dialect(self) -> str:
@@ -153,4 +155,5 @@ def layer(part: Part, begins: dict[int, int]) -> Layer:
         for role, inside in part.inner.items()
     }
     arrays = tuple(Array(role, stored.shape, stored.dtype, begins[id(stored)], stored.read) for role, stored in part.arrays.items())
-    return Layer(part.name, part.kind, part.options, arrays, inner, network(part.graph, begins) if part.graph else None, part.dialect)
+    inside = network(part.graph, begins) if part.graph else None
+    return Layer(part.name, part.kind, part.options, arrays, inner, inside, part.dialect, refusal=part.refusal)

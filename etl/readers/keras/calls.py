@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.errors import BadFile
+from etl.errors import BadFile, Unsupported
 from etl.network import Tensor
 from etl.readers.keras.builder import Graph, Part, PartCall
 
@@ -72,6 +72,8 @@ def connected(parts: list[Part], nodes: list[Any], inputs: Any, outputs: Any, ke
 def written_calls(part: Part, inbound: Any, names: set[str], read: Callable[[Part, Any, set[str]], tuple[Any, Any]]) -> list[Written]:
     if part.kind == "InputLayer":
         return [Written(part, 0, (), {})]
+    if not inbound and ">" in part.kind:
+        raise Unsupported(f"layer {part.name!r} is an input of somebody's own class ({part.kind}); build the model from keras.Input")
     if not inbound:
         raise BadFile(f"layer {part.name!r} is called on nothing; the file is broken")
     return [call_of(part, number, *read(part, node, names)) for number, node in enumerate(inbound)]

@@ -1,4 +1,8 @@
-"""Weights of legacy HDF5 files: one group per layer, a nested model being one layer, arrays known by name and order."""
+"""Weights of legacy HDF5 files: one group per layer, a nested model being one layer.
+
+Keras takes groups and arrays by their order and looks at no name. So do we, except where that can't be right: where an array's name says another
+role or another direction of a Bidirectional layer, or its shape does not fit. There the names decide.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import h5py
 from etl.errors import BadFile, Unsupported
 from etl.readers.hdf5 import Container
 from etl.readers.keras.builder import NOT_TRAINABLE, Part, Stored, identity
+from etl.readers.keras.conversion import Writer, convert, joined
 from etl.readers.keras.roles import PROJECTIONS, Pattern, expected, fits
 
 
@@ -30,14 +35,14 @@ class Slot:
     late: bool
 
 
-def assign(container: Container, root: h5py.Group, parts: list[Part]) -> None:
-    """Give every layer its arrays. Raises BadFile for missing arrays and wrong shapes."""
+def assign(container: Container, root: h5py.Group, parts: list[Part], writer: Writer) -> None:
+    """Give every layer its arrays. Raises BadFile for missing arrays and wrong shapes, Unsupported for what is not converted."""
     names = container.texts(root, "layer_names") or []
     groups = {name: group_arrays(container, root, name) for name in names}
     slots = {part.name: list(slots_of(part, (), False)) for part in parts}
-    places = by_name_or_place(groups, slots)
+    places = group_names(parts, groups, slots, writer)
     for part in parts:
-        fill(container.label, part, slots[part.name], groups.get(places.get(part.name, part.name), []))
+        fill(container.label, part, slots[part.name], groups.get(places[part.name], []), writer)
 
 
 def group_arrays(container: Container, root: h5py.Group, name: str) -> list[Stored]:
@@ -53,18 +58,24 @@ def group_arrays(container: Container, root: h5py.Group, name: str) -> list[Stor
     return arrays
 
 
-def by_name_or_place(groups: dict[str, list[Stored]], slots: dict[str, list[Slot]]) -> dict[str, str]:
-    """Layer -> group where they differ: without the same names, Keras takes the groups that have arrays in their order."""
-    wanting = [name for name, some in slots.items() if some]
-    having = [name for name, some in groups.items() if some]
-    if all(groups.get(name) for name in wanting) or len(wanting) != len(having):
-        return {}
-    return dict(zip(wanting, having, strict=True))
+def group_names(parts: list[Part], groups: dict[str, list[Stored]], slots: dict[str, list[Slot]], writer: Writer) -> dict[str, str]:
+    """Layer -> its group: the groups that have arrays in their order, else those of the layers' names."""
+    own = {part.name: part.name for part in parts}
+    wanting = [part for part in parts if slots[part.name]]
+    having = [name for name, arrays in groups.items() if arrays]
+    if len(wanting) != len(having):
+        return own
+    by_place = own | {part.name: name for part, name in zip(wanting, having, strict=True)}
+    named = all(groups.get(part.name) for part in wanting)
+    if by_place != own and named and any(matched(slots[p.name], joined(p, groups[by_place[p.name]], writer), writer) is None for p in wanting):
+        return own
+    return by_place
 
 
 def slots_of(part: Part, owners: tuple[str, ...], late: bool) -> Iterator[Slot]:
     """What the configuration asks for within a part, in the order of its layers."""
-    late = late or part.options.get("trainable") is False
+    frozen = part.options.get("trainable") is False
+    late = late or (frozen and (part.graph is None or (part.kind == "Functional" and part.keras == 3)))  # others leave it to the layers inside
     owners = (*owners, part.name)
     for role, shape in expected(part.kind, part.options) or []:
         yield slot_of(part, role, shape, owners, late)
@@ -89,25 +100,42 @@ def slot_of(part: Part, role: str, shape: Pattern, owners: tuple[str, ...], late
     return Slot(part, role, shape, names, owners, late or role in NOT_TRAINABLE)
 
 
-def fill(label: str, part: Part, slots: list[Slot], arrays: list[Stored]) -> None:
-    """Match the arrays of one group with the slots of one layer: by names, and by order where names do not settle it."""
+def fill(label: str, part: Part, slots: list[Slot], arrays: list[Stored], writer: Writer) -> None:
+    """Give all of one layer the arrays of one group."""
+    arrays = joined(part, arrays, writer)
     slots, twins = (slots, []) if len(slots) <= len(arrays) else once(slots)
-    pairs = by_names(slots, arrays)
-    if pairs is None:
-        pairs = by_order(slots, arrays)
-    if pairs is None:
-        first = missing(slots, arrays)
-        lacks = f"has only {len(arrays)} of {len(slots)} arrays" if arrays else "has no weights"
-        raise BadFile(f"{label}: layer {first.part.name!r} ({first.part.kind}) {lacks} in the file; save the model again with all its weights")
-    for slot, array in pairs:
-        check_shape(label, slot.part, slot.role, slot.shape, array)
+    taken = matched(slots, arrays, writer)
+    if taken is None:
+        raise misfit(label, slots, arrays, writer)
+    for slot, _, array in taken:
         slot.part.arrays[slot.role] = array
     for twin, known in twins:
         twin.arrays = known.arrays
-    taken = {id(array) for _, array in pairs}
-    rest = [array for array in arrays if id(array) not in taken]
-    give_rest(label, part, rest)
-    part.order = arrays
+    converted = {id(stored): array for _, stored, array in taken}
+    give_rest(label, part, [array for array in arrays if id(array) not in converted])
+    part.order = [converted.get(id(array), array) for array in arrays]
+
+
+Taken = tuple[Slot, Stored, Stored]  # a slot, the array that lies in the file, and what Keras makes of it
+
+
+def matched(slots: list[Slot], arrays: list[Stored], writer: Writer) -> list[Taken] | None:
+    """Every slot with its array, by order or else by names; None where neither fits."""
+    for pairs in (by_order(slots, arrays), by_names(slots, arrays)):
+        taken = converted(pairs, writer) if pairs is not None else None
+        if taken is not None and all(fits(array.shape, slot.shape) for slot, _, array in taken):
+            return taken
+    return None
+
+
+def converted(pairs: list[tuple[Slot, Stored]], writer: Writer) -> list[Taken]:
+    """The arrays of each layer as Keras takes them."""
+    own: dict[int, dict[str, Stored]] = {}
+    for slot, array in pairs:
+        own.setdefault(id(slot.part), {})[slot.role] = array
+    made = {id(slot.part): slot.part for slot, _ in pairs}
+    after = {number: convert(part, own[number], writer) for number, part in made.items()}
+    return [(slot, array, after[id(slot.part)][slot.role]) for slot, array in pairs]
 
 
 def once(slots: list[Slot]) -> tuple[list[Slot], list[tuple[Part, Part]]]:
@@ -137,26 +165,28 @@ def words(array: Stored) -> list[str]:
 
 def by_names(slots: list[Slot], arrays: list[Stored]) -> list[tuple[Slot, Stored]] | None:
     """Every slot with the one array whose name says its role and its owners; None if one is not settled so."""
-    anywhere: dict[str, list[Stored]] = {}
-    below: dict[tuple[str, str], list[Stored]] = {}
+    by_role: dict[str, list[Stored]] = {}
     for array in arrays:
-        *path, last = words(array)
-        anywhere.setdefault(last, []).append(array)
-        for owner in set(path):
-            below.setdefault((last, owner), []).append(array)
+        by_role.setdefault(words(array)[-1], []).append(array)
     pairs = []
     for slot in slots:
-        found: list[Stored] = []
+        anywhere = [array for name in slot.names for array in by_role.get(name, ())]
+        candidates: list[Stored] = []
         for owner in reversed(slot.owners):
-            owned = [array for name in slot.names for array in below.get((name, owner), ())]
-            found = [array for array in found if array in owned] or found or owned
-            if len(found) == 1:
+            owned = [array for array in anywhere if within(array, owner)]
+            candidates = [array for array in candidates if array in owned] or candidates or owned
+            if len(candidates) == 1:
                 break
-        found = found or [array for name in slot.names for array in anywhere.get(name, ())]
-        if len(found) != 1:
+        candidates = candidates or anywhere
+        if len(candidates) != 1:
             return None
-        pairs.append((slot, found[0]))
+        pairs.append((slot, candidates[0]))
     return pairs if len({id(array) for _, array in pairs}) == len(pairs) else None
+
+
+def within(array: Stored, owner: str) -> bool:
+    """Whether a layer stands in the path of an array; names of layers may hold slashes themselves."""
+    return f"/{owner}/" in f"/{array.name}"
 
 
 def by_order(slots: list[Slot], arrays: list[Stored]) -> list[tuple[Slot, Stored]] | None:
@@ -165,13 +195,42 @@ def by_order(slots: list[Slot], arrays: list[Stored]) -> list[tuple[Slot, Stored
         return None
     known = {name for slot in slots for name in slot.names}
     pairs = list(zip(sorted(slots, key=lambda slot: slot.late), arrays, strict=True))
-    return None if any(words(array)[-1] in known - set(slot.names) for slot, array in pairs) else pairs
+    return None if any(words(array)[-1] in known - set(slot.names) or other_direction(slot, array) for slot, array in pairs) else pairs
+
+
+def other_direction(slot: Slot, array: Stored) -> bool:
+    """Whether an array is called after the other half of a Bidirectional layer: a half that was frozen comes last, and only names say so."""
+    halves = ("forward_", "backward_")
+    return any(
+        owner.startswith(half) and within(array, other + owner.removeprefix(half)) for owner in slot.owners for half, other in (halves, halves[::-1])
+    )
+
+
+def misfit(label: str, slots: list[Slot], arrays: list[Stored], writer: Writer) -> BadFile:
+    """What is wrong with the arrays of one group."""
+    pairs = by_order(slots, arrays) or by_names(slots, arrays)
+    for slot, _, array in converted(pairs, writer) if pairs is not None else ():
+        check_shape(label, slot.part, slot.role, slot.shape, array)
+    first = missing(slots, arrays)
+    place = f"{label}: layer {first.part.name!r} ({first.part.kind})"
+    if not arrays:
+        return BadFile(f"{place} has no weights in the file; save the model again with all its weights")
+    if len(arrays) < len(slots):
+        return BadFile(f"{place} has only {len(arrays)} of {len(slots)} arrays in the file; save the model again with all its weights")
+    names = ", ".join(array.name for array in arrays[:4]) + (" ..." if len(arrays) > 4 else "")
+    return BadFile(
+        f"{place} takes {counted(len(slots))}, but its group has {len(arrays)} ({names}), neither in the order nor under the names of Keras; "
+        "if weights and architecture belong together, save the model again"
+    )
+
+
+def counted(count: int) -> str:
+    return f"{count} array" + ("" if count == 1 else "s")
 
 
 def missing(slots: list[Slot], arrays: list[Stored]) -> Slot:
     """The first slot that no array is named for."""
-    named = {(word, words(array)[-1]) for array in arrays for word in words(array)}
-    return next((slot for slot in slots if not any((slot.part.name, name) in named for name in slot.names)), slots[0])
+    return next((slot for slot in slots if not any(within(array, slot.part.name) and words(array)[-1] in slot.names for array in arrays)), slots[0])
 
 
 def give_rest(label: str, part: Part, rest: list[Stored]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ import numpy as np
 from etl.errors import BadFile, Unsupported
 from etl.network import Model
 from etl.readers.hdf5 import widened
-from etl.readers.keras.architecture import keras_major, model_part, parsed
+from etl.readers.keras.architecture import keras_major, model_part, own_model, parsed
 from etl.readers.keras.builder import Part, Stored, network
 from etl.readers.keras.legacy import check_shape
 from etl.readers.keras.masks import settled
+from etl.readers.keras.origin import FRAMEWORKS, OWN
 from etl.readers.keras.roles import CELLS, PROJECTIONS, expected, projected
 
 
@@ -35,6 +37,8 @@ def read_keras_model(keras_model: Any, *, ignore_masks: bool = False) -> Model:
         ) from error
     part = model_part(parsed(text, keras_model.name), keras_major(version, text))
     assign(keras_model, part)
+    if part.graph is None:
+        raise own_model(part.kind)
     digest = hashlib.sha256(json.dumps(json.loads(text), sort_keys=True).encode())
     for variable in keras_model.weights:
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
@@ -44,6 +48,7 @@ def read_keras_model(keras_model: Any, *, ignore_masks: bool = False) -> Model:
 
 def assign(live: Any, part: Part) -> None:
     """Give a part and all inside it the variables of the live layer."""
+    tell_apart(live, part)
     if part.graph is not None:
         layers = {one.name: one for one in live.layers}
         for inside in part.graph.parts:
@@ -67,6 +72,23 @@ def assign(live: Any, part: Part) -> None:
         lives = getattr(live, role)
         for one, inside in zip(lives, inner, strict=True) if isinstance(inner, tuple) else [(lives, inner)]:
             assign(one, inside)
+
+
+def tell_apart(live: Any, part: Part) -> None:
+    """Call a class and activations of somebody's own by their full names: the live ones are known, whatever the configuration calls them."""
+    if is_own(type(live)):
+        if ">" not in part.kind:
+            part.kind = f"{type(live).__module__}>{type(live).__name__}"
+        part.graph, part.inner, part.refusal = None, {}, OWN
+    for name in part.options:
+        function = getattr(live, name, None) if name.endswith("activation") else None
+        if isinstance(function, FunctionType) and is_own(function):
+            part.options = {**part.options, name: f"{function.__module__}>{function.__name__}"}
+
+
+def is_own(thing: Any) -> bool:
+    """Whether a class or function is somebody's own and not a framework's."""
+    return str(thing.__module__).partition(".")[0] not in (*FRAMEWORKS, "tensorflow")
 
 
 def variables(live: Any, part: Part) -> list[Any]:

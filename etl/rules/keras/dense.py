@@ -20,8 +20,7 @@ def dense(here: Scope, inputs: Ids, *, kernel: Weights, bias: Weights | None = N
     inputs (..., n), kernel (n, units) -> (..., units); edges (..., units, n)
     """
     meet(inputs.shape[-1], len(kernel))
-    ids = here.expect(inputs, (*(None,) * (inputs.ndim - 1), "channel"))
-    return here.sum(Edges(ids[..., None, :], kernel.T), bias=bias, activation=activation, axes=(*ids.axes[:-1], "channel"))
+    return here.sum(Edges(inputs[..., None, :], kernel.T), bias=bias, activation=activation)
 
 
 def einsum_dense(

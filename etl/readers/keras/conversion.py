@@ -1,0 +1,186 @@
+"""Arrays of legacy files as Keras 2 takes them: what Keras 1, the Theano backend and CuDNN layers stored otherwise is converted while it is read.
+
+It is what Keras 2.3 and tf_keras do in `preprocess_weights_for_loading` (https://github.com/keras-team/keras/blob/2.3.1/keras/engine/saving.py),
+in their order: 1. what no `keras_version` stands beside is of Keras 1; 2. kernels of the Theano backend are flipped, since it convolved where the
+others correlate (tf_keras has forgotten this one); 3. a kernel that does not fit is tried the other way round; 4. CuDNN's layout and the plain one
+are changed into each other where the layer is of the other kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.errors import Unsupported
+from etl.readers.keras.builder import Part, Stored
+from etl.readers.keras.roles import Pattern, expected, fits, sizes
+
+Read = Callable[[], NDArray[Any]]
+
+CONVOLUTIONS = ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTM2D")  # no others: Keras left separable ones as they were
+GATES = {"LSTM": 4, "CuDNNLSTM": 4, "GRU": 3, "CuDNNGRU": 3}
+SEPARATE = {"LSTM": ("i", "c", "f", "o"), "ConvLSTM2D": ("i", "c", "f", "o"), "GRU": ("z", "r", "h")}  # Keras 1: kernel, recurrent, bias of each
+TOGETHER = {"LSTM": ("i", "f", "c", "o"), "ConvLSTM2D": ("i", "f", "c", "o"), "GRU": ("z", "r", "h")}
+KERAS_1_AXES = {  # (kind, data format) -> where the axes of today's kernel stand in Keras 1's
+    ("Conv2D", "channels_first"): (2, 3, 1, 0),
+    ("Conv2DTranspose", "channels_last"): (0, 1, 3, 2),
+    ("Conv2DTranspose", "channels_first"): (2, 3, 0, 1),
+    ("Conv3D", "channels_first"): (2, 3, 4, 1, 0),
+}
+OTHER_WAY = (3, 2, 0, 1)
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Who wrote the arrays of a legacy file, as its attributes say.
+
+    keras_1  no version stands beside them
+    backend  `tensorflow`, `theano`, `cntk` or None
+    """
+
+    keras_1: bool = False
+    backend: str | None = None
+
+
+@dataclass(frozen=True)
+class Converted:
+    """Reads arrays and makes one of them."""
+
+    change: Callable[..., NDArray[Any]]
+    reads: tuple[Read, ...]
+    options: tuple[Any, ...] = ()
+
+    def __call__(self) -> NDArray[Any]:
+        return np.ascontiguousarray(self.change(*(read() for read in self.reads), *self.options))
+
+
+def joined(part: Part, arrays: list[Stored], writer: Writer) -> list[Stored]:
+    """The arrays of one layer of the file with Keras 1's separate gates side by side. Raises Unsupported for what Keras itself converted wrongly."""
+    if not writer.keras_1:
+        return arrays
+    if part.kind == "Bidirectional":
+        half = len(arrays) // 2
+        pieces = zip(part.within(), (arrays[:half], arrays[half:]), strict=True)
+        return [array for piece, some in pieces for array in joined(piece, some, writer)]
+    if part.kind == "TimeDistributed":
+        (inside,) = part.within()
+        if inside.kind in CONVOLUTIONS:
+            raise Unsupported(
+                f"layer {part.name!r} has weights of Keras 1 for a {inside.kind} inside TimeDistributed, which Keras 2 converts twice; "
+                "load it with Keras 1 and give it to a model of today array by array"
+            )
+        return joined(inside, arrays, writer)
+    gates = SEPARATE.get(part.kind, ())
+    if not gates or len(arrays) != 3 * len(gates):
+        return arrays
+    if part.kind == "ConvLSTM2D" and part.options.get("data_format") == "channels_first":
+        raise Unsupported(f"layer {part.name!r} has weights of Keras 1 for a ConvLSTM2D with channels first, which Keras 2 itself can't convert")
+    return [side_by_side([arrays[3 * gates.index(gate) + place] for gate in TOGETHER[part.kind]]) for place in range(3)]
+
+
+def side_by_side(arrays: list[Stored]) -> Stored:
+    first = arrays[0]
+    shape = (*first.shape[:-1], sum(array.shape[-1] for array in arrays))
+    return replace(first, shape=shape, read=Converted(concatenated, tuple(array.read for array in arrays)))
+
+
+def concatenated(*arrays: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate(arrays, axis=-1)
+
+
+def convert(part: Part, arrays: dict[str, Stored], writer: Writer) -> dict[str, Stored]:
+    """One layer's own arrays by role as Keras 2 takes them. Raises Unsupported for CuDNN arrays under a layer that can't compute the same."""
+    if part.kind in CONVOLUTIONS and "kernel" in arrays:
+        roles = ("kernel", "recurrent_kernel") if part.kind == "ConvLSTM2D" else ("kernel",)
+        arrays = {role: convolution(part, role, array, writer) if role in roles else array for role, array in arrays.items()}
+    if part.kind in GATES and {"kernel", "recurrent_kernel", "bias"} <= arrays.keys():
+        arrays = recurrent(part, arrays)
+    return arrays
+
+
+def convolution(part: Part, role: str, array: Stored, writer: Writer) -> Stored:
+    if writer.keras_1:
+        array = of_keras_1(part, array)
+    if writer.backend == "theano":
+        array = replace(array, read=Converted(flipped, (array.read,)))
+    pattern: Pattern = dict(expected(part.kind, part.options) or []).get(role)
+    if not fits(array.shape, pattern) and len(array.shape) == 4 and fits(reordered(array.shape, OTHER_WAY), pattern):
+        array = transposed(array, OTHER_WAY)
+    return array
+
+
+def of_keras_1(part: Part, array: Stored) -> Stored:
+    """A kernel of Keras 1: rows and columns last for Theano's order, transposed convolutions by what they are the gradient of."""
+    if part.kind == "Conv1D" and len(array.shape) == 4:  # (length, 1, in, out), and in 1.1 (out, in, length, 1)
+        if array.shape[:2] != (*sizes(part.options, 1), 1) or array.shape[3] != part.options.get("filters"):
+            array = transposed(array, (2, 3, 1, 0))
+        return replace(array, shape=(array.shape[0], *array.shape[2:]), read=Converted(without_width, (array.read,)))
+    axes = KERAS_1_AXES.get((part.kind, str(part.options.get("data_format") or "channels_last")))
+    return transposed(array, axes) if axes and len(axes) == len(array.shape) else array
+
+
+def without_width(kernel: NDArray[Any]) -> NDArray[Any]:
+    return kernel[:, 0]
+
+
+def reordered(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(shape[axis] for axis in axes)
+
+
+def transposed(array: Stored, axes: tuple[int, ...]) -> Stored:
+    return replace(array, shape=reordered(array.shape, axes), read=Converted(np.transpose, (array.read,), (axes,)))
+
+
+def flipped(kernel: NDArray[Any]) -> NDArray[Any]:
+    """A kernel (..., in, out) turned round along every axis in space."""
+    return np.flip(kernel, axis=tuple(range(kernel.ndim - 2)))
+
+
+def recurrent(part: Part, arrays: dict[str, Stored]) -> dict[str, Stored]:
+    """Arrays of CuDNNLSTM and CuDNNGRU under LSTM and GRU(reset_after=True), and the reverse; the shape of the bias tells whose they are."""
+    gates, bias = GATES[part.kind], arrays["bias"]
+    units = arrays["recurrent_kernel"].shape[0]
+    both, single = 2 * gates * units, gates * units
+    plain_bias = (single,) if gates == 4 else (2, single)
+    to_cudnn = part.kind.startswith("CuDNN")
+    if gates == 3 and bias.shape in {(both,), (2, single), (single,)}:
+        stored = {(both,): "CuDNNGRU", (2, single): "GRU(reset_after=True)", (single,): "GRU(reset_after=False)"}[bias.shape]
+        wanted = "CuDNNGRU" if to_cudnn else f"GRU(reset_after={bool(part.options.get('reset_after', False))})"
+        if stored != wanted and "GRU(reset_after=False)" in (stored, wanted):
+            raise Unsupported(f"layer {part.name!r} has weights of {stored}, which {wanted} can't take; correct its option reset_after")
+    if bias.shape != (plain_bias if to_cudnn else (both,)):
+        return arrays
+    biases = (halved if to_cudnn else summed) if gates == 4 else reshaped
+    shape = (both,) if to_cudnn else plain_bias
+    return {
+        **arrays,
+        "kernel": replace(arrays["kernel"], read=Converted(relaid, (arrays["kernel"].read,), (gates, "C" if to_cudnn else "F"))),
+        "recurrent_kernel": replace(arrays["recurrent_kernel"], read=Converted(gates_transposed, (arrays["recurrent_kernel"].read,), (gates,))),
+        "bias": replace(bias, shape=shape, read=Converted(biases, (bias.read,), (shape,))),
+    }
+
+
+def relaid(kernel: NDArray[Any], gates: int, order: Any) -> NDArray[Any]:
+    """Each gate's kernel (in, units) from CuDNN's order of elements ("F") or into it ("C"); its shape stays."""
+    return np.hstack([one.T.reshape(one.shape, order=order) for one in np.hsplit(kernel, gates)])
+
+
+def gates_transposed(kernel: NDArray[Any], gates: int) -> NDArray[Any]:
+    return np.hstack([one.T for one in np.hsplit(kernel, gates)])
+
+
+def summed(bias: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    """CuDNN has a bias beside the inputs and another beside the state."""
+    return bias.reshape(2, *shape).sum(axis=0)
+
+
+def halved(bias: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    return np.tile(bias.dtype.type(0.5) * bias, 2)
+
+
+def reshaped(bias: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    return bias.reshape(shape)
