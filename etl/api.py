@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from etl.analysis.split import Written as SplitPart
     from etl.analysis.verify import Comparison
     from etl.graph.estimate import Offer
+    from etl.graph.protocol import Graph as NeuronGraph
     from etl.graph.selection import Selection
-    from etl.graph.trace import Graph as NeuronGraph
+    from etl.graph.trace import Graph as TracedGraph
     from etl.sinks.neo4j.import_files import ForImport
     from etl.sinks.neo4j.live import Loaded
     from etl.sinks.protocol import Written
@@ -52,7 +53,8 @@ def read(
 ) -> Graph:
     """A model as a graph, counted but not created.
 
-    source        a file, or a built model in memory; its weights are read when they are needed, so it must live as long
+    source        a file, a folder of tables (`x.parquet`, as `save` writes them), or a built model in memory.
+                  Weights are read when they are needed: it must live as long
     architecture  what describes the layers of a file with weights only: its JSON, another model file, or `keras.applications:NAME`
     input_shapes  one a model input, without the batch axis, where the file leaves them open or smaller ones will do
     layers        the first and the last layer of a range, either may be None
@@ -63,15 +65,21 @@ def read(
     ignore_masks  take masks as absent, which is an approximation
     Raises BadFile, Unsupported (naming every layer without a rule), BadRequest.
     """
+    from etl.errors import BadRequest
     from etl.graph.selection import Selection, graph_in, graph_of
+    from etl.graph.tables import is_tables, read_tables
     from etl.readers import read_keras_model
 
     shapes = tuple(tuple(shape) for shape in input_shapes)
     written = None if architecture is None else os.fspath(architecture)
     selection = Selection(shapes, layers, granularity, min_weight, top_k, fold, ignore_masks, written)
-    if isinstance(source, str | os.PathLike):
-        return Graph(graph_of(Path(source), selection), selection, Path(source))
-    return Graph(graph_in(read_keras_model(source, ignore_masks=ignore_masks), selection), selection)
+    if not isinstance(source, str | os.PathLike):
+        return Graph(graph_in(read_keras_model(source, ignore_masks=ignore_masks), selection), selection)
+    if is_tables(Path(source)):
+        if selection != Selection():
+            raise BadRequest(f"{source} holds tables, which are taken as they are: leave out the options that choose of a model")
+        return Graph(read_tables(Path(source)), selection)
+    return Graph(graph_of(Path(source), selection), selection, Path(source))
 
 
 class Tables(NamedTuple):
@@ -140,18 +148,16 @@ class Graph:
         import pyarrow as pa
 
         from etl import schema
-        from etl.graph.batches import neuron_batches
 
-        return pa.RecordBatchReader.from_batches(schema.neurons(self._graph.dtype), neuron_batches(self._graph))
+        return pa.RecordBatchReader.from_batches(schema.neurons(self._graph.dtype), self._graph.neuron_batches())
 
     def weights(self) -> pa.RecordBatchReader:
         """One row a weight, layer by layer, streamed: source, target, weight, parameter, layer."""
         import pyarrow as pa
 
         from etl import schema
-        from etl.graph.batches import weight_batches
 
-        return pa.RecordBatchReader.from_batches(schema.weights(self._graph.dtype), weight_batches(self._graph))
+        return pa.RecordBatchReader.from_batches(schema.weights(self._graph.dtype), self._graph.weight_batches())
 
     def plan(self) -> Plan:
         """What a load would create; creates nothing."""
@@ -163,7 +169,9 @@ class Graph:
         layers = [{name: getattr(row, name) for name in columns} | {"density": densities[row.name]} for row in graph.rows]
         cost, free = estimate.cost(graph.neurons, graph.edges), home.free_disk()
         fitting = estimate.most_edges(free)
-        smaller = list(estimate.offers(self._path, self._selection, graph, fitting)) if self._path and graph.edges > fitting else []
+        smaller = []
+        if self._path and graph.edges > fitting:
+            smaller = list(estimate.offers(self._path, self._selection, self._traced(), fitting))
         size = (self.name, graph.neurons, graph.edges, graph.parameters, graph.density)
         return Plan(*size, layers, cost.store_bytes, cost.seconds, free, fitting, smaller)
 
@@ -219,19 +227,31 @@ class Graph:
         from etl.graph.forward import forward, outputs
 
         whole(self._selection)
-        examples = arranged(self._graph, [np.asarray(values) for values in inputs])
-        return outputs(self._graph, forward(self._graph, examples))
+        graph = self._traced()
+        examples = arranged(graph, [np.asarray(values) for values in inputs])
+        return outputs(graph, forward(graph, examples))
 
     def cut_points(self) -> list[str]:
         """The layers after which `split` cuts without branches: what separates the model's inputs from its outputs, in order."""
         from etl.network.cut_points import cut_points
 
-        return cut_points(self._graph.model.network)
+        return cut_points(self._traced().model.network)
+
+    def _traced(self) -> TracedGraph:
+        """The graph of a model's file. Raises BadRequest for one out of tables."""
+        from etl.errors import BadRequest
+        from etl.graph.trace import Graph as TracedGraph
+
+        if not isinstance(self._graph, TracedGraph):
+            raise BadRequest(f"{self.name} comes from tables, which do not say how it is computed: read the model's own file for that")
+        return self._graph
 
     def _check_finite(self) -> None:
+        from etl.network import Model
         from etl.readers import check_finite
 
-        check_finite(self._graph.model)
+        if isinstance(self._graph.model, Model):  # tables are checked when they are read
+            check_finite(self._graph.model)
 
 
 def verify(

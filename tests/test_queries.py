@@ -14,7 +14,7 @@ import pytest
 from etl.activations import FUNCTIONS
 from etl.errors import NotInStore, QueryError
 from etl.graph.trace import Graph
-from etl.rules.keras import RULES
+from etl.rules.keras import OWN
 from etl.rules.scope import Edges
 from etl.sinks.memory import collect
 from etl.sinks.neo4j.live import load, prepare
@@ -231,7 +231,7 @@ WRITTEN = [
 
 
 def test_forward_knows_every_activation_and_operation(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RULES, "Written", lambda here, inputs, *, written: here.sum(Edges(inputs, over=0), bias=0.1, activation=written))
+    monkeypatch.setitem(OWN, "Written", lambda here, inputs, *, written: here.sum(Edges(inputs, over=0), bias=0.1, activation=written))
     specs: list[Spec] = [given("signed", 5, 4), given("positive", 5, 4)]
     for written in WRITTEN:
         source = "positive" if written in ("sqrt", "rsqrt", "log", "reciprocal") else "signed"

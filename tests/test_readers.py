@@ -273,7 +273,7 @@ def test_an_input_without_a_shape_is_asked_for(tmp_path: Path) -> None:
         file["model_weights"].attrs["layer_names"] = [
             name for name in file["model_weights"].attrs["layer_names"] if name not in ("pixels", b"pixels")
         ]
-    with pytest.raises(BadRequest, match="says nothing of the shape of input input: say it with --input-shape"):
+    with pytest.raises(BadRequest, match="gives no shape for input input: pass --input-shape"):
         etl.read(path)
     assert etl.read(path, input_shapes=((8, 8, 1),)).plan().edges == 47_360
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from etl.errors import BadRequest, Unsupported
 from etl.network import Layer
 from etl.rules.binding import run
-from etl.rules.keras import AT_TRAINING_ONLY
+from etl.rules.ids import live
+from etl.rules.keras import AT_TRAINING_ONLY, KERAS3
 from etl.rules.primitives.interpolation import matrix
 from etl.rules.scope import ZERO, Scope, Tape
 from tests.oracle import check, check_channels_first
@@ -209,7 +210,7 @@ def test_permute_is_undone_by_its_inverse(shape, draw):
 
 
 def moved(kind, ids, **options):
-    return run(Layer("view", kind, options), Scope(Tape(10**6), "view"), [ids], {})
+    return run(Layer("view", kind, options), Scope(Tape(10**6), "view", KERAS3), [live(ids)], {})
 
 
 @pytest.mark.parametrize(
@@ -243,4 +244,4 @@ def test_sizes_beyond_all_memory_are_refused_before_they_are_allocated(kind, opt
 )
 def test_what_has_no_rule_is_named(kind, options, call, said):
     with pytest.raises(Unsupported, match=said):
-        run(Layer("layer", kind, options), Scope(Tape(100), "layer"), [np.arange(60).reshape(5, 4, 3)], call)
+        run(Layer("layer", kind, options), Scope(Tape(100), "layer", KERAS3), [live(np.arange(60).reshape(5, 4, 3))], call)

@@ -5,7 +5,7 @@
 // -> type STRING           Keras class; the operation, for a sublayer
 // -> begin INTEGER         id of its first neuron
 // -> end INTEGER           id after its last neuron
-// -> shape LIST OF INTEGER of its output, channels last
+// -> shape LIST OF INTEGER of its output, without the batch
 // -> neurons INTEGER       neurons
 // -> edges INTEGER         weights into them
 // -> parameters INTEGER    numbers stored in the file

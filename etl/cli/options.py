@@ -39,7 +39,10 @@ class Mode(StrEnum):
 
 
 # readable: else a file without permission is a wrong usage to typer, not an error of one line
-ModelFile = Annotated[Path, typer.Argument(metavar="MODEL", help="The model file: .h5, .hdf5, .keras ...", show_default=False, readable=False)]
+ModelFile = Annotated[
+    Path,
+    typer.Argument(metavar="MODEL", help="The model file: .h5, .keras ...; or a folder of tables, X.parquet/.", show_default=False, readable=False),
+]
 ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The model's name in the store, as `etl status` lists it.", show_default=False)]
 Rows = Annotated[Format, typer.Option("--format", help="How rows are printed.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only results and errors.")]

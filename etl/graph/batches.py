@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from math import prod
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from etl import schema
-from etl.graph.trace import Graph, Row
+from etl.graph.rows import Row
 from etl.network import Array
 from etl.rules.scope import OPS, ZERO, Edges, Ids, Step, Weights
+from etl.streams import batched_by_size
 
 ROWS = 1 << 18  # of a batch: with its columns about the size of a core's cache, where cutting is fastest
 LEAST_RUN = 1 << 10  # edges of a window, from which on it is worth to be looked at on its own
@@ -101,6 +102,47 @@ def written(column: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 def room(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
     """An array to write into, from Arrow's pool: it keeps the pages of batches that are gone, which the system would clear anew each time."""
     return np.frombuffer(pa.allocate_buffer(count * dtype.itemsize), dtype) if count else np.empty(0, dtype)
+
+
+@dataclass(frozen=True)
+class NeuronBlock:
+    """Some neurons of one row of the layer table, their ids in order.
+
+    op, activation  of all of them; None where nobody says
+    bias            float64, NaN where there is none
+    """
+
+    row: Row
+    op: str | None
+    activation: str | None
+    ids: Ids
+    bias: Weights
+
+
+class Counted(Protocol):
+    """The layer table and the ids that each output returns."""
+
+    @property
+    def rows(self) -> Sequence[Row]: ...
+    @property
+    def outputs(self) -> Sequence[NDArray[np.int64]]: ...
+
+
+class Graph(Counted, Protocol):
+    """What blocks are cut from: steps in the order of the rows. pruning: cuts a step where only some of its edges are wanted."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def pruning(self) -> Callable[..., Iterator[Block]] | None: ...
+    def steps(self) -> Iterator[tuple[Step, list[tuple[Array, Weights]]]]: ...
+
+
+def neuron_blocks(graph: Graph, rows: int = ROWS) -> Iterator[NeuronBlock]:
+    """All neurons in blocks of at most `rows`, ids as positions, layer by layer."""
+    for step, _, row in made(graph):
+        for box in boxes(step.ids.shape, rows):
+            yield NeuronBlock(row, step.op, row.activation, step.ids[box].reshape(-1), biases(step, box))
 
 
 def blocks(graph: Graph, rows: int = ROWS) -> Iterator[Block]:
@@ -203,24 +245,9 @@ def weight_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
     names = pa.array([row.name for row in graph.rows], pa.string())
     fields = schema.weights(graph.dtype)
     cut = ((block.row.position, block.columns()) for block in blocks(graph, rows))
-    for some in gathered(cut, rows):
+    filled = ((position, columns) for position, columns in cut if len(columns[0]))
+    for some in batched_by_size(filled, lambda pair: len(pair[1][0]), rows):
         yield weight_batch(some, names, fields)
-
-
-def gathered(cut: Iterable[tuple[int, Columns]], rows: int) -> Iterator[list[tuple[int, Columns]]]:
-    """Rows of the layer table with their columns, small ones together, up to `rows` each time; empty ones left out."""
-    held: list[tuple[int, Columns]] = []
-    count = 0
-    for position, columns in cut:
-        size = len(columns[0])
-        if held and count + size > rows:
-            yield held
-            held, count = [], 0
-        if size:
-            held.append((position, columns))
-            count += size
-    if held:
-        yield held
 
 
 def weight_batch(some: Sequence[tuple[int, Columns]], names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
@@ -255,7 +282,8 @@ def neuron_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
     activations = sorted({row.activation for row in graph.rows if row.activation is not None})
     fields = schema.neurons(graph.dtype)
     cut = (neuron_batch(step, row, box, names, activations, fields) for step, _, row in made(graph) for box in boxes(step.ids.shape, rows))
-    yield from joined(cut, rows, fields)
+    for some in batched_by_size((batch for batch in cut if batch.num_rows), lambda batch: batch.num_rows, rows):
+        yield some[0] if len(some) == 1 else pa.concat_batches(some)
 
 
 def neuron_batch(step: Step, row: Row, box: Box, names: pa.StringArray, activations: Sequence[str], fields: pa.Schema) -> pa.RecordBatch:
@@ -297,27 +325,12 @@ def biases(step: Step, box: Box) -> Weights:
     return bias.reshape(-1)
 
 
-def joined(batches: Iterable[pa.RecordBatch], rows: int, fields: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Small batches put together, up to `rows` each; empty ones left out."""
-    held: list[pa.RecordBatch] = []
-    count = 0
-    for batch in batches:
-        if held and count + batch.num_rows > rows:
-            yield held[0] if len(held) == 1 else pa.concat_batches(held)
-            held, count = [], 0
-        if batch.num_rows:
-            held.append(batch)
-            count += batch.num_rows
-    if held:
-        yield held[0] if len(held) == 1 else pa.concat_batches(held)
-
-
-def layer_table(graph: Graph) -> pa.Table:
+def layer_table(graph: Counted) -> pa.Table:
     """The layer table, as `schema.LAYERS`."""
     return pa.Table.from_pylist([{name: getattr(row, name) for name in schema.LAYERS.names} for row in graph.rows], schema=schema.LAYERS)
 
 
-def output_table(graph: Graph) -> pa.Table:
+def output_table(graph: Counted) -> pa.Table:
     """What each output of the model returns, as `schema.OUTPUTS`: null for a padded zero."""
     ids = [o.reshape(-1) for o in graph.outputs]
     flat = np.concatenate(ids) if ids else np.empty(0, np.int64)

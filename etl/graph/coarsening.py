@@ -1,8 +1,8 @@
 """Coarser graphs of the same model: feature maps joined by the norms of their kernels, or layers alone.
 
-In a channel graph a node stands for one channel of a layer (its last index; a unit, where a layer has no positions), and an edge carries
-the L2 norm of the weights between two channels: each stored weight once; where weights are computed or positions differ, the largest
-norm into one neuron.
+In a channel graph a node stands for one channel of a layer, its place on the axis of that name (a unit, where a layer has no positions; a layer
+without such an axis is one node), and an edge carries the L2 norm of the weights between two channels: each stored weight once; where weights
+are computed or positions differ, the largest norm into one neuron.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from math import prod
 import numpy as np
 
 from etl.graph.batches import ROWS, boxes, lift, take
-from etl.graph.trace import Graph, Row
+from etl.graph.rows import Row
+from etl.graph.trace import Graph
 from etl.network import Array
 from etl.rules.scope import NOTHING, OPS, Edges, Ids, Step, Weights
 
@@ -26,13 +27,15 @@ class ChannelGraph(Graph):
     fine: Graph = field(kw_only=True)
     begins: Ids = field(kw_only=True)
     widths: Ids = field(kw_only=True)
+    inner: Ids = field(kw_only=True)
     firsts: Ids = field(kw_only=True)
 
     def steps(self) -> Iterator[tuple[Step, list[tuple[Array, Weights]]]]:
         """The steps of the fine graph, each channel's neurons made one."""
+        makers = iter(self.makers)
         for step, _ in self.fine.steps():
             if step.ids.size:
-                yield self.coarse(step), []
+                yield self.coarse(step, next(makers)), []
 
     def channels(self, ids: Ids) -> Ids:
         """The channel nodes that stand for neurons; ZERO and NOTHING stay."""
@@ -40,22 +43,28 @@ class ChannelGraph(Graph):
         if low < 0:
             return ids
         row = np.searchsorted(self.begins, ids, side="right") - 1
-        found: Ids = self.firsts[row] + (ids - self.begins[row]) % self.widths[row]
+        found: Ids = self.firsts[row] + (ids - self.begins[row]) // self.inner[row] % self.widths[row]
         return np.where(ids < 0, ids, found)
 
-    def coarse(self, step: Step) -> Step:
+    @property
+    def makers(self) -> list[Row]:
+        """The rows of the fine graph that have neurons."""
+        return [row for row in self.fine.rows if row.neurons]
+
+    def coarse(self, step: Step, row: Row) -> Step:
         """One step between channels."""
-        width = step.shape[-1] if step.shape else 1
+        width, inner = channels_of(row)
         first = int(self.channels(step.ids.reshape(-1)[:1])[0])
         nodes = np.arange(first, first + width)
-        edges = tuple(self.norms(step, term, width) for term in step.edges)
-        return replace(step, ids=nodes, shape=(width,), edges=edges, bias=channel_bias(step, width))
+        edges = tuple(self.norms(step, term, width, inner) for term in step.edges)
+        return replace(step, ids=nodes, shape=(width,), edges=edges, bias=channel_bias(step, width, inner), axes=("channel",))
 
-    def norms(self, step: Step, term: Edges, width: int) -> Edges:
+    def norms(self, step: Step, term: Edges, width: int, inner: int) -> Edges:
         """The norms of one term: source and weight (width, channels read)."""
         shape = np.broadcast_shapes(term.shape, (*step.ids.shape, *(1,) * term.over))
         rank, weight = len(shape), lift(np.asarray(term.weight), len(shape))
-        places = [a for a in range(rank - term.over) if prod(step.ids.shape[a + 1 :]) % width == 0]
+        channel = np.arange(step.ids.size).reshape(step.ids.shape) // inner % width
+        places = [a for a in range(rank - term.over) if (channel == channel.take([0], axis=a)).all()]
         source = lift(term.source, rank)
         met = np.zeros(int(self.firsts[-1] + self.widths[-1]) + 1, dtype=bool)  # the last is what ids below zero find
         for box in boxes(source.shape, ROWS):
@@ -64,7 +73,7 @@ class ChannelGraph(Graph):
         total = np.zeros((width, len(read)))
         seen = np.zeros(total.shape, dtype=bool)
         steady = self.steady(source, weight, places, shape)
-        target = np.arange(step.ids.size).reshape(step.ids.shape)[(..., *(None,) * term.over)] % width
+        target = channel[(..., *(None,) * term.over)]
         if steady is not None:
             target = target[tuple(slice(0, 1) if a in places else slice(None) for a in range(rank))]
             whole = np.broadcast_shapes(steady.shape, weight.shape, target.shape)
@@ -116,11 +125,17 @@ def widest(total: Weights, seen: Weights, target: Ids, source: Ids, weight: Weig
     seen.reshape(-1)[pair] = True
 
 
-def channel_bias(step: Step, width: int) -> Weights | None:
+def channels_of(row: Row) -> tuple[int, int]:
+    """How many channels a row has, and how many neurons lie side by side in one: (1, all of them) where it has no axis of channels."""
+    axis = row.channel_axis
+    return (1, max(row.neurons, 1)) if axis is None else (row.shape[axis], prod(row.shape[axis + 1 :]))
+
+
+def channel_bias(step: Step, width: int, inner: int) -> Weights | None:
     """The biases of channels; none where a channel's neurons have different ones."""
     if step.bias is None:
         return None
-    whole = np.broadcast_to(step.bias, step.ids.shape).reshape(-1, width)
+    whole = np.moveaxis(np.broadcast_to(step.bias, step.ids.shape).reshape(-1, width, inner), 1, -1).reshape(-1, width)
     same = (whole == whole[:1]).all(axis=0)
     return np.where(same, whole[0], np.nan)
 
@@ -128,10 +143,10 @@ def channel_bias(step: Step, width: int) -> Weights | None:
 def channel_graph(fine: Graph) -> ChannelGraph:
     """Feature maps joined by the norms of their kernels."""
     makers = [row for row in fine.rows if row.neurons]
-    widths = np.array([row.shape[-1] if row.shape else 1 for row in makers], dtype=np.int64)
+    widths, inner = (np.array(sizes, dtype=np.int64) for sizes in zip(*map(channels_of, makers), strict=True)) if makers else ([], [])
     firsts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
     begins = np.array([row.begin for row in makers], dtype=np.int64)
-    made = ChannelGraph(fine.model, fine=fine, begins=begins, widths=widths, firsts=firsts[:-1])
+    made = ChannelGraph(fine.model, fine=fine, begins=begins, widths=widths, inner=inner, firsts=firsts[:-1])
     steps = iter(made.steps())
     here = 0
     for row in fine.rows:
@@ -139,12 +154,12 @@ def channel_graph(fine: Graph) -> ChannelGraph:
         if row.neurons:
             step, _ = next(steps)
             edges = sum(int(np.count_nonzero(np.broadcast_to(e.source, e.shape) >= 0)) for e in step.edges)
-        width = (row.shape[-1] if row.shape else 1) if row.neurons else 0
-        shape = (width,) if row.neurons else row.shape
-        made.rows.append(replace(row, begin=here, end=here + width, shape=shape, edges=edges))
+        width = channels_of(row)[0] if row.neurons else 0
+        shape, axes = ((width,), "channel") if row.neurons else (row.shape, row.axes)
+        made.rows.append(replace(row, begin=here, end=here + width, shape=shape, axes=axes, edges=edges))
         here += width
     for ids in fine.outputs:
-        channels = made.channels(ids.reshape(-1))
+        channels = made.channels(np.asarray(ids).reshape(-1))
         made.outputs.append(channels[np.sort(np.unique(channels, return_index=True)[1])])
     return made
 

@@ -13,8 +13,11 @@ from itertools import islice
 from pathlib import Path
 
 from etl.errors import EtlError
+from etl.graph.protocol import Graph
+from etl.graph.rows import Row
 from etl.graph.selection import Selection, graph_of
-from etl.graph.trace import Graph, Row, input_shape_list
+from etl.graph.trace import Graph as TracedGraph
+from etl.graph.trace import input_shape_list
 
 BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two records
 SAVED_PER_FLOAT = 41  # where the import tool writes it: a float takes so little that one record holds all properties
@@ -27,7 +30,6 @@ IMPORT_BYTES, IMPORT_BYTES_PER_NEURON = 1_300_000_000, 40  # of memory: as the t
 LIVE_BYTES = 300_000_000  # of memory that a server takes when it gets to work
 MOST_EDGES = 250_000_000  # beyond, a load takes hours and no query over the whole graph answers in minutes
 SMALLEST_SIDE = 16  # of a suggested input
-BIG = 0.1  # share of all edges from which on a layer is called big
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,6 @@ def most_edges(free: int) -> int:
     return min(MOST_EDGES, free // (2 * BYTES_PER_EDGE))
 
 
-def biggest(graph: Graph) -> list[Row]:
-    """The layers with much of the graph, largest first: where to cut."""
-    big = [row for row in graph.rows if row.edges > BIG * graph.edges]
-    return sorted(big, key=lambda row: -row.edges)
-
-
 def density(graph: Graph) -> dict[str, float | None]:
     """Per row: its edges of all that could be between it and the rows that it reads, looked up through views; None for inputs and views."""
     rows = {row.name: row for row in graph.rows}
@@ -118,7 +114,7 @@ def density(graph: Graph) -> dict[str, float | None]:
     return found
 
 
-def offers(path: Path, selection: Selection, graph: Graph, most: int) -> Iterator[Offer]:
+def offers(path: Path, selection: Selection, graph: TracedGraph, most: int) -> Iterator[Offer]:
     """Smaller graphs of the model with at most that many edges, one by each option that makes one."""
     yield from islice(smaller_inputs(path, selection, graph, most), 1)
     yield from counted(path, "--granularity channel", replace(selection, granularity="channel"), most)
@@ -136,7 +132,7 @@ def counted(path: Path, option: str, selection: Selection, most: int) -> Iterato
         yield Offer(option, graph.neurons, graph.edges)
 
 
-def smaller_inputs(path: Path, selection: Selection, graph: Graph, most: int) -> Iterator[Offer]:
+def smaller_inputs(path: Path, selection: Selection, graph: TracedGraph, most: int) -> Iterator[Offer]:
     """The same model on smaller inputs, largest first, channels as they are."""
     shapes = input_shape_list(graph.model.network, selection.input_shapes)
     side = max(max(shape[:-1] or shape) for shape in shapes)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from etl.errors import BadRequest
 from etl.graph.batches import ROWS, Block, biases, boxes, made, step_blocks
-from etl.graph.trace import Graph, Row
+from etl.graph.rows import Row
+from etl.graph.trace import Graph
 from etl.rules.scope import Step
 
 Values = NDArray[Any]

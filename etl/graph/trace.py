@@ -13,10 +13,14 @@ from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from etl.errors import BadFile, BadRequest, TooLarge, Unsupported
+from etl.graph import batches
+from etl.graph.batches import ROWS, Block, NeuronBlock
 from etl.graph.fold import Folds, foldable, merged
+from etl.graph.rows import Row
 from etl.network import Array, Call, Input, Layer, Model, Network, Tensor, flow, leaves, substitute
 from etl.network.nesting import flat
 from etl.rules.binding import check, run
@@ -24,39 +28,6 @@ from etl.rules.dialects import DIALECTS
 from etl.rules.ids import Axes, Ids, is_live
 from etl.rules.lookups import Lookups
 from etl.rules.scope import MOST_AXES, MOST_STEPS, Scope, Step, Tape, Weights
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row of the layer table: a layer of the file, or a sublayer (whose type is its op). See docs/graph.md.
-
-    begin, end  its neurons' ids (positions); equal for a view
-    axes        names of the axes of its shape, `row,column,channel`, `?` for one that nobody knows; None where none is known
-    label       the layer of the file that it belongs to: the neurons' second label
-    inputs      names of the rows that it reads
-    """
-
-    name: str
-    type: str
-    position: int
-    begin: int
-    end: int
-    shape: tuple[int, ...]
-    axes: str | None
-    activation: str | None
-    parameters: int
-    edges: int
-    inputs: tuple[str, ...]
-    label: str
-
-    @property
-    def neurons(self) -> int:
-        return self.end - self.begin
-
-    @property
-    def channel_axis(self) -> int | None:
-        """Which axis of its shape is the channels', None where none is."""
-        return self.axes.split(",").index("channel") if self.axes and "channel" in self.axes.split(",") else None
 
 
 def written(axes: Axes) -> str | None:
@@ -184,6 +155,27 @@ class Graph:
             for number, _ in self.folds.get(step.number, ()):
                 step = merged(step, self.leaf_of(number).run(lambda array: array.read(), self.lookups, self.folding).folded[number])
             yield step, [(array, values) for array, values in stored if array.begin is not None]
+
+    @property
+    def output_names(self) -> list[str]:
+        """What makes each output of the model: an input, or a call."""
+        return [self.model.network.name_of(tensor) for tensor in self.model.network.outputs]
+
+    def neuron_blocks(self, rows: int = ROWS) -> Iterator[NeuronBlock]:
+        """All neurons, a layer after the other, at most `rows` together."""
+        return batches.neuron_blocks(self, rows)
+
+    def blocks(self, rows: int = ROWS) -> Iterator[Block]:
+        """All edges, a layer after the other, at most `rows` together, as columns that broadcast."""
+        return batches.blocks(self, rows)
+
+    def neuron_batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+        """All neurons as record batches of `schema.neurons`."""
+        return batches.neuron_batches(self, rows)
+
+    def weight_batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+        """All edges as record batches of `schema.weights`."""
+        return batches.weight_batches(self, rows)
 
     @property
     def folding(self) -> frozenset[int]:
@@ -343,7 +335,7 @@ class Walk:
 
         for places, names in self.tape.expected.items():
             at = place_of(places.first)
-            while not rows[at].axes and places.fits(rows[at].begin, rows[at].shape):
+            while "?" in (rows[at].axes or "?") and places.fits(rows[at].shape):
                 rows[at] = replace(rows[at], axes=written(names[len(names) - len(rows[at].shape) :]))
                 below = place_of(self.tape.same.get(rows[at].begin, rows[at].begin))
                 if rows[below].shape != rows[at].shape:

@@ -51,6 +51,13 @@ class Edges(NamedTuple):
         """The part of the shape that belongs to the neurons."""
         return self.shape[: len(self.shape) - self.over]
 
+    def moved(self, axis: int, place: int) -> Edges:
+        """The same with an axis of the neurons in another place."""
+        rank = len(self.shape)
+        source, weight = (part[(*(None,) * (rank - part.ndim), ...)] for part in (self.source, np.asarray(self.weight)))
+        weight = self.weight if np.ndim(self.weight) == 0 else np.moveaxis(weight, axis, place)
+        return Edges(np.moveaxis(source, axis, place), weight, self.over)
+
 
 @dataclass(frozen=True)
 class Step:
@@ -101,7 +108,7 @@ class Places(NamedTuple):
             strides.append(int(array[beyond] - array[at]) if at[axis] + 1 < size and real[beyond] else None)
         return Places(int(array[at]), tuple(strides))
 
-    def fits(self, begin: int, shape: Sequence[int]) -> bool:
+    def fits(self, shape: Sequence[int]) -> bool:
         """Whether they lie in a row of that shape axis by axis: whole, padded or cut."""
         wanted = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
         told = self.strides[len(self.strides) - len(shape) :]
@@ -230,8 +237,9 @@ class Scope:
     def expect(self, ids: Ids, axes: Axes) -> Ids:
         """The same ids under the names that a rule knows their axes by. A row without names that they lie in learns them too: an input, say."""
         names = tuple(known or wanted for known, wanted in zip(ids.axes, axes, strict=True))
-        if not any(ids.axes) and any(axes) and (places := Places.of(ids)):
-            self.tape.expected.setdefault(places, names)
+        if None in ids.axes and any(axes) and (places := Places.of(ids)):
+            known = self.tape.expected.get(places, ())
+            self.tape.expected[places] = names if len(list(filter(None, names))) > len(list(filter(None, known))) else known
         return named(ids, names)
 
     def onehot(self, positions: Ids, width: int) -> Ids:

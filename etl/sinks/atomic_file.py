@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from etl.errors import BadRequest
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape, quoteattr
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 from etl.sinks.atomic_file import in_place, require_neurons
 from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from etl import schema
 from etl.graph import batches as extract
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
 
 

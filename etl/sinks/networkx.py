@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import BadRequest
 from etl.extras import needed
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 from etl.sinks.atomic_file import require_neurons
 from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from etl import schema
 from etl.errors import BadRequest
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 from etl.sinks.atomic_file import in_place, require_neurons
 from etl.sinks.protocol import Progress, Written, silent, weight_batches
 

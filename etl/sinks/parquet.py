@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 from etl import schema
 from etl.errors import BadRequest
 from etl.graph import batches as extract
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
 from etl.streams import batched_by_size
 from etl.version import VERSION
@@ -74,7 +75,11 @@ def description(graph: Graph) -> dict[str, Any]:
         "edges": graph.edges,
         "parameters": graph.parameters,
         "inputs": [{"name": step.name, "shape": list(step.shape)} for step in graph.inputs],
-        "outputs": [{"shape": list(ids.shape)} for ids in graph.outputs],
+        "outputs": [
+            {"name": name, "shape": None if ids is None else list(ids.shape)}  # a graph of layers alone returns no neurons
+            for name, ids in zip_longest(graph.output_names, graph.outputs)
+        ],
+        "labels": {row.name: row.label for row in graph.rows if row.label != row.name},
     }
 
 

@@ -8,8 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from etl.graph import batches
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 
 Progress = Callable[[str, int, int], None]  # what is written (`neurons`, `weights` ...), how many of it so far, and of how many
 
@@ -35,12 +34,12 @@ class Sink(Protocol):
 
 def neuron_batches(graph: Graph, progress: Progress, **rows: int) -> Iterator[pa.RecordBatch]:
     """The graph's neurons, each batch counted when whoever takes it comes back for the next."""
-    return counted(batches.neuron_batches(graph, **rows), lambda done: progress("neurons", done, graph.neurons))
+    return counted(graph.neuron_batches(**rows), lambda done: progress("neurons", done, graph.neurons))
 
 
 def weight_batches(graph: Graph, progress: Progress, **rows: int) -> Iterator[pa.RecordBatch]:
     """The graph's weights, counted in the same way."""
-    return counted(batches.weight_batches(graph, **rows), lambda done: progress("weights", done, graph.edges))
+    return counted(graph.weight_batches(**rows), lambda done: progress("weights", done, graph.edges))
 
 
 def counted(stream: Iterator[Any], tell: Callable[[int], None]) -> Iterator[Any]:

@@ -162,7 +162,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "TensorFlowOpLayer": tensorflow_node,
     },
 }
-RULES = {kind: rule for family in FAMILIES.values() for kind, rule in family.items()}
+OWN: dict[str, Callable[..., Any]] = {}  # rules for layers of somebody's own, put here by their program: docs/adding-a-layer.md
 OF_KERAS_2 = {"RandomCrop": random_crop_2, "UnitNormalization": unit_normalization_2, "Dot": dot_2}  # where it means something else
 
 # What has no rule, and why.
@@ -189,7 +189,7 @@ REFUSED: dict[str, str] = {
 
 KERAS3 = Dialect(
     title="Keras 3",
-    families=FAMILIES,
+    families={**FAMILIES, "Your own": OWN},
     refused=REFUSED,
     ignored=IGNORED,
     ignored_by={**IGNORED_BY, **dict.fromkeys(AT_TRAINING_ONLY, AUGMENTATION)},
@@ -199,6 +199,9 @@ KERAS3 = Dialect(
 KERAS2 = replace(
     KERAS3,
     title="Keras 2",
-    families={family: {kind: OF_KERAS_2.get(kind, rule) for kind, rule in rules.items()} for family, rules in FAMILIES.items()},
+    families={
+        **{family: {kind: OF_KERAS_2.get(kind, rule) for kind, rule in rules.items()} for family, rules in FAMILIES.items()},
+        "Your own": OWN,
+    },
     activation=partial(keras_activation, keras=2),
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.primitives.windows import as_given, channels_last, each, span, spread, windows
+from etl.rules.keras.layout import axes, first, image, in_order
+from etl.rules.primitives.windows import each, span, spread, windows
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 
@@ -30,14 +32,13 @@ def convolution(
     Groups are contiguous in channels and in filters.
     """
     rank = kernel.ndim - 2
-    ids = channels_last(inputs, data_format)
+    ids = image(here, inputs, data_format)
     meet(ids.shape[-1], kernel.shape[-2] * groups)
     seen = windows(ids, kernel.shape[:rank], each(strides, rank), padding, each(dilation_rate, rank))
     seen = np.moveaxis(seen.reshape(*seen.shape[:-1], groups, -1), -2, rank)  # (*windows, groups, *size, c / groups)
     filters = np.moveaxis(kernel, -1, 0).reshape(groups, -1, *kernel.shape[:-1])
     bias = None if bias is None else bias.reshape(groups, -1)
-    shape = (*seen.shape[:rank], kernel.shape[-1])
-    return made(here, Edges(np.expand_dims(seen, rank + 1), filters, over=rank + 1), bias, activation, data_format, shape)
+    return convolved(here, Edges(np.expand_dims(seen, rank + 1), filters, over=rank + 1), rank, bias, activation, data_format)
 
 
 def transposed_convolution(
@@ -60,7 +61,7 @@ def transposed_convolution(
     the same options has the inputs' shape: keras.layers.Conv2DTranspose. Keras 2 writes `groups` and ignores it, here and below.
     """
     rank = kernel.ndim - 2
-    ids = channels_last(inputs, data_format)
+    ids = image(here, inputs, data_format)
     meet(ids.shape[-1], kernel.shape[-1])
     size, strides, dilation = kernel.shape[:rank], each(strides, rank), each(dilation_rate, rank)
     more = (None,) * rank if output_padding is None else each(output_padding, rank)
@@ -69,7 +70,7 @@ def transposed_convolution(
     before = [max((n - 1) * s + k - o, 0) // 2 if padding == "same" else 0 for n, k, s, o in zip(ids.shape, spans, strides, shape, strict=False)]
     seen = spread(ids, shape, size, strides, before, dilation)
     filters = np.moveaxis(np.flip(kernel, tuple(range(rank))), rank, 0)
-    return made(here, Edges(np.expand_dims(seen, rank), filters, over=rank + 1), bias, activation, data_format)
+    return convolved(here, Edges(np.expand_dims(seen, rank), filters, over=rank + 1), rank, bias, activation, data_format)
 
 
 def length(size: int, window: int, stride: int, padding: str, more: int | None) -> int:
@@ -100,14 +101,13 @@ def depthwise_convolution(
     inputs (*axes, c), kernel (*size, c, multiplier) -> (*windows, c * multiplier); edges (*windows, c, multiplier, *size).
     """
     rank = kernel.ndim - 2
-    ids = channels_last(inputs, data_format)
+    ids = image(here, inputs, data_format)
     meet(ids.shape[-1], kernel.shape[-2])
     seen = windows(ids, kernel.shape[:rank], each(strides, rank), padding, each(dilation_rate, rank))
     seen = np.expand_dims(np.moveaxis(seen, -1, rank), rank + 1)  # (*windows, c, 1, *size)
     filters = np.moveaxis(kernel, (-2, -1), (0, 1))
     bias = None if bias is None else bias.reshape(kernel.shape[-2:])
-    shape = (*seen.shape[:rank], filters.shape[0] * filters.shape[1])
-    return made(here, Edges(seen, filters, over=rank), bias, activation, data_format, shape, part)
+    return convolved(here, Edges(seen, filters, over=rank), rank, bias, activation, data_format, part)
 
 
 def separable_convolution(
@@ -133,21 +133,15 @@ def separable_convolution(
     return convolution(here, depth, kernel=pointwise_kernel, bias=bias, activation=activation, data_format=data_format)
 
 
-def made(
-    here: Scope,
-    edges: Edges,
-    bias: Weights | None,
-    activation: str,
-    data_format: str | None,
-    shape: tuple[int, ...] | None = None,
-    part: str | None = None,
-) -> Ids:
-    """The neurons of a convolution, channels where the file has them."""
-    if data_format == "channels_first" and activation in ("softmax", "log_softmax"):
-        # Keras takes these over the last axis whatever it is: here the last one of the image
-        plain = as_given(here.sum(edges, bias=bias, shape=shape, part="linear"), data_format)
-        return here.sum(Edges(plain, over=0), activation=activation)
-    return as_given(here.sum(edges, bias=bias, activation=activation, shape=shape, part=part), data_format)
+def convolved(here: Scope, edges: Edges, rank: int, bias: Weights | None, activation: str, data_format: str | None, part: str | None = None) -> Ids:
+    """The neurons of a convolution in the file's order, from edges (*windows, *channels, ...); a bias (*channels)."""
+    channels = range(rank, len(edges.out))
+    shape = (*edges.out[:rank], prod(edges.out[rank:]))
+    if first(data_format):
+        shape = (shape[-1], *shape[:-1])
+        bias = None if bias is None else bias.reshape(*bias.shape, *(1,) * rank)
+    terms = in_order(edges, channels, data_format)
+    return here.sum(terms, bias=bias, activation=activation, shape=shape, axes=axes(rank, data_format), part=part)
 
 
 def meet(channels: int, wanted: int) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from etl.rules.keras.recurrent import LSTM_GATES, Cell, States, flat, lstm_output, unroll
+from etl.rules.keras.layout import axes, first, in_order
+from etl.rules.keras.recurrent import LSTM_GATES, Cell, States, lstm_output, unroll
 from etl.rules.primitives.windows import each, windows
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
@@ -36,10 +37,9 @@ def convolutional_lstm(
     The state is padded to stay as large as it is, whatever padding, strides and dilation the input has (Shi et al. 2015).
     """
     rank = kernel.ndim - 2
-    first = data_format == "channels_first"
-    inputs = np.moveaxis(inputs, 1, -1) if first else inputs
     look = partial(windows, size=kernel.shape[:rank], strides=each(strides, rank), padding=padding, dilation=each(dilation_rate, rank))
-    state = (*look(inputs[0]).shape[:rank], kernel.shape[-1] // 4)
+    places, filters = look(channels_last(inputs[0], data_format)).shape[:rank], kernel.shape[-1] // 4
+    state = (filters, *places) if first(data_format) else (*places, filters)
     step = partial(
         lstm_step,
         look=look,
@@ -48,14 +48,14 @@ def convolutional_lstm(
         bias=bias,
         activation=activation,
         recurrent_activation=recurrent_activation,
+        data_format=data_format,
     )
-    given = [np.moveaxis(one, 0, -1) for one in flat(initial_state)] if first else initial_state
     loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
-    made = unroll(here, inputs, Cell(step, (state, state)), initial_state=given, **loop)
-    if not first:
-        return made
-    places = [np.moveaxis(one, -1, one.ndim - 1 - rank) for one in (made if isinstance(made, tuple) else (made,))]
-    return tuple(places) if isinstance(made, tuple) else places[0]
+    return unroll(here, inputs, Cell(step, (state, state)), initial_state=initial_state, **loop)
+
+
+def channels_last(ids: Ids, data_format: str | None) -> Ids:
+    return np.moveaxis(ids, 0, -1) if first(data_format) else ids
 
 
 def lstm_step(
@@ -71,16 +71,18 @@ def lstm_step(
     bias: Weights | None,
     activation: str,
     recurrent_activation: str,
+    data_format: str | None,
 ) -> States:
-    """One step as in an LSTM, the gates' sums being windows; edges (*windows, f, *size, c)."""
+    """One step as in an LSTM, the gates' sums being windows; edges (*windows, f, *size, c), with channels first (f, *windows, *size, c)."""
     rank, filters = kernel.ndim - 2, kernel.shape[-1] // 4
-    seen = np.expand_dims(look(inputs), rank)
-    before = np.expand_dims(windows(output, recurrent_kernel.shape[:rank], (1,) * rank, "same"), rank)
-    made = []
+    seen = np.expand_dims(look(channels_last(inputs, data_format)), rank)
+    before = np.expand_dims(windows(channels_last(output, data_format), recurrent_kernel.shape[:rank], (1,) * rank, "same"), rank)
+    gates = []
     for number, name in enumerate(LSTM_GATES):
         cut = slice(number * filters, (number + 1) * filters)
-        w, u = (np.moveaxis(one[..., cut], -1, 0) for one in (kernel, recurrent_kernel))
+        w, u = (np.moveaxis(array[..., cut], -1, 0) for array in (kernel, recurrent_kernel))
+        terms = [in_order(Edges(ids, array, over=rank + 1), range(rank, rank + 1), data_format) for ids, array in ((seen, w), (before, u))]
+        shift = None if bias is None else bias[cut].reshape(-1, *(1,) * rank) if first(data_format) else bias[cut]
         chosen = activation if name == "candidate" else recurrent_activation
-        edges = (Edges(seen, w, over=rank + 1), Edges(before, u, over=rank + 1))
-        made.append(here.sum(*edges, bias=None if bias is None else bias[cut], part=name, activation=chosen))
-    return lstm_output(here, made, cell, own, activation)
+        gates.append(here.sum(*terms, bias=shift, part=name, activation=chosen, axes=axes(rank, data_format)))
+    return lstm_output(here, gates, cell, own, activation)

@@ -20,7 +20,8 @@ def dense(here: Scope, inputs: Ids, *, kernel: Weights, bias: Weights | None = N
     inputs (..., n), kernel (n, units) -> (..., units); edges (..., units, n)
     """
     meet(inputs.shape[-1], len(kernel))
-    return here.sum(Edges(inputs[..., None, :], kernel.T), bias=bias, activation=activation)
+    ids = here.expect(inputs, (*(None,) * (inputs.ndim - 1), "channel"))
+    return here.sum(Edges(ids[..., None, :], kernel.T), bias=bias, activation=activation, axes=(*ids.axes[:-1], "channel"))
 
 
 def einsum_dense(

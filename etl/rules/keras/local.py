@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.primitives.windows import as_given, channels_last, each, windows
+from etl.rules.keras.layout import axes, first, image
+from etl.rules.primitives.windows import each, windows
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 
@@ -31,9 +32,10 @@ def locally_connected(
     if implementation != 1:
         raise Unsupported(f"has no rule for implementation={implementation!r}")
     rank = inputs.ndim - 1
-    seen = windows(channels_last(inputs, data_format), each(kernel_size, rank), each(strides, rank), padding)
-    flat = seen.reshape(len(kernel), 1, -1)
-    shape = (*seen.shape[:rank], kernel.shape[-1])
+    seen = windows(image(here, inputs, data_format), each(kernel_size, rank), each(strides, rank), padding)
+    places, filters = seen.reshape(len(kernel), 1, -1), np.moveaxis(kernel, -1, 1)
     bias = None if bias is None else bias.reshape(len(kernel), -1)
-    made = here.sum(Edges(flat, np.moveaxis(kernel, -1, 1)), bias=bias, activation=activation, shape=shape)
-    return as_given(made, data_format)
+    edges, shape = Edges(places, filters), (*seen.shape[:rank], kernel.shape[-1])
+    if first(data_format):
+        edges, shape, bias = edges.moved(1, 0), (shape[-1], *shape[:-1]), None if bias is None else bias.T
+    return here.sum(edges, bias=bias, activation=activation, shape=shape, axes=axes(rank, data_format))

@@ -39,6 +39,8 @@ def batch_normalization(
     moving_stddev, renorm_mean, renorm_stddev  of Keras 2 with `renorm`, which matters in training only
     """
     axes = inner_axes(axis, inputs.ndim)
+    if len(axes) == 1:
+        inputs = here.expect(inputs, tuple("channel" if place in axes else None for place in range(inputs.ndim)))
     weight = np.sqrt(moving_variance.astype(np.float64) + epsilon) ** -1
     weight = weight if gamma is None else gamma * weight
     bias = -moving_mean * weight if beta is None else beta - moving_mean * weight

@@ -6,16 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from etl.rules.primitives.windows import as_given, channels_last, each, ragged, windows
-from etl.rules.scope import NOTHING, Edges, Ids, Scope, bounded
+from etl.rules.keras.layout import axes, first, image
+from etl.rules.primitives.windows import adaptive_windows, each, ragged, windows
+from etl.rules.scope import NOTHING, Edges, Ids, Scope
 
 
-def seen_by(inputs: Ids, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Ids:
-    """What each pooling neuron sees: (*axes, c) -> (*windows, c, *size)."""
+def seen_by(here: Scope, inputs: Ids, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Ids:
+    """What each pooling neuron sees, in the file's order of axes: (*axes, c) -> (*windows, c, *size)."""
     rank = inputs.ndim - 1
     size = each(pool_size, rank)
-    seen = windows(channels_last(inputs, data_format), size, each(strides or size, rank), padding)
-    return np.moveaxis(seen, -1, rank)
+    seen = windows(image(here, inputs, data_format), size, each(strides or size, rank), padding)
+    return np.moveaxis(seen, -1, 0 if first(data_format) else rank)
 
 
 def max_pooling(here: Scope, inputs: Ids, *, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None) -> Ids:
@@ -23,8 +24,7 @@ def max_pooling(here: Scope, inputs: Ids, *, pool_size: Any = 2, strides: Any = 
 
     inputs (*axes, c) -> (*windows, c); edges (*windows, c, *size) of weight 1
     """
-    seen = seen_by(inputs, pool_size, strides, padding, data_format)
-    return as_given(here.max(Edges(seen, over=inputs.ndim - 1)), data_format)
+    return here.max(Edges(seen_by(here, inputs, pool_size, strides, padding, data_format), over=inputs.ndim - 1))
 
 
 def average_pooling(
@@ -34,8 +34,7 @@ def average_pooling(
 
     inputs (*axes, c) -> (*windows, c); edges (*windows, c, *size) of weight 1 / (values in the window)
     """
-    seen = seen_by(inputs, pool_size, strides, padding, data_format)
-    return as_given(here.sum(mean(seen, inputs.ndim - 1)), data_format)
+    return here.sum(mean(seen_by(here, inputs, pool_size, strides, padding, data_format), inputs.ndim - 1))
 
 
 def global_max_pooling(here: Scope, inputs: Ids, *, data_format: str | None = None, keepdims: bool = False) -> Ids:
@@ -43,8 +42,8 @@ def global_max_pooling(here: Scope, inputs: Ids, *, data_format: str | None = No
 
     inputs (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)
     """
-    seen = channels(inputs, data_format)
-    return as_given(here.max(Edges(seen), shape=kept(seen, inputs.ndim if keepdims else 1)), data_format)
+    seen = channels(here, inputs, data_format)
+    return here.max(Edges(seen), **kept(seen, inputs.ndim if keepdims else 1, data_format))
 
 
 def global_average_pooling(here: Scope, inputs: Ids, *, data_format: str | None = None, keepdims: bool = False) -> Ids:
@@ -52,19 +51,20 @@ def global_average_pooling(here: Scope, inputs: Ids, *, data_format: str | None 
 
     inputs (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)
     """
-    seen = channels(inputs, data_format)
-    return as_given(here.sum(mean(seen, 1), shape=kept(seen, inputs.ndim if keepdims else 1)), data_format)
+    seen = channels(here, inputs, data_format)
+    return here.sum(mean(seen, 1), **kept(seen, inputs.ndim if keepdims else 1, data_format))
 
 
-def channels(inputs: Ids, data_format: str | None) -> Ids:
+def channels(here: Scope, inputs: Ids, data_format: str | None) -> Ids:
     """All places of each channel: (*axes, c) -> (c, places)."""
-    ids = channels_last(inputs, data_format)
+    ids = image(here, inputs, data_format)
     return ids.reshape(-1, ids.shape[-1]).T
 
 
-def kept(seen: Ids, rank: int) -> tuple[int, ...]:
-    """The shape of one number a channel as an array of that rank."""
-    return (*(1,) * (rank - 1), len(seen))
+def kept(seen: Ids, rank: int, data_format: str | None) -> dict[str, Any]:
+    """Shape and axes of one number a channel as an array of that rank."""
+    ones = (1,) * (rank - 1)
+    return {"shape": (len(seen), *ones) if first(data_format) else (*ones, len(seen)), "axes": axes(rank - 1, data_format)}
 
 
 def adaptive_max_pooling(here: Scope, inputs: Ids, *, output_size: Any, data_format: str | None = None) -> Ids:
@@ -72,7 +72,7 @@ def adaptive_max_pooling(here: Scope, inputs: Ids, *, output_size: Any, data_for
 
     inputs (*axes, c) -> (*output_size, c); edges (*output_size, c, *largest window)
     """
-    return as_given(here.max(Edges(adapted(inputs, output_size, data_format), over=inputs.ndim - 1)), data_format)
+    return here.max(Edges(adapted(here, inputs, output_size, data_format), over=inputs.ndim - 1))
 
 
 def adaptive_average_pooling(here: Scope, inputs: Ids, *, output_size: Any, data_format: str | None = None) -> Ids:
@@ -80,19 +80,14 @@ def adaptive_average_pooling(here: Scope, inputs: Ids, *, output_size: Any, data
 
     inputs (*axes, c) -> (*output_size, c); edges (*output_size, c, *largest window)
     """
-    return as_given(here.sum(mean(adapted(inputs, output_size, data_format), inputs.ndim - 1)), data_format)
+    return here.sum(mean(adapted(here, inputs, output_size, data_format), inputs.ndim - 1))
 
 
-def adapted(inputs: Ids, output_size: Any, data_format: str | None) -> Ids:
-    """What each neuron of an adaptive pool sees: window i of o on n places is floor(i n / o) up to ceil((i + 1) n / o)."""
-    ids, rank = channels_last(inputs, data_format), inputs.ndim - 1
-    indices, size = [], each(output_size, rank)
-    bounded([*size, ids.shape[-1]])
-    for n, o in zip(ids.shape, size, strict=False):
-        begin, end = np.arange(o) * n // o, -(-np.arange(1, o + 1) * n // o)
-        index = begin[:, None] + np.arange((end - begin).max())
-        indices.append(np.where(index < end[:, None], index, NOTHING))
-    return np.moveaxis(ragged(ids, indices), -1, rank)
+def adapted(here: Scope, inputs: Ids, output_size: Any, data_format: str | None) -> Ids:
+    """What each neuron of an adaptive pool sees, in the file's order of axes."""
+    rank = inputs.ndim - 1
+    seen = ragged(image(here, inputs, data_format), adaptive_windows(inputs.shape[1:] if first(data_format) else inputs.shape[:-1], output_size))
+    return np.moveaxis(seen, -1, 0 if first(data_format) else rank)
 
 
 def mean(source: Ids, over: int) -> Edges:

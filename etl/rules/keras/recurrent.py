@@ -15,7 +15,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import bind
-from etl.rules.ids import zeros
+from etl.rules.ids import named, zeros
 from etl.rules.keras.dense import meet
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
@@ -44,6 +44,7 @@ def unroll(
     states = tuple(flat(initial_state)) or tuple(map(zeros, cell.states))
     if [s.shape for s in states] != list(cell.states):
         raise Unsupported(f"is given states of shapes {[s.shape for s in states]} instead of {list(cell.states)}")
+    inputs = here.expect(inputs, ("step", "channel") if inputs.ndim == 2 else ("step", *inputs.axes[1:]))
     outputs = []
     for number, seen in enumerate(inputs[::-1] if go_backwards else inputs):
         step = here.part(f"step_{number}")
@@ -51,7 +52,7 @@ def unroll(
         output, *after = cell.step(step, seen, *states, own=here if whole else step.part("output"))
         outputs.append(output)
         states = tuple(after)
-    made = np.stack(outputs) if return_sequences else outputs[-1]
+    made = named(np.stack(outputs), ("step", *outputs[0].axes)) if return_sequences else outputs[-1]
     return (made, *states) if return_state else made
 
 
@@ -109,7 +110,8 @@ def total(here: Scope, *terms: Ids, part: str | None = None, activation: str = "
 def gate(here: Scope, inputs: Ids, state: Ids, arrays: Gate, part: str | None, activation: str) -> Ids:
     """activation(W x + U h + b)"""
     meet(len(inputs), arrays.kernel.shape[1])
-    return here.sum(Edges(inputs, arrays.kernel), Edges(state, arrays.recurrent), bias=arrays.both, part=part, activation=activation)
+    terms = Edges(inputs, arrays.kernel), Edges(state, arrays.recurrent)
+    return here.sum(*terms, bias=arrays.both, part=part, activation=activation, axes=("channel",))
 
 
 def simple_step(here: Scope, inputs: Ids, state: Ids, *, own: Scope, arrays: Gate, activation: str) -> States:
@@ -154,11 +156,12 @@ def gru_step(
     z = gate(here, inputs, state, update, "update_gate", recurrent_activation)
     r = gate(here, inputs, state, reset, "reset_gate", recurrent_activation)
     if reset_after:
-        recurrent = here.sum(Edges(state, candidate.recurrent), bias=candidate.again, part="recurrent")
+        recurrent = here.sum(Edges(state, candidate.recurrent), bias=candidate.again, part="recurrent", axes=("channel",))
         remembered = Edges(product(here, r, recurrent, part="reset"), over=0)
     else:
         remembered = Edges(product(here, r, state, part="reset"), candidate.recurrent)
-    new = here.sum(Edges(inputs, candidate.kernel), remembered, bias=candidate.bias, part="candidate", activation=activation)
+    terms = Edges(inputs, candidate.kernel), remembered
+    new = here.sum(*terms, bias=candidate.bias, part="candidate", activation=activation, axes=("channel",))
     kept = product(here, z, state, part="kept")
     turned = here.sum(Edges(z, -1.0, over=0), bias=1.0, part="complement")
     output = total(own, kept, product(here, turned, new, part="written"))

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.keras.layout import as_given, image, in_order
 from etl.rules.primitives.interpolation import matrix
-from etl.rules.primitives.windows import as_given, channels_last, each, ragged
+from etl.rules.primitives.windows import each, ragged
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
 
 def up_sampling(here: Scope, inputs: Ids, *, size: Any = 2, data_format: str | None = None, interpolation: str = "nearest") -> Ids:
     """Every place repeated along each axis, or interpolated: (*axes, c) -> (*(n * size), c)."""
-    ids = channels_last(inputs, data_format)
+    ids = image(here, inputs, data_format)
     factors = each(size, ids.ndim - 1)
     if interpolation.lower() != "nearest":
-        return as_given(resized(here, ids, [n * k for n, k in zip(ids.shape, factors, strict=False)], interpolation), data_format)
+        return resized(here, ids, [n * k for n, k in zip(ids.shape, factors, strict=False)], interpolation, data_format=data_format)
     bounded([n * k for n, k in zip(ids.shape, (*factors, 1), strict=True)])
     for axis, factor in enumerate(factors):
         ids = np.repeat(ids, factor, axis)
@@ -42,22 +43,22 @@ def resizing(
     data_format: str | None = None,
 ) -> Ids:
     """(h, w, c) -> (height, width, c): stretched, or cut or padded first to the aspect ratio wanted."""
-    ids = channels_last(inputs, data_format)
+    ids = image(here, inputs, data_format)
     if fill_mode != "constant":
         raise Unsupported(f"has no rule for fill_mode={fill_mode!r}")
     if crop_to_aspect_ratio:
         ids = cut(ids, height, width)
     pads = padding(ids.shape[0], ids.shape[1], height, width) if pad_to_aspect_ratio else (0, 0)
-    return as_given(resized(here, ids, (height, width), interpolation, antialias, pads, fill_value), data_format)
+    return resized(here, ids, (height, width), interpolation, antialias, pads, fill_value, data_format)
 
 
 def center_crop(here: Scope, inputs: Ids, *, height: int, width: int, data_format: str | None = None) -> Ids:
     """The middle of an image: (h, w, c) -> (height, width, c); of a smaller image its middle part of that aspect ratio, enlarged."""
-    ids = channels_last(inputs, data_format)
+    ids = image(here, inputs, data_format)
     top, left = (ids.shape[0] - height) // 2, (ids.shape[1] - width) // 2
     if top >= 0 and left >= 0:
         return as_given(ids[top : top + height, left : left + width], data_format)
-    return as_given(resized(here, cut(ids, height, width), (height, width), "bilinear"), data_format)
+    return resized(here, cut(ids, height, width), (height, width), "bilinear", data_format=data_format)
 
 
 def random_crop(here: Scope, inputs: Ids, *, height: int, width: int, data_format: str | None = None, rng_type: Any = None) -> Ids:
@@ -83,14 +84,23 @@ def padding(h: int, w: int, height: int, width: int) -> tuple[int, int]:
     return (max(h, w * height // width) - h) // 2, (max(w, h * width // height) - w) // 2
 
 
-def resized(here: Scope, ids: Ids, size: Any, interpolation: str, antialias: bool = False, pads: tuple[int, int] = (0, 0), fill: float = 0.0) -> Ids:
-    """(h, w, c) -> (*size, c); edges (*size, c, rows seen, columns seen).
+def resized(
+    here: Scope,
+    ids: Ids,
+    size: Any,
+    interpolation: str,
+    antialias: bool = False,
+    pads: tuple[int, int] = (0, 0),
+    fill: float = 0.0,
+    data_format: str | None = None,
+) -> Ids:
+    """(h, w, c) -> (*size, c), or (c, *size) with channels first; edges (*size, c, rows seen, columns seen).
 
     pads  rows and columns around the image, of value `fill`, which reach the sums as bias
     """
     method = interpolation.lower()
     if not any(pads) and tuple(ids.shape[:2]) == tuple(size):
-        return ids
+        return as_given(ids, data_format)
     bounded([*size, ids.shape[-1]])
     for n, out, pad in zip(ids.shape, size, pads, strict=False):
         bounded((n + 2 * pad, out))
@@ -98,12 +108,14 @@ def resized(here: Scope, ids: Ids, size: Any, interpolation: str, antialias: boo
     if method == "nearest" and not (fill and any(pads)):
         wide = np.pad(ids, ((0, 1), (0, 1), (0, 0)), constant_values=ZERO)  # the last of each axis is what index -1 finds
         down, right = (np.where(m.any(axis=1), m.argmax(axis=1), -1) for m in (rows, columns))
-        return wide[down][:, right]
+        return as_given(wide[down][:, right], data_format)
     (down, by_row), (right, by_column) = taps(rows), taps(columns)
     seen = np.moveaxis(ragged(ids, (down, right)), -1, 2)
     weight = by_row[:, None, None, :, None] * by_column[None, :, None, None, :]
     bias = fill * (1 - rows.sum(axis=1)[:, None, None] * columns.sum(axis=1)[None, :, None]) if fill and any(pads) else None
-    return here.sum(Edges(seen, weight, over=2), bias=bias)
+    if bias is not None and data_format == "channels_first":
+        bias = np.moveaxis(bias, -1, 0)
+    return here.sum(in_order(Edges(seen, weight, over=2), range(2, 3), data_format), bias=bias)
 
 
 def taps(m: Weights) -> tuple[Ids, Weights]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.primitives.windows import as_given, channels_last
+from etl.rules.keras.layout import as_given, first, image
 from etl.rules.scope import ZERO, Ids, Scope, bounded
 
 
@@ -20,7 +20,7 @@ def unchanged(here: Scope, inputs: Ids, *, training: bool = False) -> Ids:
 
 def flatten(here: Scope, inputs: Ids, *, data_format: str | None = None) -> Ids:
     """All places in one row, channels last first: (h, w, c) -> (h*w*c,)."""
-    return channels_last(inputs, data_format).reshape(-1) if inputs.ndim else inputs.reshape(-1)
+    return (image(here, inputs, data_format) if first(data_format) and inputs.ndim else inputs).reshape(-1)
 
 
 def reshape(here: Scope, inputs: Ids, *, target_shape: Any) -> Ids:
@@ -40,7 +40,7 @@ def repeat_vector(here: Scope, inputs: Ids, *, n: int) -> Ids:
 
 def zero_padding(here: Scope, inputs: Ids, *, padding: Any = 1, data_format: str | None = None) -> Ids:
     """Padded zeros around an image: (*axes, c) -> (*(before + n + after), c)."""
-    ids = channels_last(inputs, data_format)
+    ids = image(here, inputs, data_format)
     ends = [*both_ends(padding, ids.ndim - 1), (0, 0)]
     bounded([n + sum(both) for n, both in zip(ids.shape, ends, strict=True)])
     return as_given(np.pad(ids, ends, constant_values=ZERO), data_format)
@@ -48,7 +48,7 @@ def zero_padding(here: Scope, inputs: Ids, *, padding: Any = 1, data_format: str
 
 def cropping(here: Scope, inputs: Ids, *, cropping: Any = 1, data_format: str | None = None) -> Ids:
     """An image without its rims: (*axes, c) -> (*(n - before - after), c)."""
-    ids = channels_last(inputs, data_format)
+    ids = image(here, inputs, data_format)
     ends = both_ends(cropping, ids.ndim - 1)
     return as_given(ids[tuple(slice(before, n - after) for n, (before, after) in zip(ids.shape, ends, strict=False))], data_format)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import run_part
+from etl.rules.ids import named
 from etl.rules.keras.recurrent import flat, product
 from etl.rules.scope import Edges, Ids, Scope
 
@@ -17,8 +19,13 @@ def time_distributed(here: Scope, inputs: Ids, *, layer: Layer) -> Ids | tuple[I
     """One layer or model at each place of the first axis, as sublayers `step_0`, `step_1` ...: (steps, *in) -> (steps, *out)."""
     made = [run_part(here, f"step_{number}", layer, seen) for number, seen in enumerate(inputs)]
     if isinstance(made[0], tuple | list):
-        return tuple(np.stack(one) for one in zip(*made, strict=True))
-    return np.stack(made)
+        return tuple(along(inputs, one) for one in zip(*made, strict=True))
+    return along(inputs, made)
+
+
+def along(inputs: Ids, outputs: Sequence[Ids]) -> Ids:
+    """What the steps of a sequence give, along its first axis."""
+    return named(np.stack(outputs), (inputs.axes[0] or "step", *outputs[0].axes))
 
 
 def bidirectional(

@@ -30,6 +30,9 @@ def contract(
     summed = "".join(dict.fromkeys(c for _, letters in operands for c in letters if c not in out))
     flowing = [aligned(array, letters, out + summed) for array, letters in operands if is_live(array)]
     constant = [aligned(array, letters, out + summed) for array, letters in operands if not is_live(array)]
+    axes = tuple(next((names[letter] for names in lettered(operands) if names.get(letter)), None) for letter in out)
+    if axes and axes[-1] is None and not any(is_live(array) and out[-1] in letters for array, letters in operands):
+        axes = (*axes[:-1], "channel")  # what a kernel alone brings is a channel
     bare = not summed and not constant and bias is None and activation == "linear"
     weight: Any = constant[0] if len(constant) == 1 else prod(constant, start=np.float64(1))
     if len(flowing) > 1:
@@ -39,7 +42,12 @@ def contract(
         flowing = [here.product(*edges, part=f"{part}/products" if part else "products")]
     if bare:
         return flowing[0]
-    return here.sum(Edges(flowing[0], weight, over=len(summed)), bias=bias, activation=activation, part=part)
+    return here.sum(Edges(flowing[0], weight, over=len(summed)), bias=bias, activation=activation, part=part, axes=axes)
+
+
+def lettered(operands: Sequence[tuple[Ids | Weights, str]]) -> list[dict[str, str | None]]:
+    """Names of the axes of live operands by their letters."""
+    return [dict(zip(letters, array.axes, strict=True)) for array, letters in operands if is_live(array)]
 
 
 def aligned(array: Any, letters: str, order: str) -> Any:

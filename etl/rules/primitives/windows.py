@@ -93,11 +93,13 @@ def ragged(ids: Ids, indices: Sequence[Ids]) -> Ids:
     return live(wide[tuple(grid)], (*ids.axes[:rank], *(None,) * rank, *ids.axes[rank:]))
 
 
-def channels_last(ids: Ids, data_format: str | None) -> Ids:
-    """The same ids with their channels on the last axis."""
-    return np.moveaxis(ids, 0, -1) if data_format == "channels_first" else ids
-
-
-def as_given(ids: Ids, data_format: str | None) -> Ids:
-    """Back from channels last to where the file has them."""
-    return np.moveaxis(ids, -1, 0) if data_format == "channels_first" else ids
+def adaptive_windows(shape: Sequence[int], output_size: Any) -> list[Ids]:
+    """The places of each window of an adaptive pool, axis by axis, as `ragged` takes them: window i of o on n places is floor(i n / o) up to
+    ceil((i + 1) n / o)."""
+    indices, size = [], each(output_size, len(shape))
+    bounded(size)
+    for n, o in zip(shape, size, strict=True):
+        begin, end = np.arange(o) * n // o, -(-np.arange(1, o + 1) * n // o)
+        index = begin[:, None] + np.arange((end - begin).max())
+        indices.append(np.where(index < end[:, None], index, NOTHING))
+    return indices

@@ -13,7 +13,7 @@ from time import monotonic
 from filelock import FileLock, Timeout
 
 from etl.errors import Conflict, StoreError
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j.import_files import stage
 from etl.sinks.neo4j.live import Loaded, fingerprint

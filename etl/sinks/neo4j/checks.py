@@ -12,8 +12,8 @@ import numpy as np
 
 from cypher import text
 from etl.errors import StoreError
-from etl.graph.batches import biases, blocks, made
-from etl.graph.trace import Graph, Row
+from etl.graph.protocol import Graph
+from etl.graph.rows import Row
 from etl.rules.scope import Weights
 from etl.sinks.neo4j.write_batches import Cell, cell, parts
 from etl.store.transactions import Store
@@ -44,13 +44,13 @@ def expected(graph: Graph) -> list[Sums]:
     """Sums of every row that has neurons, from the graph itself. Two passes: what is the largest weight, then the sums."""
     sums = {row.position: Sums(row) for row in graph.rows if row.neurons}
     largest = dict.fromkeys(sums, 0.0)
-    for block in blocks(graph, BLOCK):
+    for block in graph.blocks(BLOCK):
         largest[block.row.position] = max(largest[block.row.position], float(np.abs(block.weight).max(initial=0)))
     for position, each in sums.items():
         each.weight_scale = scale(largest[position], each.row.edges)
-    for step, _, row in made(graph):
-        add_neurons(sums[row.position], biases(step, tuple(slice(0, n) for n in step.ids.shape)).astype(graph.dtype))
-    for block in blocks(graph, BLOCK):
+    for neurons in graph.neuron_blocks(graph.neurons or 1):  # a layer at a time: its scale depends on all of them
+        add_neurons(sums[neurons.row.position], neurons.bias.astype(graph.dtype))
+    for block in graph.blocks(BLOCK):
         if prod(block.shape):
             part = cell(block)
             add_weights(sums[block.row.position], part)

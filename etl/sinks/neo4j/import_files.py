@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pyarrow import csv
 
 from etl.errors import BadRequest
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 from etl.sinks.neo4j.live import IMPORTED, fingerprint, key, layer_properties, model_properties
 from etl.sinks.neo4j.parameters import label
 from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
@@ -124,22 +125,17 @@ def in_turn(pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Iterabl
 
 def neurons(graph: Graph, model: str, progress: Progress) -> Iterator[pa.Table]:
     """Neurons as rows of the file."""
+    axis = np.array([-1 if row.channel_axis is None else row.channel_axis for row in graph.rows])
     labels = pa.array([f"Neuron{LISTED}{label(row.label)}" for row in graph.rows], pa.string())
     for batch in neuron_batches(graph, progress, rows=ROWS):
         index = batch.column("index")
-        last = pc.list_value_length(index)
-        channel = (
-            index.values.take(pc.subtract(index.offsets[1:], 1))
-            if last.null_count == 0 and pc.min(last).as_py()
-            else pa.nulls(len(index), pa.int32())
-        )
         columns = [
             batch.column("id"),
             batch.column("id"),
             repeated(model, len(batch)),
             batch.column("layer").cast(pa.string()),
             pc.binary_join(index.cast(pa.list_(pa.string())), LISTED),
-            channel,
+            channels(batch, axis),
             batch.column("op").cast(pa.string()),
             batch.column("bias"),
             batch.column("activation").cast(pa.string()),
@@ -157,6 +153,15 @@ def weights(graph: Graph, progress: Progress) -> Iterator[pa.RecordBatch]:
     """Weights as rows of the file, in decimals that are read back as the same number: the column has the type of the weights."""
     for batch in weight_batches(graph, progress, rows=ROWS):
         yield batch.set_column(4, "layer", batch.column("layer").cast(pa.string()))
+
+
+def channels(batch: pa.RecordBatch, axis: NDArray[np.int64]) -> pa.Array:
+    """Each neuron's place on its layer's axis of channels, `axis` by position of the layer; null where it has none."""
+    index, chosen = batch.column("index"), axis[batch.column("layer").indices.to_numpy()]
+    values, begins = index.values.to_numpy(), index.offsets.to_numpy()[:-1]
+    if not (chosen >= 0).any():
+        return pa.nulls(len(index), pa.int32())
+    return pa.array(values[np.where(chosen >= 0, begins + chosen, 0)], pa.int32(), mask=chosen < 0)
 
 
 def outputs(graph: Graph, model: int) -> Iterator[pa.Table]:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from cypher import text
 from etl.errors import Conflict, StoreError
-from etl.graph.batches import blocks, made
-from etl.graph.trace import Graph, Row
+from etl.graph.protocol import Graph
+from etl.graph.rows import Row
 from etl.sinks.neo4j import checks
 from etl.sinks.neo4j.parameters import Packer
 from etl.sinks.neo4j.sessions import Job, Lanes
@@ -147,7 +147,6 @@ def create(transaction: Transaction, graph: Graph, name: str, mark: str, beside:
 
 
 def model_properties(graph: Graph, name: str, mark: str, base: int) -> dict[str, Any]:
-    network = graph.model.network
     return {
         "name": name,
         "sha256": graph.model.sha256,
@@ -158,8 +157,8 @@ def model_properties(graph: Graph, name: str, mark: str, base: int) -> dict[str,
         "neurons": graph.neurons,
         "edges": graph.edges,
         "parameters": graph.parameters,
-        "inputs": [declared.name for declared in network.inputs],
-        "outputs": [network.name_of(tensor) for tensor in network.outputs],
+        "inputs": [given.name for given in graph.inputs],
+        "outputs": list(graph.output_names),
         "outputSizes": [ids.size for ids in graph.outputs],
         "etlVersion": VERSION,
     }
@@ -175,6 +174,7 @@ def layer_properties(row: Row, model: str, base: int) -> dict[str, Any]:
         "begin": row.begin + base,
         "end": row.end + base,
         "shape": list(row.shape),
+        "axes": row.axes,
         "activation": row.activation,
         "parameters": row.parameters,
         "edges": row.edges,
@@ -207,7 +207,7 @@ def write(graph: Graph, store: Store, model: dict[str, Any], progress: Progress)
 def neuron_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
     """Neurons, small layers together, dealt to the lanes in turn."""
     statement = packer.statement(text("load", "neurons"))
-    cells = (cell for step, _, row in made(graph) for cell in packer.neurons(step, row, NEURONS))
+    cells = (packer.neurons(block) for block in graph.neuron_blocks(NEURONS))
     for number, batch in enumerate(batched_by_size(cells, lambda cell: cell["count"], NEURONS)):
         count = sum(cell["count"] for cell in batch)
         yield Job(number % LANES, count, lambda batch=batch, count=count: [(statement, {"model": model, "cells": batch}, count)])  # type: ignore[misc]
@@ -216,7 +216,7 @@ def neuron_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
 def weight_jobs(graph: Graph, packer: Packer) -> Iterator[Job | None]:
     """Weights, in batches whose order and cut are always the same."""
     windows, columns = packer.statement(text("load", "windows")), packer.statement(text("load", "weights"))
-    for batch in batches(blocks(graph, checks.BLOCK), LANES, EDGES):
+    for batch in batches(graph.blocks(checks.BLOCK), LANES, EDGES):
         if batch is None:
             yield None
             continue

@@ -10,7 +10,7 @@ import psutil
 
 from etl.errors import BadRequest
 from etl.graph import estimate
-from etl.graph.trace import Graph
+from etl.graph.protocol import Graph
 from etl.sinks.neo4j import bulk
 from etl.sinks.neo4j.bulk import Bulk
 from etl.sinks.neo4j.live import Live

@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.graph.batches import biases, boxes
-from etl.graph.trace import Row
-from etl.rules.scope import Step
+from etl.graph.batches import NeuronBlock
 from etl.sinks.neo4j.write_batches import LONGEST, Cell
 from etl.store.transactions import Store
 
@@ -64,25 +62,22 @@ class Packer:
                 made["parameters"].append(None if parameter is None else self.pack(parameter[part]))
         return made
 
-    def neurons(self, step: Step, row: Row, rows: int) -> Iterator[dict[str, Any]]:
-        """The neurons of one row for neurons.cypher, at most `rows` a cell."""
-        strides = [prod(row.shape[axis + 1 :]) for axis in range(len(row.shape))]
-        for box in boxes(step.ids.shape, rows):
-            ids, bias = step.ids[box], biases(step, box).astype(self.dtype)
-            begin = int(ids.min())
-            told = [] if np.isnan(bias).all() else [self.pack(bias[i : i + LONGEST]) for i in range(0, len(bias), LONGEST)]
-            yield {
-                "begin": begin + self.base,
-                "place": begin - row.begin,
-                "count": ids.size,
-                "shape": list(row.shape),
-                "strides": strides,
-                "layer": row.name,
-                "label": label(row.label),
-                "op": step.op,
-                "activation": row.activation,
-                "bias": told,
-            }
+    def neurons(self, block: NeuronBlock) -> dict[str, Any]:
+        """Neurons of one row, for neurons.cypher."""
+        row, bias, begin = block.row, block.bias.astype(self.dtype), int(block.ids.min())
+        return {
+            "begin": begin + self.base,
+            "place": begin - row.begin,
+            "count": block.ids.size,
+            "shape": list(row.shape),
+            "strides": [prod(row.shape[axis + 1 :]) for axis in range(len(row.shape))],
+            "channel": row.channel_axis,
+            "layer": row.name,
+            "label": label(row.label),
+            "op": block.op,
+            "activation": block.activation,
+            "bias": [] if np.isnan(bias).all() else [self.pack(bias[i : i + LONGEST]) for i in range(0, len(bias), LONGEST)],
+        }
 
     def outputs(self, outputs: Sequence[Any]) -> Iterator[tuple[dict[str, Any], int]]:
         """What the model returns, for outputs.cypher, with the number of rows; padded zeros have no neuron."""

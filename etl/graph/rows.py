@@ -1,0 +1,38 @@
+"""One row of the layer table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the layer table: a layer of the file, or a sublayer (whose type is its op). See docs/graph.md.
+
+    begin, end  its neurons' ids (positions); equal for a view
+    axes        names of the axes of its shape, `row,column,channel`, `?` for one that nobody knows; None where none is known
+    label       the layer of the file that it belongs to: the neurons' second label
+    inputs      names of the rows that it reads
+    """
+
+    name: str
+    type: str
+    position: int
+    begin: int
+    end: int
+    shape: tuple[int, ...]
+    axes: str | None
+    activation: str | None
+    parameters: int
+    edges: int
+    inputs: tuple[str, ...]
+    label: str
+
+    @property
+    def neurons(self) -> int:
+        return self.end - self.begin
+
+    @property
+    def channel_axis(self) -> int | None:
+        """Which axis of its shape is the channels', None where none is."""
+        return self.axes.split(",").index("channel") if self.axes and "channel" in self.axes.split(",") else None
