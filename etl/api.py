@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -43,38 +43,43 @@ def read(
     source: str | PathLike[str] | Any,
     *,
     architecture: str | PathLike[str] | None = None,
-    input_shapes: Sequence[Sequence[int]] = (),
+    input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]] = (),
     layers: tuple[str | None, str | None] | None = None,
     granularity: str = "neuron",
     min_weight: float | None = None,
     top_k: int | None = None,
     fold: bool = False,
     ignore_masks: bool = False,
+    constants: Mapping[str, Any] | None = None,
 ) -> Graph:
     """A model as a graph, counted but not created.
 
     source        a file, a folder of tables (`x.parquet`, as `save` writes them), or a built model in memory.
                   Weights are read when they are needed: it must live as long
     architecture  what describes the layers of a file with weights only: its JSON, another model file, or `keras.applications:NAME`
-    input_shapes  one a model input, without the batch axis, where the file leaves them open or smaller ones will do
+    input_shapes  one a model input, in order or by name, where the file leaves them open or smaller ones will do: without the batch axis, or
+                  (PyTorch, ONNX) with all axes of the file
     layers        the first and the last layer of a range, either may be None
     granularity   `neuron`, `channel` or `layer`
     min_weight    edges with a smaller |weight| are left out
     top_k         only the k edges with the largest |weight| into each neuron
     fold          merge BatchNormalization and lone Activation layers into the layer before, where that is exact
     ignore_masks  take masks as absent, which is an approximation
+    constants     ONNX: values of inputs that are options and no data, by name: `{"sr": 16000}`
     Raises BadFile, Unsupported (naming every layer without a rule), BadRequest.
     """
     from etl.errors import BadRequest
     from etl.graph.selection import Selection, graph_in, graph_of
     from etl.graph.tables import is_tables, read_tables
-    from etl.readers import read_keras_model
+    from etl.readers import read_live
 
-    shapes = tuple(tuple(shape) for shape in input_shapes)
+    shapes: Any = tuple(tuple(shape) for shape in input_shapes)
+    if isinstance(input_shapes, Mapping):
+        shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
     written = None if architecture is None else os.fspath(architecture)
-    selection = Selection(shapes, layers, granularity, min_weight, top_k, fold, ignore_masks, written)
+    selection = Selection(shapes, layers, granularity, min_weight, top_k, fold, ignore_masks, written, constants or {})
     if not isinstance(source, str | os.PathLike):
-        return Graph(graph_in(read_keras_model(source, ignore_masks=ignore_masks), selection), selection)
+        return Graph(graph_in(read_live(source, ignore_masks=ignore_masks, constants=constants), selection), selection)
     if is_tables(Path(source)):
         if selection != Selection():
             raise BadRequest(f"{source} holds tables, which are taken as they are: leave out the options that choose of a model")

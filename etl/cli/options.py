@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
@@ -57,6 +58,27 @@ def shape(text: str) -> tuple[int, ...]:
         raise typer.BadParameter(f"{text!r} is no shape: write it like 64,64,3, without the batch axis", param_hint="--input-shape") from None
 
 
+def shapes(texts: list[str]) -> tuple[tuple[int, ...], ...] | dict[str, tuple[int, ...]]:
+    """Shapes in the order of the inputs, or by their names: `x=3,224,224`."""
+    named = [text.rpartition("=") for text in texts]
+    if not any(equals for _, equals, _ in named):
+        return tuple(shape(text) for text in texts)
+    if not all(equals for _, equals, _ in named):
+        raise typer.BadParameter("give all shapes by name, or all in order", param_hint="--input-shape")
+    return {name: shape(text) for name, _, text in named}
+
+
+def constant(text: str) -> tuple[str, Any]:
+    """`sr=16000` -> ("sr", 16000): a value is JSON where it parses as JSON."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{text!r} is no constant: write it like sr=16000", param_hint="--constant")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        raise typer.BadParameter(f"{value!r} is no number and no list of numbers", param_hint="--constant") from None
+
+
 def span(text: str) -> tuple[str | None, str | None]:
     """`conv_1..dense_0` -> ("conv_1", "dense_0"); either end may be left out."""
     first, dots, last = text.partition("..")
@@ -69,7 +91,12 @@ def selection(
     *,
     input_shape: Annotated[
         list[str] | None,
-        typer.Option(help="Shape of an input, like 64,64,3; once for each input.", metavar="SHAPE", show_default=False, rich_help_panel=CHOICE),
+        typer.Option(
+            help="Shape of an input, like 64,64,3; once for each input, in order or as NAME=64,64,3.",
+            metavar="SHAPE",
+            show_default=False,
+            rich_help_panel=CHOICE,
+        ),
     ] = None,
     layers: Annotated[
         str | None, typer.Option(help="Only the layers from one to another.", metavar="FROM..TO", show_default=False, rich_help_panel=CHOICE)
@@ -97,10 +124,20 @@ def selection(
             rich_help_panel=CHOICE,
         ),
     ] = None,
+    constant_input: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--constant",
+            help="Value of an input that is an option and no data (ONNX), like sr=16000.",
+            metavar="NAME=VALUE",
+            show_default=False,
+            rich_help_panel=CHOICE,
+        ),
+    ] = None,
 ) -> Selection:
     """The shared options as one value."""
     return Selection(
-        input_shapes=tuple(shape(text) for text in input_shape or ()),
+        input_shapes=shapes(input_shape or []),
         layers=span(layers) if layers is not None else None,
         granularity=granularity.value,
         min_weight=min_weight,
@@ -108,6 +145,7 @@ def selection(
         fold=fold,
         ignore_masks=ignore_masks,
         architecture=architecture,
+        constants=dict(constant(text) for text in constant_input or []),
     )
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from etl.graph.trace import Graph
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 class Selection:
     """Which graph of a model is wanted; without anything: every neuron and every weight.
 
-    input_shapes  one a model input, without the batch axis
+    input_shapes  one a model input, without the batch axis or with all axes of the file; in order, or by name
     layers        first and last layer of a range; an end left open is None
     granularity   `neuron`, `channel` or `layer`
     min_weight    edges with a smaller |weight| are left out
@@ -23,9 +24,10 @@ class Selection:
     fold          merge BatchNormalization and lone Activation layers into the layer before
     ignore_masks  take masks as absent: an approximation, where there are padded steps
     architecture  what describes the layers of a file with weights only: see `etl.readers.read`
+    constants     values of inputs that are options and no data, by name: `sr=16000`
     """
 
-    input_shapes: tuple[tuple[int, ...], ...] = ()
+    input_shapes: tuple[tuple[int, ...], ...] | Mapping[str, tuple[int, ...]] = ()
     layers: tuple[str | None, str | None] | None = None
     granularity: str = "neuron"
     min_weight: float | None = None
@@ -33,6 +35,7 @@ class Selection:
     fold: bool = False
     ignore_masks: bool = False
     architecture: str | None = None
+    constants: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def exact(self) -> bool:
@@ -44,7 +47,7 @@ def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
     """Read a file and trace its graph: counted, not created. Raises BadFile, Unsupported, BadRequest."""
     from etl.readers import read
 
-    return graph_in(read(path, selection.architecture, ignore_masks=selection.ignore_masks), selection)
+    return graph_in(read(path, selection.architecture, ignore_masks=selection.ignore_masks, constants=selection.constants), selection)
 
 
 def graph_in(model: Model, selection: Selection = Selection()) -> Graph:

@@ -187,7 +187,7 @@ class Graph:
         return self.leaves[bisect_right(self.leaves, number, key=lambda leaf: leaf.number) - 1]
 
 
-def trace(model: Model, input_shapes: Sequence[Sequence[int]] = (), *, fold: bool = False) -> Graph:
+def trace(model: Model, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]] = (), *, fold: bool = False) -> Graph:
     """The graph of a model: ids given out, everything counted, nothing created.
 
     input_shapes  one a model input, in order, without the batch axis; needed where the file leaves an axis open
@@ -384,8 +384,13 @@ def without_batch(shape: tuple[int, ...], axes: Axes, batched: bool) -> tuple[tu
     return (shape[1:], axes[1:]) if batched and shape[:1] == (1,) else (shape, axes)
 
 
-def input_shape_list(network: Network, given: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+def input_shape_list(network: Network, given: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> list[tuple[int, ...]]:
     """The shape of each model input's ids: the file's, or the given one where it fits."""
+    if isinstance(given, Mapping):
+        names = [declared.name for declared in network.inputs]
+        if unknown := set(given) - set(names):
+            raise BadRequest(f"there is no input {min(unknown)}; the inputs are {', '.join(names)}")
+        return [input_shape(declared, tuple(given[declared.name]) if declared.name in given else None) for declared in network.inputs]
     if given and len(given) != len(network.inputs):
         names = ", ".join(declared.name for declared in network.inputs)
         raise BadRequest(f"the model has {len(network.inputs)} inputs ({names}): pass --input-shape once for each")
@@ -401,6 +406,11 @@ def input_shape(declared: Input, given: tuple[int, ...] | None) -> tuple[int, ..
         shape, batch, wish = declared.shape, (), given  # all axes of the file
     elif declared.shape is None:
         shape, wish = (None,) * len(given or ()), given or ()
+    elif declared.batched and declared.shape[0] not in (None, 1):
+        raise BadRequest(
+            f"input {name} holds a batch of {declared.shape[0]} {list(declared.shape)}: export the model for one example, "
+            f"or, where its first axis is no batch, pass all axes: --input-shape {name}={','.join(str(size or '?') for size in declared.shape)}"
+        )
     else:
         shape = declared.shape[len(batch) :]
         wish = given if given is not None else shape  # type: ignore[assignment]

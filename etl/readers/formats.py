@@ -27,7 +27,7 @@ OTHERS = {
     b"\x80\x05": "a pickle",
     b"version https://git-lfs": "a pointer that Git LFS left in the file's place: run git lfs pull",
     b"\x93NUMPY": "a NumPy array",
-    b"\x08\x01\x12": "an ONNX model or a TensorFlow graph",
+    b"\x08\x01\x12": "a TensorFlow graph",
     b"TFL3": "a TensorFlow Lite model",
     b"MATLAB": "a MATLAB file",
     b"\x1f\x8b": "compressed with gzip: unpack it first",
@@ -70,6 +70,25 @@ def writer(container: Container, root: h5py.Group, group: h5py.Group) -> Writer:
     """Keras 1 writes no version beside the weights, its 1.x at most beside the architecture."""
     version, backend = (container.text(group, name) or container.text(root, name) for name in ("keras_version", "backend"))
     return Writer(keras_1=version is None or version.startswith(("0.", "1.")), backend=backend)
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether a file is an ONNX model: a protobuf that begins with the version of its format, as all writers put it, and a field of a model.
+
+    TensorFlow's graphs may begin alike, so those of the first version must also be called .onnx. What is called that and nothing else is one, broken.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except OSError:
+        return False
+    begins = len(head) > 2 and head[0] == 0x08 and head[1] < 0x40 and head[2] in MODEL_FIELDS and not head.startswith(b"\x08\x01\x12")
+    known = head.startswith((b"PK", SIGNATURE, *OTHERS)) or head.lstrip().startswith(b"{")
+    return begins or (path.suffix == ".onnx" and bool(head) and (not known or head.startswith(b"\x08")))
+
+
+# first bytes of ModelProto's fields: producer's name and version, domain, model's version, documentation, graph, opsets, metadata, functions
+MODEL_FIELDS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xCA})
 
 
 def look(path: Path) -> File:

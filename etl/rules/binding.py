@@ -82,6 +82,7 @@ def run_network(network: Network, here: Scope, inputs: Sequence[Any]) -> Any:
 
     def visit(call: Call, reach: Mapping[Tensor, Any]) -> Sequence[Any]:
         args, keywords = substitute((call.args, dict(call.kwargs)), Tensor, reach.__getitem__)
+        args, keywords = substitute((args, keywords), Array, here.tape.read)
         outputs = run_part(here, call.title, call.layer, *args, **keywords)
         return outputs if isinstance(outputs, tuple | list) else [outputs]
 

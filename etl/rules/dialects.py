@@ -6,5 +6,6 @@ from collections.abc import Mapping
 
 from etl.rules.dialect import Dialect
 from etl.rules.keras import KERAS2, KERAS3
+from etl.rules.onnx import ONNX
 
-DIALECTS: Mapping[str, Dialect] = {"keras2": KERAS2, "keras3": KERAS3}
+DIALECTS: Mapping[str, Dialect] = {"keras2": KERAS2, "keras3": KERAS3, "onnx": ONNX}

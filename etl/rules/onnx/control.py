@@ -1,0 +1,104 @@
+"""Branches and loops: decided once shapes are known, since those are constants here. A body is a model whose layers become sublayers.
+
+What decides must be constant: a condition that depends on the example has no fixed graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from etl.errors import TooLarge, Unsupported
+from etl.network import Layer
+from etl.rules.binding import run_part
+from etl.rules.ids import is_live
+from etl.rules.primitives.elementwise import neurons
+from etl.rules.scope import MOST_STEPS, Ids, Scope
+
+LIVE_CONDITION = "has a condition that depends on the example, so there is no one graph"
+
+
+def if_(here: Scope, condition: Any, *outside: Any, then_branch: Layer, else_branch: Layer, captured: Sequence[int]) -> Any:
+    """One of two models, by a condition that shapes and constants decide.
+
+    captured  how many of the values from outside each branch takes, in the order of their names: else_branch, then_branch
+    """
+    if is_live(condition):
+        raise Unsupported(LIVE_CONDITION)
+    taken = bool(np.all(condition))
+    branch, values = (then_branch, outside[captured[0] :]) if taken else (else_branch, outside[: captured[0]])
+    return run_part(here, branch.name, branch, *values)
+
+
+def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, captured: Sequence[int]) -> Any:
+    """A model called as often as a constant says, or until a constant condition fails: the states, then what each turn puts out, stacked.
+
+    values  states before the first turn, then what the body takes from outside
+    """
+    if is_live(trips) or is_live(condition):
+        raise Unsupported("runs as often as the example says, so there is no one graph")
+    count = MOST_STEPS + 1 if trips is None else int(np.ravel(trips)[0])
+    cut = len(values) - captured[0]
+    states, outside = list(values[:cut]), values[cut:]
+    scans: list[list[Any]] = []
+    goes_on, turn = condition is None or bool(np.all(condition)), 0
+    while goes_on and turn < count:
+        spend(here, turn)
+        made = outputs(run_part(here, f"step_{turn}", body, np.array(turn), np.array(True), *states, *outside))
+        if is_live(made[0]):
+            raise Unsupported(LIVE_CONDITION)
+        goes_on, states, turn = bool(np.all(made[0])), list(made[1 : 1 + len(states)]), turn + 1
+        scans.append(list(made[1 + len(states) :]))
+    return tuple(states) + tuple(stacked(here, column, f"constant_{number}") for number, column in enumerate(zip(*scans, strict=True)))
+
+
+def scan(
+    here: Scope,
+    *values: Any,
+    body: Layer,
+    captured: Sequence[int],
+    num_scan_inputs: int,
+    scan_input_axes: Sequence[int] | None = None,
+    scan_input_directions: Sequence[int] | None = None,
+    scan_output_axes: Sequence[int] | None = None,
+    scan_output_directions: Sequence[int] | None = None,
+) -> Any:
+    """A model called on each place of some axes: the states, then what each turn puts out, stacked."""
+    cut = len(values) - captured[0]
+    states, sequences, outside = list(values[: cut - num_scan_inputs]), values[cut - num_scan_inputs : cut], values[cut:]
+    axes, turned = scan_input_axes or [0] * num_scan_inputs, scan_input_directions or [0] * num_scan_inputs
+    seen = [np.moveaxis(value, axis, 0)[:: -1 if back else 1] for value, axis, back in zip(sequences, axes, turned, strict=True)]
+    scans: list[list[Any]] = []
+    for turn in range(len(seen[0])):
+        spend(here, turn)
+        made = outputs(run_part(here, f"step_{turn}", body, *states, *(value[turn] for value in seen), *outside))
+        states = list(made[: len(states)])
+        scans.append(list(made[len(states) :]))
+    columns = [stacked(here, column, f"constant_{number}") for number, column in enumerate(zip(*scans, strict=True))]
+    for number, column in enumerate(columns):
+        column = column[::-1] if scan_output_directions and scan_output_directions[number] else column
+        columns[number] = np.moveaxis(column, 0, scan_output_axes[number] if scan_output_axes else 0)
+    return tuple(states) + tuple(columns)
+
+
+def spend(here: Scope, turn: int) -> None:
+    """Loops stand within loops: all turns of a model together are bounded. Raises TooLarge."""
+    here.tape.turns += 1
+    if here.tape.turns > MOST_STEPS:
+        raise TooLarge(f"more than {MOST_STEPS:,} turns of loops")
+
+
+def outputs(made: Any) -> tuple[Any, ...]:
+    return made if isinstance(made, tuple) else (made,)
+
+
+def stacked(here: Scope, column: Sequence[Any], part: str) -> Ids:
+    """What turns put out, one after another."""
+    if not any(map(is_live, column)):
+        return np.stack(column)  # type: ignore[return-value]
+    return np.stack([neurons(here, value, f"{part}/{turn}") for turn, value in enumerate(column)])
+
+
+CONTROL: dict[str, Callable[..., Any]] = {"If": if_, "Loop": loop, "Scan": scan}

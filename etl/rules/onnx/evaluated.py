@@ -1,0 +1,128 @@
+"""Rules for operators as the onnx package describes them: run on constants, linear in one input, or functions of other operators."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+
+from etl.errors import Unsupported
+from etl.network import LARGEST_LITERAL
+from etl.rules.binding import run_network
+from etl.rules.ids import is_live
+from etl.rules.scope import Edges, Scope, bounded
+
+MOST_PLACES = 4096  # of a live value whose linear map is found place by place
+
+
+def folded(kind: str, rule: Callable[..., Any]) -> Callable[..., Any]:
+    """The same rule, but without any live operand the operator itself is run on the constants."""
+
+    @wraps(rule)
+    def same(here: Scope, *inputs: Any, **options: Any) -> Any:
+        return rule(here, *inputs, **options) if any(map(is_live, inputs)) else computed(kind, inputs, options)
+
+    return same
+
+
+def computed(kind: str, inputs: Sequence[Any], options: dict[str, Any]) -> Any:
+    """What an operator returns for constants."""
+    from etl.readers.onnx.evaluation import evaluate, node_of
+
+    missing = [k for k, value in enumerate(inputs) if value is None]
+    count = int(options.get("num_outputs") or options.get("outputs") or MULTIPLE.get(kind, 1))
+    if kind == "Split" and len(inputs) > 1 and inputs[1] is not None:
+        count = np.size(inputs[1])
+    made = evaluate(node_of(kind, options, len(inputs), count, missing), inputs)
+    return made[0] if len(made) == 1 else tuple(made)
+
+
+MULTIPLE = {"TopK": 2, "LSTM": 3, "GRU": 2, "RNN": 2}
+
+
+class Described:
+    """A rule that takes the options which the onnx package's schema of the operator lists."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        from onnx import defs
+
+        domain, _, operator = self.kind.rpartition(".")
+        names = ["outputs", *defs.get_schema(operator, domain).attributes]
+        first = [inspect.Parameter("here", inspect.Parameter.POSITIONAL_ONLY), inspect.Parameter("inputs", inspect.Parameter.VAR_POSITIONAL)]
+        return inspect.Signature([*first, *(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in names)])
+
+
+class OnConstants(Described):
+    """An operator that has a meaning on constants only: shapes, masks, tables."""
+
+    __doc__ = "On constants only: what the operator returns for them."
+
+    def __call__(self, here: Scope, *inputs: Any, **options: Any) -> Any:
+        if any(map(is_live, inputs)):
+            raise Unsupported("has a rule for constants only, and reads values that depend on the example")
+        return computed(self.kind, inputs, {name: value for name, value in options.items() if value is not None})
+
+
+class Linear(Described):
+    """An operator that is linear in one input, the others being constants: its weights are what it makes of each place by itself."""
+
+    __doc__ = "Linear in one input, the others constant: the weights are what the operator makes of each place by itself."
+
+    def __init__(self, kind: str, refused: dict[str, str] | None = None) -> None:
+        super().__init__(kind)
+        self.refused = refused or {}
+
+    def __call__(self, here: Scope, *inputs: Any, **options: Any) -> Any:
+        options = {name: value for name, value in options.items() if value is not None}
+        places = [k for k, value in enumerate(inputs) if is_live(value)]
+        if len(places) != 1:
+            raise Unsupported("has a rule for one live input only, the others being constants")
+        for name, value in self.refused.items():
+            if options.get(name) == value:
+                raise Unsupported(f"has no rule for {name}={value!r}")
+        x = inputs[places[0]]
+        others = [np.size(value) for value in inputs if value is not None and not is_live(value)]
+        if x.size > MOST_PLACES or max(others, default=0) > LARGEST_LITERAL:
+            raise Unsupported(f"has a rule for up to {MOST_PLACES:,} places and as many constants")
+
+        def made(values: Any) -> Any:
+            given = [values if k == places[0] else np.asarray(v, np.float64) if np.asarray(v).dtype.kind == "f" else v for k, v in enumerate(inputs)]
+            found = computed(self.kind, given, options)
+            return found[0] if isinstance(found, tuple) else found
+
+        base = made(np.zeros(x.shape))
+        bounded((base.size, x.size))
+        matrix = np.empty((base.size, x.size))
+        for place in range(x.size):
+            unit = np.zeros(x.size)
+            unit[place] = 1.0
+            matrix[:, place] = (made(unit.reshape(x.shape)) - base).reshape(-1)
+        from etl.rules.primitives.resampling import taps
+
+        index, weight = taps(matrix)
+        source = np.where(index < 0, index, np.asarray(x).reshape(-1)[np.maximum(index, 0)]).view(type(x))
+        bias = base.reshape(-1) if base.any() else None
+        return here.sum(Edges(source, weight), bias=bias, shape=base.shape)
+
+
+class Written(Described):
+    """An operator that the onnx package defines as a function of others: its nodes become sublayers."""
+
+    __doc__ = "A function of other operators, as the onnx package defines it: its nodes are sublayers."
+
+    def __call__(self, here: Scope, *inputs: Any, **options: Any) -> Any:
+        from etl.readers.onnx.functions import function_network
+
+        outputs = int(options.pop("outputs", None) or 1)
+        given = {name: value for name, value in options.items() if value is not None}
+        types = [None if value is None else np.dtype(np.float32) if is_live(value) else np.asarray(value).dtype for value in inputs]
+        shapes = [None if value is None else np.shape(value) for value in inputs]
+        network = function_network(self.kind, given, types, shapes, outputs)
+        return run_network(network, here, [value for value in inputs if value is not None])
