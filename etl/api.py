@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from etl.graph.estimate import Offer
     from etl.graph.protocol import Graph as NeuronGraph
     from etl.graph.selection import Selection
+    from etl.graph.slices import Slice
     from etl.graph.trace import Graph as TracedGraph
     from etl.sinks.neo4j.import_files import ForImport
     from etl.sinks.neo4j.live import Loaded
@@ -147,6 +148,19 @@ class Graph:
         from etl.graph.batches import output_table
 
         return output_table(self._graph)
+
+    def slices(self, count: int) -> list[Slice]:
+        """Independent parts of the graph, picklable: their `neuron_batches` and `weight_batches`, put in order, are the whole graph's rows.
+
+        Whoever works on one reads the file again, once in a process. Raises BadRequest for graphs that are of no file, or of channels or layers.
+        """
+        from etl.errors import BadRequest
+        from etl.graph import slices
+
+        graph = self._graph
+        if self._path is None or self._selection.granularity != "neuron":
+            raise BadRequest(f"{self.name} can't be cut into slices: only graphs of the neurons of a model file can")
+        return slices.slices(graph, count, self._path.absolute(), self._selection)  # type: ignore[arg-type]
 
     def neurons(self) -> pa.RecordBatchReader:
         """One row a neuron, in the order of ids, streamed: id, layer, index, op, bias, activation."""

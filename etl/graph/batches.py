@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
@@ -169,8 +169,13 @@ def made(graph: Graph) -> Iterator[tuple[Step, Sequence[tuple[Array, Weights]], 
 
 def cut(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], rows: int) -> Iterator[Block]:
     """One term of a step in blocks."""
-    for box in boxes(np.broadcast_shapes(edges.shape, (*step.ids.shape, *(1,) * edges.over)), rows):
+    for box in boxes(whole(step.ids.shape, edges), rows):
         yield term_block(row, step, edges, stored, dtype, box)
+
+
+def whole(shape: tuple[int, ...], edges: Edges) -> tuple[int, ...]:
+    """The shape of all edges of one term, into neurons written in that shape."""
+    return np.broadcast_shapes(edges.shape, (*shape, *(1,) * edges.over))
 
 
 def term_block(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], box: Box) -> Block:
@@ -242,9 +247,14 @@ def boxes(shape: Sequence[int], rows: int) -> Iterator[Box]:
 
 def weight_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
     """All edges as record batches of `schema.weights`, small ones joined up to `rows`."""
+    return joined_weights(graph, blocks(graph, rows), rows)
+
+
+def joined_weights(graph: Graph, blocks: Iterable[Block], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+    """The edges of some blocks as record batches of `schema.weights`, small ones joined up to `rows`."""
     names = pa.array([row.name for row in graph.rows], pa.string())
     fields = schema.weights(graph.dtype)
-    cut = ((block.row.position, block.columns()) for block in blocks(graph, rows))
+    cut = ((block.row.position, block.columns()) for block in blocks)
     filled = ((position, columns) for position, columns in cut if len(columns[0]))
     for some in batched_by_size(filled, lambda pair: len(pair[1][0]), rows):
         yield weight_batch(some, names, fields)
@@ -278,10 +288,16 @@ def together(columns: Sequence[Any]) -> NDArray[Any]:
 
 def neuron_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
     """All neurons as record batches of `schema.neurons`."""
+    places = ((step, row, box) for step, _, row in made(graph) for box in boxes(step.ids.shape, rows))
+    return joined_neurons(graph, places, rows)
+
+
+def joined_neurons(graph: Graph, places: Iterable[tuple[Step, Row, Box]], rows: int = ROWS) -> Iterator[pa.RecordBatch]:
+    """The neurons of some boxes of steps as record batches of `schema.neurons`, small ones joined up to `rows`."""
     names = pa.array([row.name for row in graph.rows], pa.string())
     activations = sorted({row.activation for row in graph.rows if row.activation is not None})
     fields = schema.neurons(graph.dtype)
-    cut = (neuron_batch(step, row, box, names, activations, fields) for step, _, row in made(graph) for box in boxes(step.ids.shape, rows))
+    cut = (neuron_batch(step, row, box, names, activations, fields) for step, row, box in places)
     for some in batched_by_size((batch for batch in cut if batch.num_rows), lambda batch: batch.num_rows, rows):
         yield some[0] if len(some) == 1 else pa.concat_batches(some)
 

@@ -80,6 +80,20 @@ class Computed:
         return np.asarray(outputs[self.output] if isinstance(outputs, list | tuple) else outputs)
 
 
+class Extent(NamedTuple):
+    """How much there is to cut of one row of neurons, known without running its rule.
+
+    leaf, place  which leaf makes it (-1: it is an input), and which of the leaf's steps with neurons it is
+    shape        its neurons', as they are written
+    terms        the shape of each term's edges
+    """
+
+    leaf: int
+    place: int
+    shape: tuple[int, ...]
+    terms: tuple[tuple[int, ...], ...]
+
+
 class Value(NamedTuple):
     """What flows between calls: ids, an array or a plain constant, and the row that it is known by (None for constants that no row makes)."""
 
@@ -96,6 +110,7 @@ class Graph:
     outputs  the ids that each output of the model returns, in its own shape; ZERO where it returns a padded zero
     dtype    of weights and biases: float32, or float64 where the file holds float64
     folds    number of a step -> the steps folded into it, in their order
+    extents  one for each row that has neurons
     values   the ids that each layer of the file returns, by row name: its first output
     pruning  cuts a step's edges into blocks, where only some of them are wanted: see etl/graph/pruning.py
     """
@@ -109,6 +124,7 @@ class Graph:
     folds: Folds = field(default_factory=dict)
     values: dict[str, Ids] = field(default_factory=dict)
     pruning: Callable[..., Iterator[Any]] | None = None
+    extents: list[Extent] = field(default_factory=list)
 
     @property
     def neurons(self) -> int:
@@ -304,6 +320,11 @@ class Walk:
         rows = self.graph.rows
         begin = rows[-1].end if rows else 0
         end, axes = begin + step.ids.size, written(step.axes)
+        if step.ids.size:
+            leaf, before = len(self.graph.leaves) - 1, self.graph.extents[-1:]
+            place = before[0].place + 1 if before and before[0].leaf == leaf else 0
+            terms = tuple(batches.whole(step.ids.shape, edges) for edges in step.edges)
+            self.graph.extents.append(Extent(leaf, place, step.ids.shape, terms))
         rows.append(Row(step.name, kind, len(rows), begin, end, step.shape, axes, step.activation, parameters, count(step), feeds, label))
 
     def view(self, leaf: Leaf, kind: str, ids: Ids, feeds: tuple[str, ...], parameters: int) -> None:
