@@ -35,7 +35,7 @@ class Selection:
     fold: bool = False
     ignore_masks: bool = False
     architecture: str | None = None
-    constants: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     @property
     def exact(self) -> bool:
