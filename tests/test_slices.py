@@ -14,7 +14,7 @@ import pytest
 
 import etl
 from etl.graph import slices
-from etl.graph.trace import Leaf
+from etl.graph.leaf import Leaf
 
 DATA = Path(__file__).parent / "data"
 GRAPHS: list[tuple[str, dict[str, Any]]] = [

@@ -7,7 +7,7 @@ layer's rule runs again on the same ids with its arrays read, so that no more th
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, NamedTuple
@@ -16,82 +16,25 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from etl.errors import BadFile, BadRequest, TooLarge, Unsupported
+from etl.errors import BadFile, TooLarge, Unsupported
 from etl.graph import batches
 from etl.graph.batches import ROWS, Block, NeuronBlock
 from etl.graph.fold import Folds, foldable, merged
+from etl.graph.inputs import input_shape_list
+from etl.graph.leaf import Computed, Extent, Leaf
 from etl.graph.rows import Row
-from etl.network import Array, Call, Input, Layer, Model, Network, Tensor, flow, leaves, substitute
+from etl.network import Array, Call, Input, Model, Tensor, flow, leaves, substitute
 from etl.network.nesting import flat
-from etl.rules.binding import check, run
+from etl.rules.binding import check
 from etl.rules.dialects import DIALECTS
 from etl.rules.ids import Axes, Ids, is_live
 from etl.rules.lookups import Lookups
-from etl.rules.scope import MOST_AXES, MOST_STEPS, Scope, Step, Tape, Weights
+from etl.rules.scope import MOST_STEPS, Step, Tape, Weights
 
 
 def written(axes: Axes) -> str | None:
     """Names of axes as the layer table has them."""
     return ",".join(name or "?" for name in axes) if any(axes) else None
-
-
-@dataclass(frozen=True)
-class Leaf:
-    """One layer's rule at one place of the network: all that is needed to run it again.
-
-    begin, number     the first id and the number of its first step
-    inputs, keywords  what reaches it: ids in the places of live tensors, Arrays in those of stored and computed constants
-    feeds             the rows whose ids these are
-    """
-
-    layer: Layer
-    name: str
-    begin: int
-    number: int
-    inputs: tuple[Any, ...]
-    keywords: Mapping[str, Any]
-    feeds: tuple[str, ...]
-
-    @property
-    def label(self) -> str:
-        return self.layer.label or self.layer.name
-
-    def run(self, read: Callable[[Array], Weights], lookups: Lookups, folding: Container[int] = ()) -> Tape:
-        """Run the rule on arrays got by `read`: the same steps with the same ids every time."""
-        tape = Tape(self.begin, self.number, read=read, lookups=lookups, folding=folding)
-        self.outputs(tape)
-        return tape
-
-    def outputs(self, tape: Tape) -> Any:
-        """What the rule returns; its neurons are on the tape."""
-        inputs, keywords = substitute((self.inputs, dict(self.keywords)), Array, tape.read)
-        return run(self.layer, Scope(tape, self.name, DIALECTS[self.layer.dialect]), inputs, keywords)
-
-
-@dataclass(frozen=True)
-class Computed:
-    """A constant that a layer computes from stored arrays: run again when it is needed."""
-
-    leaf: Leaf
-    output: int
-
-    def __call__(self) -> NDArray[Any]:
-        outputs = self.leaf.outputs(Tape(read=lambda array: array.read()))
-        return np.asarray(outputs[self.output] if isinstance(outputs, list | tuple) else outputs)
-
-
-class Extent(NamedTuple):
-    """How much there is to cut of one row of neurons, known without running its rule.
-
-    leaf, place  which leaf makes it (-1: it is an input), and which of the leaf's steps with neurons it is
-    shape        its neurons', as they are written
-    terms        the shape of each term's edges
-    """
-
-    leaf: int
-    place: int
-    shape: tuple[int, ...]
-    terms: tuple[tuple[int, ...], ...]
 
 
 class Value(NamedTuple):
@@ -403,45 +346,6 @@ def constant(leaf: Leaf, number: int, value: Any) -> Any:
 def without_batch(shape: tuple[int, ...], axes: Axes, batched: bool) -> tuple[tuple[int, ...], Axes]:
     """A shape and its axes as rows have them: without a batch of one place in front."""
     return (shape[1:], axes[1:]) if batched and shape[:1] == (1,) else (shape, axes)
-
-
-def input_shape_list(network: Network, given: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> list[tuple[int, ...]]:
-    """The shape of each model input's ids: the file's, or the given one where it fits."""
-    if isinstance(given, Mapping):
-        names = [declared.name for declared in network.inputs]
-        if unknown := set(given) - set(names):
-            raise BadRequest(f"there is no input {min(unknown)}; the inputs are {', '.join(names)}")
-        return [input_shape(declared, tuple(given[declared.name]) if declared.name in given else None) for declared in network.inputs]
-    if given and len(given) != len(network.inputs):
-        names = ", ".join(declared.name for declared in network.inputs)
-        raise BadRequest(f"the model has {len(network.inputs)} inputs ({names}): pass --input-shape once for each")
-    return [input_shape(declared, tuple(given[number]) if given else None) for number, declared in enumerate(network.inputs)]
-
-
-def input_shape(declared: Input, given: tuple[int, ...] | None) -> tuple[int, ...]:
-    """The shape of one input's ids. Raises BadRequest where it stays open or the given one does not fit."""
-    name, batch = declared.name, (1,) if declared.batched else ()
-    if declared.shape is None and given is None:
-        raise BadRequest(f"the file gives no shape for input {name}: pass --input-shape, once for each input")
-    if declared.shape is not None and given is not None and declared.batched and len(given) == len(declared.shape):
-        shape, batch, wish = declared.shape, (), given  # all axes of the file
-    elif declared.shape is None:
-        shape, wish = (None,) * len(given or ()), given or ()
-    elif declared.batched and declared.shape[0] not in (None, 1):
-        raise BadRequest(
-            f"input {name} holds a batch of {declared.shape[0]} {list(declared.shape)}: export the model for one example, "
-            f"or, where its first axis is no batch, pass all axes: --input-shape {name}={','.join(str(size or '?') for size in declared.shape)}"
-        )
-    else:
-        shape = declared.shape[len(batch) :]
-        wish = given if given is not None else shape  # type: ignore[assignment]
-    if len(wish) != len(shape) or any(size is not None and size <= 0 for size in wish):
-        raise BadRequest(f"input {name} has {len(shape)} axes {list(shape)}: --input-shape {','.join(map(str, wish))} does not fit")
-    if len(wish) > MOST_AXES:
-        raise BadRequest(f"input {name} has {len(wish)} axes, more than the {MOST_AXES} that arrays have; the file is broken")
-    if None in wish:
-        raise BadRequest(f"the file leaves the shape of input {name} open {list(shape)}: pass --input-shape, once for each input")
-    return (*batch, *(int(size) for size in wish))
 
 
 def count(step: Step) -> int:
