@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from etl.analysis.features import Features
     from etl.analysis.split import Written as SplitPart
-    from etl.analysis.verify import Comparison
+    from etl.analysis.verify import Proof
     from etl.graph.estimate import Offer
     from etl.graph.protocol import Graph as NeuronGraph
     from etl.graph.selection import Selection
@@ -280,7 +280,7 @@ def verify(
     store: Store | None = None,
     name: str | None = None,
     **options: Any,
-) -> list[Comparison]:
+) -> Proof:
     """Run the graph forward and compare with the framework's own prediction, layer by layer. The framework runs the file: it is trusted.
 
     inputs   one array a model input, (examples, *shape) or one example; none: two random examples
@@ -487,15 +487,16 @@ class StoredModel:
         """A stored query about this model."""
         return self.store.query(name, model=self.name, **parameters)
 
-    def measure(self, measure: str, *, write: str | None = None, progress: Progress = silent) -> Rows:
+    def measure(self, measure: str, *, weighted: bool = False, write: str | None = None, progress: Progress = silent) -> Rows:
         """One number a neuron, in the order of ids: id, value (None where undefined). `laplacian_spectrum`: number, value.
 
-        write  a property to store the values in, on the neurons
+        weighted  `eigenvector`: along the signed weights, which it leaves aside without this
+        write     a property to store the values in, on the neurons
         Raises BadRequest for a measure that there isn't, or a property that can't be.
         """
         from etl.analysis.model_measures import measured
 
-        return Rows(*measured(self.store.connection, self.name, measure, write=write, progress=progress))
+        return Rows(*measured(self.store.connection, self.name, measure, weighted=weighted, write=write, progress=progress))
 
     def features(
         self,

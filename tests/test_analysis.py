@@ -449,7 +449,84 @@ def test_compare_models_sees_biases_and_signs(store: Store, shelf: dict[str, Loa
         neo4j.load(small, store, name, replace=True)
     (row,) = queries.run(store, "compare_models", {"model": "before", "other": "after"})
     counted = {"parameters": 3, "changed": 3, "flipped": 1, "zeroed": 1}
-    assert row == {"layer": "y", **counted, "mean_change": pytest.approx(5.5 / 3), "max_change": 3.0, "max_bias_change": 2.0}
+    assert row == {
+        "layer": "y",
+        "other": "y",
+        "match": "name",
+        **counted,
+        "mean_change": pytest.approx(5.5 / 3),
+        "max_change": 3.0,
+        "max_bias_change": 2.0,
+    }
+
+
+def stacked(names: list[str], arrays: list[dict[str, Any]], kinds: list[str]) -> Graph:
+    """Layers one after the other on four numbers."""
+    before = ["x", *names]
+    specs: list[Spec] = [given("x", 4)]
+    specs += [
+        (name, kind, {"epsilon": 0.25} if kind == "BatchNormalization" else {}, held, [before[n]])
+        for n, (name, kind, held) in enumerate(zip(names, kinds, arrays, strict=True))
+    ]
+    return graph(specs, [names[-1]], sha256=str((names, kinds, arrays)))
+
+
+def normalization(variance: list[float]) -> dict[str, Any]:
+    return {"gamma": [1.0, 2.0, 1.0, 1.0], "beta": [0.0] * 4, "moving_mean": [1.0, 0.0, 0.0, 0.0], "moving_variance": variance}
+
+
+def compared(store: Store, before: Graph, after: Graph) -> Rows:
+    for name, made in (("before", before), ("after", after)):
+        neo4j.load(made, store, name, replace=True)
+    return queries.run(store, "compare_models", {"model": "before", "other": "after"})
+
+
+def test_compare_models_shows_what_moved_in_a_normalization(store: Store, shelf: dict[str, Loaded]) -> None:
+    """gamma / sqrt(variance + 1/4): 1 of every channel but the second (2) before; after, the first is 1/2, the second 1; beta - mean * that."""
+    kernel = {"kernel": np.eye(4)}
+    kinds = ["Dense", "BatchNormalization"]
+    before, after = (stacked(["d", "n"], [kernel, normalization(v)], kinds) for v in ([0.75] * 4, [3.75, 3.75, 0.75, 0.75]))
+    dense, moved = compared(store, before, after)
+    assert (dense["layer"], dense["changed"], dense["parameters"]) == ("d", 0, 16)
+    counted = {"parameters": 4, "changed": 2, "flipped": 0, "zeroed": 0}
+    assert moved == {"layer": "n", "other": "n", "match": "name", **counted, "mean_change": 0.375, "max_change": 1.0, "max_bias_change": 0.5}
+
+
+@pytest.mark.parametrize("names", [["dense_2", "dense_3"], ["dense_1", "dense_2"]])
+def test_compare_models_matches_layers_that_were_numbered_on(store: Store, shelf: dict[str, Loaded], names: list[str]) -> None:
+    """The second pair has a name in common, of another layer."""
+    one, two = np.eye(4), np.full((4, 4), 2.0)
+    arrays = [{"kernel": one}, {"kernel": two}]
+    kinds = ["Dense", "Dense"]
+    same = compared(store, stacked(["dense", "dense_1"], arrays, kinds), stacked(names, arrays, kinds))
+    assert [(r["layer"], r["other"], r["match"], r["parameters"], r["changed"]) for r in same] == [
+        ("dense", names[0], "place", 16, 0),
+        ("dense_1", names[1], "place", 16, 0),
+    ]
+    other = compared(store, stacked(["dense", "dense_1"], arrays, kinds), stacked(names, [{"kernel": one}, {"kernel": two + one}], kinds))
+    assert [(r["changed"], r["max_change"]) for r in other] == [(0, 0.0), (4, 1.0)]
+
+
+def test_compare_models_says_what_it_did_not_match(store: Store, shelf: dict[str, Loaded]) -> None:
+    """c is wider in the second, d stands in the second only, a has its name in both, b and e are alike; a pool has nothing to compare."""
+    square, wide = {"kernel": np.eye(4)}, {"kernel": np.ones((4, 5))}
+    before = stacked(["a", "b", "c"], [square, square, {"kernel": np.ones((4, 3))}], ["Dense"] * 3)
+    after = stacked(["a", "e", "d", "c"], [square, square, square, wide], ["Dense"] * 4)
+    rows = compared(store, before, after)
+    assert {(r["layer"], r["other"], r["match"], r["changed"]) for r in rows} == {
+        ("a", "a", "name", 0),
+        ("b", "e", "place", 0),
+        ("c", None, None, None),
+        (None, "d", None, None),
+        (None, "c", None, None),
+    }
+    folded = compared(store, folding(True), folding(False))
+    assert {(r["layer"], r["other"], r["match"]) for r in folded} == {("d", None, None), (None, "d", None), (None, "n", None)}
+
+
+def folding(fold: bool) -> Graph:
+    model = stacked(["d", "n"], [{"kernel": np.eye(4)}, normalization([0.75] * 4)], ["Dense", "BatchNormalization"]).model
+    return trace(model, fold=fold)
 
 
 def test_values_of_an_example(digits: Loaded, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from etl.analysis.measures import MEASURES, laplacian_spectrum, matrices, paths
+from etl.analysis.measures import MEASURES, laplacian_spectrum, matrices, measure_of, paths
 from etl.errors import BadRequest
 
 SHARED = Path(os.environ.get("ETL_SHARED") or Path(__file__).parents[2] / "shared")
@@ -107,6 +107,9 @@ def test_directed_measures_are_networkx(density: float) -> None:
     graph = as_networkx(edges, nx.DiGraph())
     sizes = as_networkx((edges[0], edges[1], edges[2], np.abs(edges[3])), nx.DiGraph())
     assert_allclose(MEASURES["eigenvector"](*edges), in_order(nx.eigenvector_centrality(graph, max_iter=10_000)), rtol=1e-9)
+    theirs = in_order(nx.eigenvector_centrality(graph, max_iter=10_000, weight="weight"))
+    assert_allclose(measure_of("eigenvector", weighted=True)(*edges), theirs, rtol=1e-9)
+    assert (edges[3] < 0).any() and min(theirs) < 0
     assert_allclose(MEASURES["betweenness"](*edges), in_order(nx.betweenness_centrality(graph)), rtol=1e-9)
     assert_allclose(MEASURES["pagerank"](*edges), in_order(nx.pagerank(sizes, tol=1e-14, max_iter=1000)), rtol=1e-9)
     theirs = np.linalg.eigvalsh(nx.directed_laplacian_matrix(sizes))

@@ -185,6 +185,15 @@ def test_centrality_names_the_classes(ask: Callable[..., Any], measure: str) -> 
     assert (left.get_xlabel(), right.get_ylabel(), right.get_title()) == (measure, "class", "digit")
 
 
+def test_centralities_of_both_signs_have_a_logarithmic_scale(ask: Callable[..., Any]) -> None:
+    """Every value is in a bin: those of -1e-6 and 1e-6 are told apart."""
+    values = np.random.default_rng(0).choice([-1.0, 1.0], 1306) * np.geomspace(1e-6, 1, 1306)
+    left, _ = distributions.centrality(values, ask("layers"), [], "rank", "title").axes
+    assert left.get_xscale() == "symlog"
+    first, last = left.transData.transform([(-1e-6, 0), (1e-6, 0)])[:, 0]
+    assert last - first > 5 and left.get_xlim()[0] <= -1 and left.get_xlim()[1] >= 1
+
+
 def test_main_paths_are_a_network(ask: Callable[..., Any]) -> None:
     rows, table = ask("strongest_paths", limit=6), ask("layers")
     axes = paths.main_paths(rows, table, "nine", "title").axes[0]
@@ -267,6 +276,7 @@ KINDS: list[tuple[str, list[str], list[str]]] = [
     ("degrees", [], ["weights into a neuron (count)", *NAMES]),
     ("strengths", [], ["sum of a neuron's incoming weights", *NAMES]),
     ("centrality", ["--measure", "pagerank"], ["pagerank", *NAMES]),
+    ("centrality", ["--weighted"], ["weighted eigenvector", *NAMES]),
     ("paths", ["--into", "4"], ["strongest paths into digit 4", "row, column, channel"]),
     ("layers", [], [*NAMES, "flatten", "MaxPooling2D"]),
 ]
@@ -316,6 +326,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["paths", "digits", "a.png", "--into", "10"], "there is no class 10: say a number from 0 to 9"),
     (["paths", "digits", "a.png", "--classes", "missing.txt"], "missing.txt can't be read as a list of classes"),
     (["centrality", "digits", "a.png", "--measure", "laplacian_spectrum"], "belongs to no neurons"),
+    (["centrality", "digits", "a.png", "--measure", "strength", "--weighted"], "strength has no other form with --weighted"),
     (["degrees", "bare", "a.png"], "loaded as layers only"),
     (["degrees", "nothing", "a.png"], "no model named nothing"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import networkx as nx
@@ -172,12 +173,25 @@ def check_paths(store: Store, known: nx.MultiDiGraph, outputs: set[int], base: i
     assert run(store, "path_count", {"model": "asked"}) == [{"paths": sum(paths[n] for n in outputs)}]
     assert run(store, "longest_path", {"model": "asked"}) == [{"hops": max(hops[n] for n in outputs)}]
     assert store.read("MATCH (n:Neuron) RETURN sum(size(keys(n))) AS keys") == before
+    check_heaviest(store, known, base)
     target = max(hops, key=hops.__getitem__)
     source = next(n for n in nx.ancestors(known, target) if known.nodes[n]["op"] == "input")
     found = run(store, "shortest_path", {"model": "asked", "source": source + base, "target": target + base})[0]
     assert found["hops"] == nx.shortest_path_length(known, source, target) == len(found["weights"])
     assert nx.is_path(known, [n - base for n in found["path"]])
     assert found["layers"] == [known.nodes[n - base]["layer"] for n in found["path"]]
+
+
+def check_heaviest(store: Store, known: nx.MultiDiGraph, base: int) -> None:
+    """NetworkX on the largest of the weights between the same two neurons."""
+    simple = nx.DiGraph(known.edges)
+    for a, b in simple.edges:
+        simple[a][b]["weight"] = max(weight for _, c, weight in known.out_edges(a, data="weight") if c == b)
+    theirs = nx.dag_longest_path(simple, weight="weight")
+    (found,) = run(store, "heaviest_path", {"model": "asked"})
+    path = [n - base for n in found["neurons"]]
+    assert found["sum"] == pytest.approx(nx.path_weight(simple, theirs, "weight"), rel=1e-12) == pytest.approx(sum(found["weights"]), rel=1e-12)
+    assert found["weights"] == [simple[a][b]["weight"] for a, b in pairwise(path)]
 
 
 def check_around(store: Store, known: nx.MultiDiGraph, base: int, node: int) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from etl.analysis.measures import MEASURES
+from etl.analysis.measures import MEASURES, WEIGHTED
 from etl.cli import main
 from etl.cli.analysis import Measure
 from etl.errors import BadRequest, Conflict, NotInStore
@@ -21,6 +21,7 @@ from etl.sinks.memory import collect
 from etl.sinks.neo4j import live as neo4j
 from etl.store import Store
 from etl.store import stored_graph as stored
+from etl.store.queries import queries
 from tests.small import convolutional
 
 Run = Callable[..., tuple[int, str, str]]
@@ -95,6 +96,30 @@ def test_values_are_taken_away_again(store: Store, loaded: Graph, monkeypatch: p
 def test_a_property_has_a_name_that_is_free_and_plain(property: str) -> None:
     with pytest.raises(BadRequest):
         stored.check_property(property)
+
+
+@pytest.mark.parametrize(
+    ("property", "told"),
+    [("value", "its activation for an example, written by `etl features --write`"), ("bias", "its bias"), ("layer", "the name of its layer")],
+)
+def test_a_name_that_is_taken_is_refused_by_what_it_is_for(property: str, told: str, run: Run) -> None:
+    code, out, err = run("measure", "second", "strength", "--write", property)
+    assert (code, out) == (1, "") and f"error: a neuron's {property} is {told}" in err
+
+
+def test_every_property_that_has_a_meaning_is_known(store: Store, loaded: Graph) -> None:
+    (row,) = store.read("MATCH (n:Neuron {model: 'first'}) UNWIND keys(n) AS key RETURN collect(DISTINCT key) AS keys")
+    needed = {query.needs for query in queries().values() if query.needs}
+    assert {*row["keys"], *needed} - {"m_strength", "m_bipartite_clustering", "m_pagerank", "x"} <= {*stored.MEANINGS}
+
+
+def test_only_a_measure_that_leaves_weights_aside_can_follow_them(store: Store, loaded: Graph, run: Run) -> None:
+    code, out, _ = run("measure", "second", "eigenvector", "--weighted", "--format", "json", "--quiet")
+    assert code == 0
+    assert_allclose([row["value"] for row in json.loads(out)], WEIGHTED["eigenvector"](*expected(loaded)), rtol=1e-9)
+    for measure in ("strength", "laplacian_spectrum"):
+        code, out, err = run("measure", "second", measure, "--weighted")
+        assert (code, out) == (1, "") and "--weighted" in err
 
 
 def test_what_can_not_be_measured_is_said(store: Store, loaded: Graph, run: Run) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.analysis.verify import arranged, array, layers
+from etl.analysis.verify import input_shapes as input_shapes_of
 from etl.errors import BadFile, BadRequest, NotInStore
 from etl.extras import needed
 from etl.frameworks.keras import keras_model, predictions
@@ -89,7 +90,7 @@ def features(
     else:
         preset = preprocess or trained_with(model)
         inputs = [prepared(image, picture_shape(graph), preset)[None]]
-    theirs, _ = predictions(keras_model(path, model, architecture), inputs)
+    theirs, _ = predictions(keras_model(path, model, architecture, input_shapes_of(graph)), inputs)
     return Features(model, graph, image.name, inputs, {name: values[0] for name, values in theirs.items()}, preset, input_shapes)
 
 

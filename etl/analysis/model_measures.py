@@ -5,32 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from etl.analysis.measures import MEASURES, laplacian_spectrum
-from etl.errors import BadRequest, did_you_mean
+from etl.analysis.measures import SPECTRUM, measure_of
+from etl.errors import BadRequest
 from etl.store import stored_graph
 from etl.store.transactions import Store
 
-SPECTRUM = "laplacian_spectrum"  # the one that belongs to no neurons
 Progress = Callable[[str, int, int], None]
 
 
 def measured(
-    store: Store, name: str, measure: str, *, write: str | None = None, progress: Progress = lambda *_: None
+    store: Store, name: str, measure: str, *, weighted: bool = False, write: str | None = None, progress: Progress = lambda *_: None
 ) -> tuple[list[dict[str, Any]], tuple[str, str]]:
     """Rows of id and value, in the order of ids, value None where undefined (of the spectrum: number and value); and their columns.
 
-    write  a property that the values are stored in
+    weighted  along the weights, of a measure that leaves them aside
+    write     a property that the values are stored in
     Raises BadRequest for a measure that there isn't or a property that can't be, NotInStore, Conflict for a model that is there in part.
     """
-    if measure not in MEASURES and measure != SPECTRUM:
-        raise BadRequest(f"there is no measure {measure}{did_you_mean(measure, MEASURES)}: choose one of {', '.join((*MEASURES, SPECTRUM))}")
+    compute = measure_of(measure, weighted=weighted)
     if write is not None:
         if measure == SPECTRUM:
             raise BadRequest(f"{SPECTRUM} belongs to no neurons: leave out --write")
         stored_graph.check_property(write)
     model = stored_graph.span(store, name)
     edges = stored_graph.edges(store, model, progress)
-    values = laplacian_spectrum(*edges) if measure == SPECTRUM else MEASURES[measure](*edges)
+    values = compute(*edges)
     if write is not None:
         stored_graph.write(store, model, write, values, progress)
     column, first = ("number", 0) if measure == SPECTRUM else ("id", model.base)

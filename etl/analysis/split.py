@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import BadFile, BadRequest, Conflict
-from etl.frameworks.keras import flat, keras_model, model_calls, type_of_functional
+from etl.frameworks.keras import flat, framework_of, keras_model, model_calls
 from etl.network import INPUT, Model, Tensor
 from etl.network.cut_points import Part, parts, path, unfolded
 from etl.sinks.parquet import in_place
@@ -178,7 +178,7 @@ def one_part(live: Live, part: Part, number: int) -> Any:
         reach.update(zip(keys(prefix, outputs_of(node)), flat(layer(*args, **keywords)), strict=True))
     outputs = [reach[live.tensor(tensor)[1]] for tensor in part.outputs]
     ends = (each if len(each) > 1 else each[0] for each in (inputs, outputs))
-    return type_of_functional(live.made)(*ends, name=plain(f"{live.model.name}_{number}"))
+    return framework_of(live.made).Model(*ends, name=plain(f"{live.model.name}_{number}"))
 
 
 def new_input(live: Live, tensor: Tensor, taken: set[str]) -> Any:

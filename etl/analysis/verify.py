@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from etl.analysis.comparison import Comparison, Key, compared
 from etl.errors import BadFile, BadRequest, NotInStore
-from etl.frameworks.keras import keras_model, predictions
+from etl.frameworks.keras import keras_model
 from etl.graph.forward import forward, onehot, outputs
 from etl.graph.selection import Selection, graph_in
 from etl.graph.trace import Graph
@@ -25,42 +25,37 @@ from etl.store import queries
 if TYPE_CHECKING:
     from etl.store import Store
 
-TOLERANCE = 2e-4  # of a layer's largest value: float32 sums of a deep network differ by about 1e-5
 EXAMPLES = 2
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """How far one layer of the graph is from the framework.
+class Proof(list[Comparison]):
+    """One comparison for each layer and output; `untold`: layers of which the framework's model does not tell what they compute."""
 
-    error  largest |graph - framework| over all examples, absolute; relative: by the framework's largest |value|
-    values how many were compared
-    """
-
-    layer: str
-    type: str
-    values: int
-    error: float
-    relative: float
+    def __init__(self, comparisons: Iterable[Comparison], untold: Sequence[str] = ()) -> None:
+        super().__init__(comparisons)
+        self.untold = list(untold)
 
 
-def verify(path: Path, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0) -> list[Comparison]:
+def verify(path: Path, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0) -> Proof:
     """Compare every layer of the file, then each output of the model, on given or seeded random examples.
 
     given  one array a model input, (examples, *shape) or one example without the first axis; none: random ones
-    The file is trusted: its framework runs it. Raises BadRequest for a selection whose graph isn't exact.
+    The file is trusted: its framework runs it. Raises BadRequest for a selection whose graph isn't exact, BadFile where the framework can't run it.
     """
     model, graph = exact(path, selection)
     examples = arranged(graph, given) if given else drawn(graph, seed)
-    theirs, returned = predictions(keras_model(path, model, selection.architecture), examples)
+    made = keras_model(path, model, selection.architecture, input_shapes(graph))
     found = forward(graph, examples)
-    compared = [c for name, kind, ids in layers(graph) if name in theirs for c in compare(name, kind, pick(found, ids), theirs[name])]
-    return [*compared, *ends(outputs(graph, found), returned)]
+    shown = [(name, kind, ids) for name, kind, ids in layers(graph) if kind != "InputLayer"]
+    ours: dict[Key, NDArray[Any]] = {name: pick(found, ids) for name, _, ids in shown}
+    ours |= dict(enumerate(outputs(graph, found)))
+    kinds: dict[Key, str] = {name: kind for name, kind, _ in shown} | dict.fromkeys(range(len(graph.outputs)), "output")
+    return Proof(*compared(ours, kinds, made, examples))
 
 
 def verify_in_store(
     path: Path, store: Store, name: str | None = None, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0
-) -> list[Comparison]:
+) -> Proof:
     """Compare each output of a loaded model, computed inside Neo4j by the stored query `forward`, with the framework's prediction.
 
     name  the model's in the store; by default the file's
@@ -72,13 +67,13 @@ def verify_in_store(
     if loaded is None or loaded["state"] != "COMPLETE" or loaded["fingerprint"] != fingerprint(graph):
         raise NotInStore(f"the store holds no complete load of {path} as {name}: load it first, with the same options (etl load).")
     examples = arranged(graph, given) if given else drawn(graph, seed)
-    _, returned = predictions(keras_model(path, model, selection.architecture), examples)
-    made = [np.zeros((len(examples[0]), *ids.shape)) for ids in graph.outputs]
+    made = keras_model(path, model, selection.architecture, input_shapes(graph))
+    ours: dict[Key, NDArray[Any]] = {number: np.zeros((len(examples[0]), *ids.shape)) for number, ids in enumerate(graph.outputs)}
     for number in range(len(examples[0])):
         values = [onehot(array[number : number + 1], row).reshape(-1) for array, row in zip(examples, graph.rows, strict=False)]
         for row in queries.run(store, "forward", {"model": name, "input": np.concatenate(values).astype(float).tolist()}):
-            made[row["output"]][number].reshape(-1)[row["position"]] = row["value"]
-    return list(ends(made, returned))
+            ours[row["output"]][number].reshape(-1)[row["position"]] = row["value"]
+    return Proof(*compared(ours, dict.fromkeys(ours, "output"), made, examples))
 
 
 def exact(path: Path, selection: Selection) -> tuple[Model, Graph]:
@@ -96,12 +91,6 @@ def whole(selection: Selection) -> None:
         raise BadRequest("only the whole model can be compared: leave out --layers")
 
 
-def ends(ours: Sequence[NDArray[Any]], theirs: Sequence[NDArray[Any]]) -> Iterator[Comparison]:
-    """The model's outputs, compared."""
-    for number, (found, returned) in enumerate(zip(ours, theirs, strict=True)):
-        yield from compare(f"output {number}", "output", found, returned)
-
-
 def layers(graph: Graph) -> Iterator[tuple[str, str, Ids]]:
     """The layers of the file whose outputs the graph holds: name, kind and ids. A layer with others folded into it has lost its own values."""
     numbers = {leaf.name: leaf.number for leaf in graph.leaves}
@@ -114,16 +103,6 @@ def layers(graph: Graph) -> Iterator[tuple[str, str, Ids]]:
 def pick(values: NDArray[Any], ids: Ids) -> NDArray[Any]:
     """The values behind ids, (examples, *shape); 0 where no neuron stands."""
     return np.where(ids < 0, 0.0, values[:, np.maximum(ids, 0)])
-
-
-def compare(name: str, kind: str, ours: NDArray[Any], theirs: NDArray[Any]) -> Iterator[Comparison]:
-    """One comparison; none where there is nothing to compare."""
-    if theirs.size:
-        if ours.shape != theirs.shape:
-            yield Comparison(name, kind, theirs.size, float("inf"), float("inf"))
-            return
-        error = float(np.abs(ours - theirs).max())
-        yield Comparison(name, kind, theirs.size, error, error / max(float(np.abs(theirs).max()), 1e-12))
 
 
 def drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
@@ -165,6 +144,12 @@ def arranged(graph: Graph, given: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
             raise BadRequest(f"--input for {step.name} has shape {list(array.shape)}, the model takes {list(shape)} (or several of them)")
         made.append(array if array.ndim > rank else array[None])
     return made
+
+
+def input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
+    """The shape of every input, those of nested models too, by its row's name, without the batch axis."""
+    inner = {row.name: row.shape for row in graph.rows if row.type == "InputLayer"}
+    return inner | {step.name: step.shape[:rank] for step, rank in zip(graph.inputs, declared_ranks(graph), strict=True)}
 
 
 def declared_ranks(graph: Graph) -> list[int]:

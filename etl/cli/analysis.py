@@ -13,6 +13,7 @@ from etl.cli.options import Format, ModelFile, ModelName, Quiet, Rows, Uri, shap
 from etl.cli.output import plain, remark, show
 from etl.cli.store import connected
 
+Weighted = Annotated[bool, typer.Option("--weighted", help="eigenvector: follow the signed weights, which it leaves aside without this.")]
 Architecture = Annotated[str | None, typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False)]
 
 
@@ -52,6 +53,7 @@ def measure(
     *,
     name: ModelName,
     measure: Annotated[Measure, typer.Argument(metavar="MEASURE", help="One of: " + ", ".join(Measure), show_default=False)],
+    weighted: Weighted = False,
     write: Annotated[str | None, typer.Option(help="Store the values on the neurons too.", metavar="PROPERTY", show_default=False)] = None,
     format: Rows = Format.table,
     uri: Uri = None,
@@ -64,7 +66,7 @@ def measure(
     Example: `etl measure digits_cnn strength --write strength`
     """
     with connected(uri, f"Measuring {name}", quiet=quiet) as (store, shown):
-        rows = store[name].measure(measure.value, write=write, progress=shown.count)
+        rows = store[name].measure(measure.value, weighted=weighted, write=write, progress=shown.count)
     show(rows, rows.columns, format)
     if write is not None and not quiet:
         remark(f"written on the neurons of {plain(name)} as {write}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from shlex import quote
@@ -19,6 +20,7 @@ from etl.errors import BadRequest, EtlError
 from etl.graph.selection import Selection
 
 if TYPE_CHECKING:
+    from etl.analysis.comparison import Comparison
     from etl.sinks.neo4j.live import Loaded
 
 BIG = 0.1  # share of all edges from which on a layer is called big
@@ -179,14 +181,17 @@ def verify(
 
     Example: `etl verify model.h5`
     """
-    from etl.analysis.verify import TOLERANCE, array
+    from etl.analysis.comparison import TOLERANCE
+    from etl.analysis.verify import array
 
     inputs, options = [array(path) for path in input or ()], vars(selection)
     with display(quiet=quiet) as shown, etl.connect(uri, stage=shown.stage) if within else nullcontext() as store:
         compared = etl.verify(model, inputs=inputs, store=store, name=name, **options)
-    wrong = [c for c in compared if not c.relative <= TOLERANCE]
+    wrong = [c for c in compared if not c.right]
     styles = {number: "bold red" for number, c in enumerate(compared) if c in wrong}
-    show([vars(c) for c in compared], ("layer", "type", "values", "error", "relative"), format, styles)
+    show([vars(c) for c in compared], ("layer", "type", "values", "error", "relative", "arithmetic", "noise"), format, styles)
+    if compared.untold and not quiet:
+        remark("not compared, since the framework doesn't tell what they compute: " + plain(", ".join(compared.untold)))
     if wrong:
         raise EtlError(f"{len(wrong)} of {len(compared)} layers differ by more than {TOLERANCE:g} of their largest value, {wrong[0].layer} first")
     if not quiet and format is Format.table:
@@ -195,6 +200,16 @@ def verify(
             f"The graph computes what the framework computes: at most {max(c.relative for c in compared):.2g} of a layer's largest value apart.",
             style="bold",
         )
+        say_noise(compared)
+
+
+def say_noise(compared: Sequence[Comparison]) -> None:
+    """Where the framework's own float32 is not worth the comparison."""
+    noisy = [c for c in compared if c.noise is not None]
+    if noisy:
+        names = plain(", ".join(c.layer for c in noisy))
+        how = "compared in float64" if noisy[0].arithmetic == "float64" else "compared with that in mind"
+        say(f"The framework's own rounding in float32 moves {names} by up to {max(c.noise or 0 for c in noisy):.2g} of the largest value: {how}.")
 
 
 def layers(*, format: Rows = Format.table) -> None:

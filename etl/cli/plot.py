@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from etl.cli.analysis import Measure
+from etl.cli.analysis import Measure, Weighted
 from etl.cli.options import ModelName, Quiet, Uri
 from etl.cli.output import say
 from etl.cli.progress import Display
@@ -170,6 +170,7 @@ def centrality(
     name: ModelName,
     out: Out,
     measure: Annotated[Measure, typer.Option(help="The measure, as `etl measure` has them.", metavar="MEASURE")] = Measure.eigenvector,
+    weighted: Weighted = False,
     classes: Classes = None,
     uri: Uri = None,
     quiet: Quiet = False,
@@ -178,19 +179,21 @@ def centrality(
 
     Example: `etl plot centrality digits_cnn centrality.png --measure pagerank`
     """
+    from etl.analysis.measures import measure_of
+
     names = read_classes(classes)
     if measure is Measure.laplacian_spectrum:
         raise BadRequest("laplacian_spectrum belongs to no neurons: choose another measure")
+    compute = measure_of(measure, weighted=weighted)
 
     def draw(sheet: Sheet) -> None:
-        from etl.analysis import measures
         from etl.analysis.plots import distributions, figure
         from etl.store import stored_graph as stored
 
         sheet.neurons()
         edges = stored.edges(sheet.store, stored.span(sheet.store, name), sheet.shown.count)
-        values = measures.MEASURES[measure](*edges)
-        label = measure.replace("_", " ")
+        values = compute(*edges)
+        label = ("weighted " if weighted else "") + measure.replace("_", " ")
         figure.save(distributions.centrality(values, sheet.layers, names, label, f"{name}: {label}, layer by layer"), out)
 
     on_sheet(draw, name, out, PICTURE, uri, quiet)

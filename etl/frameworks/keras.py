@@ -6,59 +6,139 @@ Files of Keras 2 are run by tf_keras, those of Keras 3 by keras.
 
 from __future__ import annotations
 
+import io
+import json
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZipFile
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.errors import BadFile
+from etl.errors import BadFile, EtlError
 from etl.network import Model
 from etl.readers.formats import File, look, with_architecture
 
 
-def keras_model(path: Path, model: Model, architecture: str | None = None) -> Any:
-    """Load a file in its own framework. Raises BadFile where the framework can't."""
+def keras_model(path: Path, model: Model, architecture: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> Any:
+    """Load a file in its own framework, as it computes anywhere: in float32, without a graphics card, from states of zero.
+
+    shapes  of inputs, by their rows' names (`outer/input` inside a nested model), without the batch axis; where the file has others, those change
+    Raises BadFile where the framework can't.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     found = look(path)
     old = any(layer.dialect == "keras2" for layer in model.network.layers())
-    try:
-        with quiet(), named(path, found) as file:
-            if old:
-                import tf_keras as keras
-            else:
-                import keras
-            if found.architecture is not None:
-                return widened(keras, keras.models.load_model(file, custom_objects=own_layers(keras), compile=False, safe_mode=True))
-            made = keras.models.model_from_json(with_architecture(found, path, architecture).architecture, custom_objects=own_layers(keras))
+    with explained(f"{path}: {'tf_keras' if old else 'keras'} itself can't load it"), named(path, found) as file:
+        if old:
+            import tf_keras as keras
+        else:
+            import keras
+        text = with_architecture(found, path, architecture).architecture
+        assert text is not None
+        portable = without_cards(keras, text)
+        if found.architecture is not None and portable == text:
+            made = keras.models.load_model(file, custom_objects=own_layers(keras), compile=False, safe_mode=True)
+        else:
+            made = keras.models.model_from_json(portable, custom_objects=own_layers(keras))
             made.load_weights(file)
-            return widened(keras, made)
-    except (ValueError, TypeError, KeyError, OSError, NotImplementedError, AttributeError, ImportError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadFile(f"{path}: {'tf_keras' if old else 'keras'} itself can't load it ({first}); the graph can still be loaded") from error
+        return changed(keras, made, lambda config: resized(stateless(single(config)), shapes or {}))
 
 
-def widened(keras: Any, made: Any) -> Any:
-    """The same model in float32 where layers compute in half precision: the file's numbers are the graph's, the rounding on the way is not."""
-    text = made.to_json()
-    wide = re.sub(r'"(mixed_)?b?float16"', '"float32"', text)
-    if wide == text:
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Whatever a framework raises, as one line: its errors have no common class. Nothing on stderr meanwhile."""
+    try:
+        with quiet():
+            yield
+    except EtlError:
+        raise
+    except Exception as error:
+        first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise BadFile(f"{what} ({first[:300]}); the graph can still be loaded") from error
+
+
+def without_cards(keras: Any, text: str) -> str:
+    """An architecture whose layers for graphics cards are those that run anywhere, where there is no card: Keras converts their weights."""
+    if "CuDNN" not in text:
+        return text
+    import tensorflow
+
+    if tensorflow.config.list_physical_devices("GPU"):
+        return text
+    return re.sub(r'"CuDNN(LSTM|GRU)"', r'"\1"', text)
+
+
+def changed(keras: Any, made: Any, change: Callable[[Any], Any]) -> Any:
+    """The same model with another configuration, its weights taken along; itself where `change` leaves the configuration as it is."""
+    config = json.loads(made.to_json())
+    wanted = change(config)
+    if wanted == config:
         return made
-    again = keras.models.model_from_json(wide, custom_objects=own_layers(keras))
-    again.set_weights([np.asarray(one).astype(np.float32) for one in made.get_weights()])
+    again = keras.models.model_from_json(json.dumps(wanted), custom_objects=own_layers(keras))
+    widest = np.float64 if '"float64"' in json.dumps(wanted) else np.float32
+    again.set_weights([np.asarray(array).astype(widest) for array in made.get_weights()])
+    for layer in again._flatten_layers():
+        if hasattr(layer, "adapt_mean"):  # Normalization computes with what it derives from its weights
+            layer.finalize_state()
     return again
+
+
+def single(config: Any) -> Any:
+    """A configuration in float32 where layers compute in half precision: the file's numbers are the graph's, the rounding on the way is not."""
+    return json.loads(re.sub(r'"(mixed_)?b?float16"', '"float32"', json.dumps(config)))
+
+
+def stateless(config: Any) -> Any:
+    """A configuration of which every call starts from states of zero, as the first one does, and takes batches of any size."""
+    text = json.dumps(config)
+    if '"stateful": true' not in text:
+        return config
+    return json.loads(re.sub(r'("batch_(?:input_)?shape": \[)\d+', r"\1null", text.replace('"stateful": true', '"stateful": false')))
+
+
+def resized(config: Any, shapes: Mapping[str, Sequence[int]], prefix: str = "") -> Any:
+    """A model's configuration with other shapes of inputs, by their rows' names."""
+    if not isinstance(config, dict) or not isinstance(inner := config.get("config"), dict):
+        return config
+    if config.get("class_name") == "InputLayer":
+        key = "batch_shape" if "batch_shape" in inner else "batch_input_shape"
+        shape = shapes.get(prefix + inner.get("name", ""))
+        declared = inner.get(key)
+        if declared is None or shape is None or all(axis in (None, size) for axis, size in zip(declared[1:], shape, strict=True)):
+            return config
+        return config | {"config": inner | {key: [None, *shape]}}
+    if "layers" in inner:
+        layers = [resized(layer, shapes, prefix + (f"{layer['config']['name']}/" if nests(layer) else "")) for layer in inner["layers"]]
+        if layers != inner["layers"]:  # what was noted of shapes while it was built holds no longer
+            layers = [{key: value for key, value in layer.items() if key != "build_config"} for layer in layers]
+            inner = {key: value for key, value in inner.items() if key != "build_input_shape"}
+            config = {key: value for key, value in config.items() if key != "build_config"}
+        return config | {"config": inner | {"layers": layers}}
+    return config
+
+
+def nests(config: Any) -> bool:
+    """Whether a layer's configuration is that of a model."""
+    return isinstance(config.get("config"), dict) and "layers" in config["config"]
 
 
 @contextmanager
 def named(path: Path, found: File) -> Iterator[Path]:
     """The file under a name that ends as Keras wants it for what is inside: Keras goes by names, we by contents."""
+    if found.format == "keras-zip" and (mended := with_slashes(path)):
+        with TemporaryDirectory() as folder:
+            (Path(folder) / "model.keras").write_bytes(mended)
+            yield Path(folder) / "model.keras"
+        return
     if found.format == "keras-zip":
         endings: tuple[str, ...] = (".keras",)
     elif found.layout == "store":
@@ -72,6 +152,24 @@ def named(path: Path, found: File) -> Iterator[Path]:
         link = Path(folder) / f"model{endings[0]}"
         link.symlink_to(path.absolute())
         yield link
+
+
+def with_slashes(path: Path) -> bytes | None:
+    """An archive that was written on Windows, whose groups of weights are called `layers\\dense`, as it is written elsewhere; None for any other."""
+    weights, mended = io.BytesIO(), io.BytesIO()
+    with ZipFile(path) as archive:
+        if "model.weights.h5" not in archive.namelist():
+            return None
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as stored, h5py.File(weights, "w") as copied:
+            if not any("\\" in name for name in stored):
+                return None
+            for name in stored:
+                stored.copy(stored[name], copied, name.replace("\\", "/"))
+            copied.require_group("vars")
+        with ZipFile(mended, "w") as written:
+            for name in archive.namelist():
+                written.writestr(name, weights.getvalue() if name == "model.weights.h5" else archive.read(name))
+    return mended.getvalue()
 
 
 @contextmanager
@@ -99,9 +197,26 @@ def predictions(made: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict[str, ND
     """What a model computes for some examples: each layer's first output by row name (`name:1` is a second call), and the model's outputs.
 
     inputs  one array a model input, in order, each (examples, *shape)
+    Raises BadFile where the framework can't run it.
     """
     layers: dict[str, NDArray[Any]] = {}
-    return layers, collect(made, list(inputs), "", layers)
+    with explained(f"{made.name}: its own framework can't run it here"):
+        return layers, collect(made, list(inputs), "", layers)
+
+
+def precise_predictions(made: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[NDArray[Any]]] | None:
+    """The same, computed in float64; None where the framework can't compute all of it so."""
+    keras = framework_of(made)
+    usual = keras.backend.floatx()
+    try:
+        keras.backend.set_floatx("float64")
+        with explained(made.name):
+            wide = changed(keras, made, lambda config: json.loads(json.dumps(config).replace('"float32"', '"float64"')))
+        return predictions(wide, [array.astype(np.float64) if array.dtype.kind == "f" else array for array in inputs])
+    except BadFile:
+        return None
+    finally:
+        keras.backend.set_floatx(usual)
 
 
 def collect(made: Any, inputs: list[Any], prefix: str, layers: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
@@ -109,7 +224,7 @@ def collect(made: Any, inputs: list[Any], prefix: str, layers: dict[str, NDArray
     calls = list(model_calls(made))
     own = [flat(node.output_tensors if hasattr(node, "output_tensors") else node.outputs)[0] for _, _, node in calls]
     inner = [flat(node.input_tensors) if is_model(layer) else [] for _, layer, node in calls]
-    probe = type_of_functional(made)(made.inputs, [*own, *made.outputs, *(tensor for reads in inner for tensor in reads)])
+    probe = framework_of(made).Model(made.inputs, [*own, *made.outputs, *(tensor for reads in inner for tensor in reads)])
     found = [np.asarray(value) for value in flat(probe(inputs, training=False))]
     reached = iter(found[len(own) + len(made.outputs) :])
     for (name, layer, _), value, reads in zip(calls, found, inner, strict=False):
@@ -137,13 +252,9 @@ def is_model(layer: Any) -> bool:
     return hasattr(layer, "layers") and hasattr(layer, "inputs") and hasattr(layer, "get_config")
 
 
-def type_of_functional(made: Any) -> Any:
-    """`Model` of the framework that made a model."""
-    if type(made).__module__.startswith("tf_keras"):
-        import tf_keras as keras
-    else:
-        import keras
-    return keras.Model
+def framework_of(made: Any) -> Any:
+    """The framework that made a model."""
+    return import_module("tf_keras" if type(made).__module__.startswith("tf_keras") else "keras")
 
 
 def flat(value: Any) -> list[Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,17 @@ if TYPE_CHECKING:
 
 READ = 200_000  # edges a transaction
 WRITTEN = 20_000  # neurons a transaction
-OWN = frozenset({"id", "model", "layer", "index", "channel", "op", "bias", "activation"})  # what a load writes on neurons
+MEANINGS: Mapping[str, str] = {  # of properties that a load or another command writes on neurons
+    "id": "its number in the store",
+    "model": "the name of its model",
+    "layer": "the name of its layer",
+    "index": "its place in its layer",
+    "channel": "its channel",
+    "op": "how its inputs come together",
+    "bias": "its bias",
+    "activation": "its activation function",
+    "value": "its activation for an example, written by `etl features --write`",
+}
 Progress = Callable[[str, int, int], None]
 
 
@@ -100,9 +110,9 @@ def ranges(model: Span) -> Iterator[tuple[int, int]]:
 def write(store: Store, model: Span, property: str, values: NDArray[Any], progress: Progress = lambda *_: None) -> None:
     """Write a value on each neuron, in bounded transactions; NaN takes the property away.
 
-    values  (neurons,). Raises BadRequest for a name that can't be a property, or is one of the graph's own.
+    property  one that `check_property` takes, or the one with the meaning that these values have
+    values    (neurons,)
     """
-    check_property(property)
     for begin in range(0, model.neurons, WRITTEN):
         part = [None if value != value else value for value in values[begin : begin + WRITTEN].tolist()]
         store.write(text("measure", "write"), begin=model.base + begin, property=property, values=part)
@@ -110,11 +120,11 @@ def write(store: Store, model: Span, property: str, values: NDArray[Any], progre
 
 
 def check_property(property: str) -> None:
-    """Raises BadRequest for a name that can't be a property, is one of the graph's own, or one that stored queries write while they run."""
+    """Raises BadRequest for a name that can't be a property, has a meaning already, or is one that stored queries write while they run."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,99}", property):
         raise BadRequest(f"{property!r} can't be a property: take letters, digits and underscores, a letter first")
-    if property in OWN:
-        raise BadRequest(f"{property} is a property that the graph itself has ({', '.join(sorted(OWN))}): take another name")
-    scratch = {query.writes for query in queries().values() if query.writes}
-    if property in scratch:
-        raise BadRequest(f"{property} is what stored queries write while they run, and remove ({', '.join(sorted(scratch))}): take another name")
+    if property in MEANINGS:
+        raise BadRequest(f"a neuron's {property} is {MEANINGS[property]}: write to another property (taken: {', '.join(MEANINGS)})")
+    writers = [query.name for query in queries().values() if query.writes == property]
+    if writers:
+        raise BadRequest(f"{property} is what the stored query {' and '.join(writers)} writes while it runs, and removes: write to another property")

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from etl.analysis.measures.dense import current_flow_closeness, laplacian_spectrum, second_order, subgraph
 from etl.analysis.measures.local import average_neighbour_degree, bipartite_clustering, cliques, strength
 from etl.analysis.measures.paths import betweenness, harmonic
-from etl.analysis.measures.walks import eigenvector, pagerank
+from etl.analysis.measures.walks import eigenvector, pagerank, weighted_eigenvector
+from etl.errors import BadRequest, did_you_mean
 
-__all__ = ["MEASURES", "laplacian_spectrum"]
+__all__ = ["MEASURES", "SPECTRUM", "WEIGHTED", "laplacian_spectrum", "measure_of"]
 
 Measure = Callable[[int, NDArray[Any], NDArray[Any], NDArray[Any]], NDArray[Any]]
 
@@ -37,3 +38,18 @@ MEASURES: Mapping[str, Measure] = {
     "pagerank": pagerank,
     "betweenness": betweenness,
 }
+
+WEIGHTED: Mapping[str, Measure] = {"eigenvector": weighted_eigenvector}  # the same along the weights, of those that leave them aside
+SPECTRUM = "laplacian_spectrum"  # the one that belongs to no neurons
+
+
+def measure_of(name: str, *, weighted: bool = False) -> Measure:
+    """The measure of that name, the spectrum among them. Raises BadRequest where there is none, or it has no weighted form that is another."""
+    known = {**MEASURES, SPECTRUM: laplacian_spectrum}
+    if name not in known:
+        raise BadRequest(f"there is no measure {name}{did_you_mean(name, MEASURES)}: choose one of {', '.join(known)}")
+    if not weighted:
+        return known[name]
+    if name not in WEIGHTED:
+        raise BadRequest(f"{name} has no other form with --weighted: leave it out ({', '.join(WEIGHTED)} has one)")
+    return WEIGHTED[name]

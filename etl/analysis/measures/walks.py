@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from etl.analysis.measures.matrices import Numbers, directed, links
 from etl.errors import BadRequest
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 TOLERANCE = 1e-6  # a neuron, of the sum of changes: NetworkX's default, and part of the definition here
 MOST_STEPS = 1_000_000
@@ -18,7 +23,17 @@ def eigenvector(n: int, source: Numbers, target: Numbers, weight: Numbers) -> Nu
     A network without loops has no eigenvector but one at its outputs: what is told is where power iteration with A + 1, from equal
     values, changes by less than 1e-6 a neuron. Bonacich, "Power and centrality", American Journal of Sociology 92 (1987).
     """
-    into = links(n, source, target).T.tocsr()
+    return settled(links(n, source, target))
+
+
+def weighted_eigenvector(n: int, source: Numbers, target: Numbers, weight: Numbers) -> Numbers:
+    """The same along the signed weights, which may make values negative: NetworkX's `eigenvector_centrality(G, max_iter=..., weight="weight")`."""
+    return settled(directed(n, source, target, weight))
+
+
+def settled(out: csr_array[Any]) -> Numbers:
+    """Where power iteration with A + 1 stops, A (n, n) with a row a source. Raises BadRequest where it doesn't within MOST_STEPS."""
+    into, n = out.T.tocsr(), out.shape[0]
     x = np.full(n, 1 / max(n, 1))
     for _ in range(MOST_STEPS):
         last, x = x, x + into @ x

@@ -77,20 +77,34 @@ def centrality(values: NDArray[Any], layers: Sequence[Row], classes: Sequence[st
     figure = new(11, height(layers), title)
     left, right = figure.subplots(1, 2, width_ratios=[3, 2])
     every = np.concatenate([part for _, part in groups])
-    positive = every[every > 0]
-    if len(positive) and every.min() >= 0 and positive.max() > 1e3 * positive.min():
-        floor = max(float(positive.min()), float(positive.max()) * 1e-12)
-        left.set_xscale("log")
-        left.xaxis.set_major_formatter("{x:.0e}")
-        ridges(left, [(name, np.maximum(part, floor)) for name, part in groups], np.geomspace(floor, positive.max(), BINS + 1))
-        if every.min() < floor:
-            left.text(0.01, 1.0, f"below {floor:.1g}: in the first bin", transform=left.transAxes, fontsize=7, color="0.4")
+    sizes = np.abs(every[every != 0])
+    if len(sizes) and sizes.max() > 1e3 * sizes.min():
+        logarithmic(left, groups, every, floor=max(float(sizes.min()), float(sizes.max()) * 1e-12))
     else:
         ridges(left, groups, bounds(every))
     left.set(xlabel=measure, ylabel="neurons (count, to each layer's own scale)", title="all layers")
     last = [layer for layer in layers if layer["end"] > layer["begin"]][-1]  # of a layer with sublayers the last of these
     last_layer(right, last, values[last["begin"] - first : last["end"] - first], classes, measure)
     return figure
+
+
+def logarithmic(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], every: NDArray[Any], floor: float) -> None:
+    """Ridges on a logarithmic scale down to `floor`; where some values are negative, one to either side of zero."""
+    from matplotlib.ticker import SymmetricalLogLocator
+
+    upwards = np.geomspace(floor, np.abs(every).max(), BINS + 1)
+    if every.min() < 0:
+        axes.set_xscale("symlog", linthresh=floor, linscale=0.2)
+        ticks = SymmetricalLogLocator(base=10, linthresh=floor, subs=[1.0])
+        ticks.set_params(numticks=9)
+        axes.xaxis.set_major_locator(ticks)
+        ridges(axes, groups, np.concatenate([-upwards[::-1], upwards]))
+    else:
+        axes.set_xscale("log")
+        ridges(axes, [(name, np.maximum(part, floor)) for name, part in groups], upwards)
+        if every.min() < floor:
+            axes.text(0.01, 1.0, f"below {floor:.1g}: in the first bin", transform=axes.transAxes, fontsize=7, color="0.4")
+    axes.xaxis.set_major_formatter("{x:.0e}")
 
 
 def last_layer(axes: Axes, layer: Row, values: NDArray[Any], classes: Sequence[str], measure: str) -> None:
