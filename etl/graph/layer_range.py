@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
-from etl.errors import BadRequest
+from etl.errors import BadRequest, did_you_mean
 from etl.graph.trace import trace
 from etl.network import INPUT, Input, Model, Network, Tensor
 from etl.network.nesting import flat
@@ -25,8 +24,7 @@ def between(model: Model, first: str | None, last: str | None, input_shapes: Seq
     inputs = [declared.name for declared in network.inputs]
     for name in (first, last):
         if name is not None and name not in (*titles, *inputs):
-            near = get_close_matches(name, (*inputs, *titles), 1)
-            raise BadRequest(f"--layers: there is no layer {name}" + (f"; did you mean {near[0]}?" if near else "; see etl plan"))
+            raise BadRequest(f"--layers: there is no layer {name}{did_you_mean(name, (*inputs, *titles))}: `etl plan` lists them")
     numbers = {name: -1 - place for place, name in enumerate(inputs)} | {title: place for place, title in reversed(list(enumerate(titles)))}
     reads = [set(map(maker, call.tensors())) for call in network.calls]
     above = after(reads, {numbers[first]} if first else {-1 - place for place in range(len(inputs))})

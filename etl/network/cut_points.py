@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
-from difflib import get_close_matches
 
-from etl.errors import BadRequest
+from etl.errors import BadRequest, did_you_mean
 from etl.network import INPUT, Network, Tensor
 from etl.network.nesting import flat
 from etl.network.ranges import after, before, maker
@@ -147,8 +146,7 @@ class Wiring:
         """Raises BadRequest for a name that no layer of the model has."""
         for name in names:
             if name not in (*self.names, *self.inputs):
-                near = get_close_matches(name, (*self.inputs, *self.names), 1)
-                raise BadRequest(f"there is no layer {name}" + (f"; did you mean {near[0]}?" if near else "; `etl plan` lists them"))
+                raise BadRequest(f"there is no layer {name}{did_you_mean(name, (*self.inputs, *self.names))}: `etl plan` lists them")
 
     def message(self, at: Sequence[str], around: Sequence[str]) -> str:
         """What is wrong with cuts, and the clean points nearest to the first that is none."""
