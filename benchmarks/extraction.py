@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from etl.graph.batches import ROWS, weight_batches
+from etl.graph.batches import weight_batches
+from etl.graph.rows import ROWS
 from etl.graph.trace import trace
 from etl.network import Array, Call, Layer, Model, Network, Tensor
 

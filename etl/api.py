@@ -71,7 +71,6 @@ def read(
     """
     from etl.errors import BadRequest
     from etl.graph.selection import Selection, graph_in, graph_of
-    from etl.graph.tables import is_tables, read_tables
     from etl.readers import read_live
 
     shapes: Any = tuple(tuple(shape) for shape in input_shapes)
@@ -82,10 +81,17 @@ def read(
     if not isinstance(source, str | os.PathLike):
         return Graph(graph_in(read_live(source, ignore_masks=ignore_masks, constants=constants), selection), selection)
     if is_tables(Path(source)):
+        from etl.graph.tables import read_tables
+
         if selection != Selection():
             raise BadRequest(f"{source} holds tables, which are taken as they are: leave out the options that choose of a model")
         return Graph(read_tables(Path(source)), selection)
     return Graph(graph_of(Path(source), selection), selection, Path(source))
+
+
+def is_tables(path: Path) -> bool:
+    """Whether a path is a folder of tables, or is called like one."""
+    return path.is_dir() and ((path / "layers.parquet").exists() or path.suffix == ".parquet")
 
 
 class Tables(NamedTuple):

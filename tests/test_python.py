@@ -6,6 +6,7 @@ import ast
 import inspect
 import json
 from importlib import resources
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from etl.cli import main
 from etl.errors import BadRequest, NotInStore, QueryError, StoreError
 from etl.graph.selection import graph_of
 from etl.sinks.memory import collect
+from etl.store.queries import find
 
 DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
 
@@ -136,3 +138,36 @@ def test_commands_compose_nothing() -> None:
         modules = {node.module for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.ImportFrom) and node.module}
         assert not [name for name in modules if name.startswith(("etl.readers", "etl.frameworks", "etl.rules", "etl.network"))], path
         assert not [name for name in modules if name.startswith("etl.sinks") and name != "etl.sinks.neo4j.live"], path  # Loaded, as a type
+
+
+def test_any_cypher_from_the_command_line(
+    etl_home: Path, cleared_store: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleared_store.write("CREATE (:Model {name: 'one'}), (:Model {name: 'two'})")
+    (tmp_path / "count.cypher").write_text("MATCH (m:Model)\nWHERE m.name = $name\nRETURN count(m) AS models")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["etl", "query", *words])
+        code = main()
+        return code, *capsys.readouterr()
+
+    assert run("--cypher", "MATCH (m:Model) RETURN m.name AS name ORDER BY name", "--format", "csv") == (0, "name\none\ntwo\n", "")
+    assert run("--cypher", str(tmp_path / "count.cypher"), "name=two", "--format", "json") == (0, '[{"models": 1}]\n', "")
+    monkeypatch.setattr("sys.stdin", StringIO("RETURN 1 + $more AS sum"))
+    assert run("--cypher", "-", "more=2", "--format", "json")[1] == '[{"sum": 3}]\n'
+    code, _, said = run("--cypher", "CREATE (:Other)")
+    assert code == 1 and said.startswith("error: ") and said.count("\n") == 1
+    code, _, said = run("--cypher", "missing.cypher")
+    assert code == 1 and "missing.cypher can't be read" in said
+
+
+def test_a_query_explains_itself(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["etl", "query", "strongest_inputs", "--help"])
+    assert main() == 0
+    shown = capsys.readouterr().out
+    stored = find("strongest_inputs")
+    assert stored.title in shown
+    assert all(word in shown for part in (*stored.parameters, *stored.columns) for word in (part.name, part.type))
+    monkeypatch.setattr("sys.argv", ["etl", "query", "--help"])
+    assert main() == 0
+    assert "Usage: etl query" in capsys.readouterr().out

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,11 +17,15 @@ from etl.cli.output import plain, program, remark, say, show
 from etl.cli.progress import Display, display
 from etl.errors import BadRequest
 
+if TYPE_CHECKING:
+    from etl.store.queries import Query
+
 MODELS = ("name", "state", "neurons", "edges", "parameters", "format", "sha256", "loadedAt")
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (query, status, delete):
+    app.command(context_settings={"help_option_names": []})(query)  # its own --help explains stored queries too
+    for command in (status, delete):
         app.command()(command)
 
 
@@ -41,14 +45,20 @@ def names(incomplete: str) -> Iterator[tuple[str, str]]:
 
 def query(
     *,
+    context: typer.Context,
     name: Annotated[str | None, typer.Argument(metavar="NAME", help="A stored query; without one, all are listed.", autocompletion=names)] = None,
     params: Annotated[
         list[str] | None,
         typer.Argument(metavar="PARAM=VALUE", help="Values are JSON where they parse as JSON, else text; PARAM=@FILE.json reads one."),
     ] = None,
+    cypher: Annotated[
+        str | None,
+        typer.Option(help="Any statement in place of a stored query, in a read transaction: its text, a .cypher file, or -.", metavar="TEXT|FILE|-"),
+    ] = None,
     format: Rows = Format.table,
     uri: Uri = None,
     quiet: Quiet = False,
+    help: Annotated[bool, typer.Option("--help", help="Show this message; with NAME, what it answers, takes and returns.")] = False,
 ) -> None:
     """Ask a stored query; without a name, list them.
 
@@ -56,20 +66,65 @@ def query(
     """
     from etl.store import queries
 
-    if name is None:
+    if help:
+        explain(queries.find(name)) if name and cypher is None else say(context.get_help())
+        return
+    if cypher is not None:
+        asked, values = statement(cypher), bound(([name] if name else []) + (params or []), set())
+    elif name is None:
         show([{"name": each, "title": found.title} for each, found in queries.queries().items()], ("name", "title"), format)
         return
-    stored = queries.find(name)
-    texts = {p.name for p in stored.parameters if p.type == "STRING"}
+    else:
+        stored = queries.find(name)
+        asked, values = name, bound(params or [], {p.name for p in stored.parameters if p.type == "STRING"})
+        stored.bind(values)  # what is wrong with them is said before anything is started
+    with connected(uri, quiet=quiet) as (store, _):
+        rows = store.query(asked, **values)
+    show(rows, rows.columns, format)
+
+
+def explain(stored: Query) -> None:
+    """What a stored query answers, what it takes and what it returns."""
+    from etl.store.queries import REQUIRED
+
+    say(f"{stored.name}: {stored.title}", style="bold")
+    say(stored.description)
+    say()
+    parameters = [
+        {"parameter": p.name, "type": p.type, "default": "" if p.default is REQUIRED else json.dumps(p.default), "meaning": p.meaning}
+        for p in stored.parameters
+    ]
+    show(parameters, ("parameter", "type", "default", "meaning"), Format.table)
+    say()
+    show([{"column": c.name, "type": c.type, "meaning": c.meaning} for c in stored.columns], ("column", "type", "meaning"), Format.table)
+    say()
+    say(f"Example:  {program()} query {stored.name} " + " ".join(f"{p.name}=..." for p in stored.parameters if p.default is REQUIRED))
+
+
+def statement(cypher: str) -> str:
+    """The text of a statement: as given, in a file, or on stdin. Raises BadRequest where there is none."""
+    if cypher == "-":
+        text = sys.stdin.read()
+    elif "\n" not in cypher and Path(cypher).suffix == ".cypher":
+        try:
+            text = Path(cypher).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadRequest(f"{cypher} can't be read as a statement ({error})") from error
+    else:
+        text = cypher
+    if " " not in text.strip():
+        raise BadRequest(f"{cypher} is no statement: write it like 'MATCH (m:Model) RETURN m.name', or name a file that ends in .cypher")
+    return text
+
+
+def bound(params: Sequence[str], texts: Collection[str]) -> dict[str, Any]:
+    """All parameters of a query by name."""
     values = dict[str, Any]()
-    for given, value in (parameter(text, texts) for text in params or ()):
+    for given, value in (parameter(text, texts) for text in params):
         if given in values:
             raise typer.BadParameter(f"{given} is given twice", param_hint="PARAM=VALUE")
         values[given] = value
-    stored.bind(values)  # what is wrong with them is said before anything is started
-    with connected(uri, quiet=quiet) as (store, _):
-        rows = store.query(name, **values)
-    show(rows, rows.columns, format)
+    return values
 
 
 def parameter(text: str, texts: Collection[str]) -> tuple[str, Any]:

@@ -14,12 +14,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from etl import schema
-from etl.graph.rows import Row
+from etl.graph.leaf import whole
+from etl.graph.rows import ROWS, Row
 from etl.network import Array
 from etl.rules.scope import OPS, ZERO, Edges, Ids, Step, Weights
 from etl.streams import batched_by_size
 
-ROWS = 1 << 18  # of a batch: with its columns about the size of a core's cache, where cutting is fastest
 LEAST_RUN = 1 << 10  # edges of a window, from which on it is worth to be looked at on its own
 Box = tuple[slice, ...]
 Columns = tuple[Ids, Ids, Weights, Ids | None]  # source, target, weight, parameter: flat
@@ -171,11 +171,6 @@ def cut(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weight
     """One term of a step in blocks."""
     for box in boxes(whole(step.ids.shape, edges), rows):
         yield term_block(row, step, edges, stored, dtype, box)
-
-
-def whole(shape: tuple[int, ...], edges: Edges) -> tuple[int, ...]:
-    """The shape of all edges of one term, into neurons written in that shape."""
-    return np.broadcast_shapes(edges.shape, (*shape, *(1,) * edges.over))
 
 
 def term_block(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], box: Box) -> Block:

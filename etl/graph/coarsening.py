@@ -13,8 +13,8 @@ from math import prod
 
 import numpy as np
 
-from etl.graph.batches import ROWS, boxes, lift, take
-from etl.graph.rows import Row
+from etl.graph.batches import boxes, lift, take
+from etl.graph.rows import ROWS, Row
 from etl.graph.trace import Graph
 from etl.network import Array
 from etl.rules.scope import NOTHING, OPS, Edges, Ids, Step, Weights

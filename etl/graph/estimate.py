@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from etl.errors import EtlError
 from etl.graph.inputs import input_shape_list
-from etl.graph.protocol import Graph
 from etl.graph.rows import Row
 from etl.graph.selection import Selection, graph_of
-from etl.graph.trace import Graph as TracedGraph
+
+if TYPE_CHECKING:
+    from etl.graph.protocol import Graph
+    from etl.graph.trace import Graph as TracedGraph
 
 BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two records
 SAVED_PER_FLOAT = 41  # where the import tool writes it: a float takes so little that one record holds all properties

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import BadRequest
-from etl.graph.batches import ROWS, Block, biases, boxes, made, step_blocks
-from etl.graph.rows import Row
+from etl.graph.batches import Block, biases, boxes, made, step_blocks
+from etl.graph.rows import ROWS, Row
 from etl.graph.trace import Graph
 from etl.rules.scope import Step
 

@@ -13,7 +13,7 @@ from etl.network import Array, Layer, substitute
 from etl.rules.binding import run
 from etl.rules.dialects import DIALECTS
 from etl.rules.lookups import Lookups
-from etl.rules.scope import Scope, Tape, Weights
+from etl.rules.scope import Edges, Scope, Tape, Weights
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,8 @@ class Extent(NamedTuple):
     place: int
     shape: tuple[int, ...]
     terms: tuple[tuple[int, ...], ...]
+
+
+def whole(shape: tuple[int, ...], edges: Edges) -> tuple[int, ...]:
+    """The shape of all edges of one term, into neurons written in that shape."""
+    return np.broadcast_shapes(edges.shape, (*shape, *(1,) * edges.over))

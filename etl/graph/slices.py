@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from etl import schema
 from etl.graph import batches
-from etl.graph.batches import ROWS, Block, Box, boxes, step_blocks, term_block, whole
-from etl.graph.leaf import Extent
-from etl.graph.rows import Row
+from etl.graph.batches import Block, Box, boxes, step_blocks, term_block
+from etl.graph.leaf import Extent, whole
+from etl.graph.rows import ROWS, Row
 from etl.graph.selection import Selection, graph_of
 from etl.graph.trace import Graph
 from etl.network import Array

@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 
 from etl import schema
 from etl.errors import BadFile
-from etl.graph.batches import ROWS, Block, NeuronBlock
-from etl.graph.rows import Row
+from etl.graph.batches import Block, NeuronBlock
+from etl.graph.rows import ROWS, Row
 from etl.rules.scope import OPS
 
 UNKNOWN = "tables"  # the format of tables whose model.json doesn't name another
@@ -124,11 +124,6 @@ def runs(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
     """Where stretches of equal values begin and end."""
     borders = [0, *(np.flatnonzero(values[1:] != values[:-1]) + 1).tolist(), len(values)]
     yield from pairwise(borders) if len(values) else ()
-
-
-def is_tables(path: Path) -> bool:
-    """Whether a path is a folder of tables, or is called like one."""
-    return path.is_dir() and ((path / "layers.parquet").exists() or path.suffix == ".parquet")
 
 
 def read_tables(folder: Path) -> TableGraph:

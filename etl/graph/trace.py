@@ -10,19 +10,16 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from etl.errors import BadFile, TooLarge, Unsupported
-from etl.graph import batches
-from etl.graph.batches import ROWS, Block, NeuronBlock
 from etl.graph.fold import Folds, foldable, merged
 from etl.graph.inputs import input_shape_list
-from etl.graph.leaf import Computed, Extent, Leaf
-from etl.graph.rows import Row
+from etl.graph.leaf import Computed, Extent, Leaf, whole
+from etl.graph.rows import ROWS, Row
 from etl.network import Array, Call, Input, Model, Tensor, flow, leaves, substitute
 from etl.network.nesting import flat
 from etl.rules.binding import check
@@ -30,6 +27,11 @@ from etl.rules.dialects import DIALECTS
 from etl.rules.ids import Axes, Ids, is_live
 from etl.rules.lookups import Lookups
 from etl.rules.scope import MOST_STEPS, Step, Tape, Weights
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from etl.graph.batches import Block, NeuronBlock
 
 
 def written(axes: Axes) -> str | None:
@@ -122,18 +124,26 @@ class Graph:
 
     def neuron_blocks(self, rows: int = ROWS) -> Iterator[NeuronBlock]:
         """All neurons, a layer after the other, at most `rows` together."""
+        from etl.graph import batches  # Arrow takes a moment, and counting needs none of it
+
         return batches.neuron_blocks(self, rows)
 
     def blocks(self, rows: int = ROWS) -> Iterator[Block]:
         """All edges, a layer after the other, at most `rows` together, as columns that broadcast."""
+        from etl.graph import batches
+
         return batches.blocks(self, rows)
 
     def neuron_batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         """All neurons as record batches of `schema.neurons`."""
+        from etl.graph import batches
+
         return batches.neuron_batches(self, rows)
 
     def weight_batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         """All edges as record batches of `schema.weights`."""
+        from etl.graph import batches
+
         return batches.weight_batches(self, rows)
 
     @property
@@ -266,7 +276,7 @@ class Walk:
         if step.ids.size:
             leaf, before = len(self.graph.leaves) - 1, self.graph.extents[-1:]
             place = before[0].place + 1 if before and before[0].leaf == leaf else 0
-            terms = tuple(batches.whole(step.ids.shape, edges) for edges in step.edges)
+            terms = tuple(whole(step.ids.shape, edges) for edges in step.edges)
             self.graph.extents.append(Extent(leaf, place, step.ids.shape, terms))
         rows.append(Row(step.name, kind, len(rows), begin, end, step.shape, axes, step.activation, parameters, count(step), feeds, label))
 
