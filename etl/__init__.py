@@ -8,7 +8,8 @@ with etl.connect() as store:
 
 from __future__ import annotations
 
-from etl.api import Graph, Plan, Rows, Store, StoredModel, connect, features, layer_kinds, read, split, verify
+from etl.api import Rows, Store, StoredModel, connect, features, layer_kinds, read, split, verify
+from etl.api_graph import Graph, Plan
 from etl.errors import EtlError
 from etl.version import VERSION
 

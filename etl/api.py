@@ -7,37 +7,25 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
+
+from etl.api_graph import Graph, Progress, silent
 
 if TYPE_CHECKING:
     from os import PathLike
 
-    import networkx
-    import numpy as np
     import pandas as pd
     import pyarrow as pa
     from numpy.typing import NDArray
-    from scipy.sparse import csr_array
 
     from etl.analysis.features import Features
     from etl.analysis.split import Written as SplitPart
     from etl.analysis.verify import Proof
-    from etl.graph.estimate import Offer
-    from etl.graph.protocol import Graph as NeuronGraph
     from etl.graph.selection import Selection
-    from etl.graph.slices import Slice
-    from etl.graph.trace import Graph as TracedGraph
-    from etl.sinks.neo4j.import_files import ForImport
     from etl.sinks.neo4j.live import Loaded
-    from etl.sinks.protocol import Written
     from etl.store.transactions import Store as Connection
 
-Progress = Callable[[str, int, int], None]  # what is counted (`neurons`, `weights` ...), how many are done, and how many there are
 Stage = Callable[[str], None]  # the name of something that takes a while and whose end isn't known
-
-
-def silent(*_: Any) -> None:
-    """Progress that nobody watches."""
 
 
 def read(
@@ -92,191 +80,6 @@ def read(
 def is_tables(path: Path) -> bool:
     """Whether a path is a folder of tables, or is called like one."""
     return path.is_dir() and ((path / "layers.parquet").exists() or path.suffix == ".parquet")
-
-
-class Tables(NamedTuple):
-    """Neurons and weights, one row each: the columns of docs/graph.md."""
-
-    neurons: pd.DataFrame
-    weights: pd.DataFrame
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a load would create, and what it would cost.
-
-    density        edges of all that could be: m / (n (n - 1))
-    layers         one dict a layer: name, type, shape, neurons, edges, parameters, density
-    store_bytes    on Neo4j's disk, estimated; free_bytes are free there
-    load_seconds   estimated, into a server that was just started
-    fitting_edges  how many edges could be loaded at all
-    smaller        smaller graphs of the same model that fit, where this one doesn't: option, neurons, edges
-    """
-
-    name: str
-    neurons: int
-    edges: int
-    parameters: int
-    density: float
-    layers: list[dict[str, Any]]
-    store_bytes: int
-    load_seconds: float
-    free_bytes: int
-    fitting_edges: int
-    smaller: list[Offer]
-
-
-class Graph:
-    """The graph of a model, made by `read`: counted already, its rows created when they are asked for."""
-
-    def __init__(self, rows: NeuronGraph, selection: Selection, path: Path | None = None) -> None:
-        self._graph, self._selection, self._path = rows, selection, path
-
-    def __repr__(self) -> str:
-        graph = self._graph
-        return f"<etl.Graph {self.name!r}: {graph.neurons:,} neurons, {graph.edges:,} edges, {len(graph.rows):,} layers>"
-
-    @property
-    def name(self) -> str:
-        """The model's name: the file's stem."""
-        return self._graph.model.name
-
-    @property
-    def layers(self) -> pa.Table:
-        """The layer table of docs/graph.md."""
-        from etl.graph.batches import layer_table
-
-        return layer_table(self._graph)
-
-    @property
-    def outputs(self) -> pa.Table:
-        """What each output of the model returns: output, position, id (null: a padded zero)."""
-        from etl.graph.batches import output_table
-
-        return output_table(self._graph)
-
-    def slices(self, count: int) -> list[Slice]:
-        """Independent parts of the graph, picklable: their `neuron_batches` and `weight_batches`, put in order, are the whole graph's rows.
-
-        Whoever works on one reads the file again, once in a process. Raises BadRequest for graphs that are of no file, or of channels or layers.
-        """
-        from etl.errors import BadRequest
-        from etl.graph import slices
-
-        graph = self._graph
-        if self._path is None or self._selection.granularity != "neuron":
-            raise BadRequest(f"{self.name} can't be cut into slices: only graphs of the neurons of a model file can")
-        return slices.slices(graph, count, self._path.absolute(), self._selection)  # type: ignore[arg-type]
-
-    def neurons(self) -> pa.RecordBatchReader:
-        """One row a neuron, in the order of ids, streamed: id, layer, index, op, bias, activation."""
-        import pyarrow as pa
-
-        from etl import schema
-
-        return pa.RecordBatchReader.from_batches(schema.neurons(self._graph.dtype), self._graph.neuron_batches())
-
-    def weights(self) -> pa.RecordBatchReader:
-        """One row a weight, layer by layer, streamed: source, target, weight, parameter, layer."""
-        import pyarrow as pa
-
-        from etl import schema
-
-        return pa.RecordBatchReader.from_batches(schema.weights(self._graph.dtype), self._graph.weight_batches())
-
-    def plan(self) -> Plan:
-        """What a load would create; creates nothing."""
-        from etl.graph import estimate
-        from etl.store import home
-
-        graph, densities = self._graph, estimate.density(self._graph)
-        columns = ("name", "type", "shape", "neurons", "edges", "parameters")
-        layers = [{name: getattr(row, name) for name in columns} | {"density": densities[row.name]} for row in graph.rows]
-        cost, free = estimate.cost(graph.neurons, graph.edges), home.free_disk()
-        fitting = estimate.most_edges(free)
-        smaller = []
-        if self._path and graph.edges > fitting:
-            smaller = list(estimate.offers(self._path, self._selection, self._traced(), fitting))
-        size = (self.name, graph.neurons, graph.edges, graph.parameters, graph.density)
-        return Plan(*size, layers, cost.store_bytes, cost.seconds, free, fitting, smaller)
-
-    def to_pandas(self) -> Tables:
-        """All neurons and weights as data frames. Raises Missing where pandas isn't installed."""
-        from etl.extras import needed
-
-        needed("pandas")
-        return Tables(self.neurons().read_pandas(), self.weights().read_pandas())
-
-    def to_scipy(self) -> csr_array[Any]:
-        """All weights as a sparse matrix (neurons, neurons), a row a source; parallel edges add up. Raises BadRequest where memory doesn't do."""
-        from etl.sinks.npz import adjacency
-
-        return adjacency(self._graph)
-
-    def to_networkx(self) -> networkx.DiGraph[int]:
-        """Neurons by id and weights with all their columns; a MultiDiGraph where two edges join the same pair.
-
-        Raises BadRequest past 5 million edges, Missing where NetworkX isn't installed.
-        """
-        from etl.sinks.networkx import to_networkx
-
-        return to_networkx(self._graph)
-
-    def save(self, path: str | PathLike[str], *, progress: Progress = silent) -> Written:
-        """Write the graph: a folder `x.parquet`, a file `x.graphml`, or scipy's sparse adjacency `x.npz`. All but the last in flat memory.
-
-        Raises BadRequest where it can't be written, BadFile where a weight is NaN or infinite.
-        """
-        from etl.sinks.files import sink_for
-
-        sink = sink_for(Path(path))
-        self._check_finite()
-        return sink.write(self._graph, progress)
-
-    def save_for_import(self, folder: str | PathLike[str], *, progress: Progress = silent) -> ForImport:
-        """Write files for Neo4j's import tool into a new folder, in flat memory; `command` of what is returned imports them."""
-        from etl.sinks.neo4j.import_files import ImportFiles
-
-        self._check_finite()
-        return ImportFiles(Path(folder), self.name).write(self._graph, progress)
-
-    def forward(self, *inputs: Any) -> list[NDArray[np.float64]]:
-        """What the graph computes, edge by edge: one array a model output, (examples, *shape).
-
-        inputs  one array a model input, (examples, *shape), or one example without the first axis
-        Raises BadRequest where they don't fit, or where the graph is not the whole network.
-        """
-        import numpy as np
-
-        from etl.analysis.verify import arranged, whole
-        from etl.graph.forward import forward, outputs
-
-        whole(self._selection)
-        graph = self._traced()
-        examples = arranged(graph, [np.asarray(values) for values in inputs])
-        return outputs(graph, forward(graph, examples))
-
-    def cut_points(self) -> list[str]:
-        """The layers after which `split` cuts without branches: what separates the model's inputs from its outputs, in order."""
-        from etl.network.cut_points import cut_points
-
-        return cut_points(self._traced().model.network)
-
-    def _traced(self) -> TracedGraph:
-        """The graph of a model's file. Raises BadRequest for one out of tables."""
-        from etl.errors import BadRequest
-        from etl.graph.trace import Graph as TracedGraph
-
-        if not isinstance(self._graph, TracedGraph):
-            raise BadRequest(f"{self.name} comes from tables, which do not say how it is computed: read the model's own file for that")
-        return self._graph
-
-    def _check_finite(self) -> None:
-        from etl.network import Model
-        from etl.readers import check_finite
-
-        if isinstance(self._graph.model, Model):  # tables are checked when they are read
-            check_finite(self._graph.model)
 
 
 def verify(
