@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.frameworks.keras import precise_predictions, predictions
+from etl.frameworks import precise_predictions, predictions
 
 TOLERANCE = 2e-4  # of a layer's largest value: float32 sums of a deep network differ by about 1e-5
 ROUNDINGS = 10  # times as far as the framework's answer moves with the last bit of its input, which is one of many roundings on the way

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.analysis.verify import arranged, array, layers
+from etl.analysis.verify import arranged, array, layers, whole_shapes
 from etl.analysis.verify import input_shapes as input_shapes_of
 from etl.errors import BadFile, BadRequest, NotInStore
 from etl.extras import needed
-from etl.frameworks.keras import keras_model, predictions
+from etl.frameworks import loaded, predictions
 from etl.graph.forward import forward, onehot
 from etl.graph.trace import Graph, trace
 from etl.network import Model
@@ -89,14 +89,24 @@ def features(
         inputs = arranged(graph, [array(image)])
     else:
         preset = preprocess or trained_with(model)
-        inputs = [prepared(image, picture_shape(graph), preset)[None]]
-    theirs, _ = predictions(keras_model(path, model, architecture, input_shapes_of(graph)), inputs)
-    return Features(model, graph, image.name, inputs, {name: values[0] for name, values in theirs.items()}, preset, input_shapes)
+        picture = prepared(image, picture_shape(graph), preset)
+        inputs = [(np.moveaxis(picture, -1, 0) if channels_first(graph) else picture)[None]]
+    theirs, _ = predictions(loaded(path, model, architecture, input_shapes_of(graph), whole_shapes(graph), {}), inputs)
+    shapes = {row.name: row.shape for row in graph.rows}
+    found = {name: values[0].reshape(shapes.get(name, values.shape[1:])) for name, values in theirs.items()}
+    return Features(model, graph, image.name, inputs, found, preset, input_shapes)
+
+
+def channels_first(graph: Graph) -> bool:
+    """Whether the model's first input has its channels in front."""
+    return graph.rows[0].channel_axis == 0
 
 
 def picture_shape(graph: Graph) -> tuple[int, int, int]:
     """Height, width and channels of the pictures that a model takes. Raises BadRequest where it takes something else."""
     shapes = [step.shape for step in graph.inputs]
+    if len(shapes) == 1 and len(shapes[0]) == 3 and channels_first(graph):
+        shapes = [(*shapes[0][1:], shapes[0][0])]
     if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] not in MODES:
         told = ", ".join(str(list(shape)) for shape in shapes)
         raise BadRequest(f"{graph.model.name} takes {told}, which is no picture: give an array of that shape in a .npy file instead")

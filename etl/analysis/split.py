@@ -1,4 +1,4 @@
-"""The parts of a split model as models of its own framework, written as .keras files.
+"""The parts of a split model as models of its own framework, written as .keras or .onnx files.
 
 Each part is made by calling the model's own layers on new inputs, so shared layers stay shared within it.
 Whoever calls this trusts the file: see etl/frameworks/keras.py.
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import BadFile, BadRequest, Conflict
+from etl.frameworks import is_onnx
 from etl.frameworks.keras import flat, framework_of, keras_model, model_calls
 from etl.network import INPUT, Model, Tensor
 from etl.network.cut_points import Part, parts, path, unfolded
@@ -52,23 +53,31 @@ def split(file: Path, at: Sequence[str], folder: Path, *, branches: bool = False
     folder = folder.absolute()
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadRequest(f"{folder} is there already and is not empty: choose another --out")
-    made = models(model, keras_model(file, model, architecture), planned, opened)
-    written = [told(model, part, number) for number, part in enumerate(planned)]
+    made: list[Any]
+    if is_onnx(model):
+        from onnx import save
+
+        from etl.frameworks.onnx import part_models
+
+        made, suffix = part_models(file, model, planned, {}), ".onnx"
+    else:
+        made, suffix = models(model, keras_model(file, model, architecture), planned, opened), ".keras"
+    written = [told(model, part, number, suffix) for number, part in enumerate(planned)]
     try:
         with in_place(folder) as partial:
             for each, one in zip(written, made, strict=True):
-                one.save(partial / each.file)
+                save(one, partial / each.file) if suffix == ".onnx" else one.save(partial / each.file)
     except OSError as error:
         raise BadRequest(f"{folder} can't be written ({error.strerror or error}): choose another place for it") from error
     return written
 
 
-def told(model: Model, part: Part, number: int) -> Written:
+def told(model: Model, part: Part, number: int, suffix: str = ".keras") -> Written:
     """What is in a part; its file has its number and the layer that it ends with."""
     network = model.network
     layers = tuple(network.calls[call].title for call in part.calls)
     inputs, outputs = (tuple(map(network.name_of, tensors)) for tensors in (part.inputs, part.outputs))
-    return Written(f"{number:03d}_{plain(outputs[-1])}.keras", model.sha256, layers, inputs, outputs)
+    return Written(f"{number:03d}_{plain(outputs[-1])}{suffix}", model.sha256, layers, inputs, outputs)
 
 
 def tag(store: Store, name: str, written: Sequence[Written]) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from etl.analysis.comparison import Comparison, Key, compared
 from etl.errors import BadFile, BadRequest, NotInStore
-from etl.frameworks.keras import keras_model
+from etl.frameworks import loaded as loaded_model
 from etl.graph.forward import forward, onehot, outputs
 from etl.graph.selection import Selection, graph_in
 from etl.graph.trace import Graph
@@ -44,7 +44,7 @@ def verify(path: Path, selection: Selection = Selection(), given: Sequence[NDArr
     """
     model, graph = exact(path, selection)
     examples = arranged(graph, given) if given else drawn(graph, seed)
-    made = keras_model(path, model, selection.architecture, input_shapes(graph))
+    made = loaded_model(path, model, selection.architecture, input_shapes(graph), whole_shapes(graph), selection.constants)
     found = forward(graph, examples)
     shown = [(name, kind, ids) for name, kind, ids in layers(graph) if kind != "InputLayer"]
     ours: dict[Key, NDArray[Any]] = {name: pick(found, ids) for name, _, ids in shown}
@@ -67,7 +67,7 @@ def verify_in_store(
     if loaded is None or loaded["state"] != "COMPLETE" or loaded["fingerprint"] != fingerprint(graph):
         raise NotInStore(f"the store holds no complete load of {path} as {name}: load it first, with the same options (etl load).")
     examples = arranged(graph, given) if given else drawn(graph, seed)
-    made = keras_model(path, model, selection.architecture, input_shapes(graph))
+    made = loaded_model(path, model, selection.architecture, input_shapes(graph), whole_shapes(graph), selection.constants)
     ours: dict[Key, NDArray[Any]] = {number: np.zeros((len(examples[0]), *ids.shape)) for number, ids in enumerate(graph.outputs)}
     for number in range(len(examples[0])):
         values = [onehot(array[number : number + 1], row).reshape(-1) for array, row in zip(examples, graph.rows, strict=False)]
@@ -79,7 +79,7 @@ def verify_in_store(
 def exact(path: Path, selection: Selection) -> tuple[Model, Graph]:
     """A file and its graph, which must be all of it."""
     whole(selection)
-    model = read(path, selection.architecture)
+    model = read(path, selection.architecture, constants=selection.constants)
     return model, graph_in(model, selection)
 
 
@@ -154,5 +154,11 @@ def input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
 
 def declared_ranks(graph: Graph) -> list[int]:
     """How many axes each input has in the file, without the batch's: one less than its neurons' where positions became one-hot."""
+    return [len(shape) - (step.ids.ndim - len(step.shape)) for step, shape in zip(graph.inputs, whole_shapes(graph), strict=True)]
+
+
+def whole_shapes(graph: Graph) -> list[tuple[int, ...]]:
+    """The shape of each input as it flows: with the batch of one where the dialect keeps it, without the places of a table that it looks up."""
     declared = [given.shape for given in graph.model.network.inputs]
-    return [len(step.shape) if shape is None else len(shape) for step, shape in zip(graph.inputs, declared, strict=True)]
+    flowing = [step.ids.shape for step in graph.inputs]
+    return [whole if shape is None else whole[: len(shape)] for whole, shape in zip(flowing, declared, strict=True)]

@@ -1,1 +1,58 @@
 """Where a framework runs a model; imported late."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from etl.network import Model
+
+Values = NDArray[Any]
+Answers = tuple[dict[str, Values], list[Values]]  # each layer's output by name, and the model's outputs: (examples, *shape)
+
+
+def is_onnx(model: Model) -> bool:
+    """Whether a model is ONNX's: told by the dialect of its layers."""
+    return any(layer.dialect == "onnx" for layer in model.network.layers())
+
+
+def loaded(
+    path: Path,
+    model: Model,
+    architecture: str | None,
+    shapes: Mapping[str, Sequence[int]],
+    whole: Sequence[Sequence[int]],
+    constants: Mapping[str, Any],
+) -> Any:
+    """A file in its own framework. Raises BadFile where the framework can't load it, Missing where it is not installed.
+
+    shapes  of the inputs by their rows' names, without the batch axis; whole: of the model's inputs in order, as they flow through the graph
+    """
+    if is_onnx(model):
+        from etl.frameworks.onnx import OnnxModel
+
+        return OnnxModel(path, model, whole, constants)
+    from etl.frameworks.keras import keras_model
+
+    return keras_model(path, model, architecture, shapes)
+
+
+def predictions(made: Any, inputs: Sequence[Values]) -> Answers:
+    """What a loaded model returns for examples."""
+    if hasattr(made, "answers"):
+        return made.answers(inputs)  # type: ignore[no-any-return]
+    from etl.frameworks import keras
+
+    return keras.predictions(made, inputs)
+
+
+def precise_predictions(made: Any, inputs: Sequence[Values]) -> Answers | None:
+    """The same in float64; None where the framework can't."""
+    if hasattr(made, "answers"):
+        return None
+    from etl.frameworks import keras
+
+    return keras.precise_predictions(made, inputs)

@@ -8,6 +8,8 @@ from typing import Any
 
 from etl.activations import BEYOND, FUNCTIONS
 from etl.rules.binding import accepted
+from etl.rules.dialect import Dialect
+from etl.rules.dialects import DIALECTS
 from etl.rules.keras import FAMILIES, REFUSED
 from etl.rules.keras.activation_names import ALIASES, COMPOSED
 from etl.rules.keras.nodes import NODES
@@ -51,6 +53,16 @@ def layer_rows() -> Iterator[dict[str, Any]]:
     for family, rules in FAMILIES.items():
         for kind, rule in rules.items():
             yield {"family": family, "kind": kind, "options": list(options(rule)), "weights": weights(rule), "makes": makes(rule)}
+    for dialect in others():
+        for family, rules in dialect.families.items():
+            for kind, rule in rules.items():
+                row = {"kind": kind, "options": list(options(rule)), "weights": weights(rule), "makes": makes(rule)}
+                yield {"family": f"{dialect.title}: {family}", **row}
+
+
+def others() -> list[Dialect]:
+    """The dialects of other frameworks than Keras."""
+    return [dialect for name, dialect in DIALECTS.items() if not name.startswith("keras")]
 
 
 def makes(rule: Callable[..., Any]) -> str:
@@ -75,7 +87,12 @@ def layers_page() -> str:
     for family, rules in FAMILIES.items():
         operations = family == "Operations"
         sections += [f"## {family}\n", *([OPERATIONS] if operations else []), table(rules), *([nodes()] if operations else [])]
-    sections += [ACTIVATIONS, activations(), MISSING, refusals()]
+    sections += [ACTIVATIONS, activations(), MISSING, refusals(REFUSED)]
+    for dialect in others():
+        sections += [f"# {dialect.title}\n"]
+        for family, rules in dialect.families.items():
+            sections += [f"## {dialect.title}: {family.lower()}\n", table(rules)]
+        sections += [f"## {dialect.title}: refused\n", refusals(dialect.refused)]
     return "\n".join(sections)
 
 
@@ -108,8 +125,8 @@ def activations() -> str:
     return "\n".join(lines)
 
 
-def refusals() -> str:
-    return "\n".join(["| kind | why |", "|---|---|", *(f"| {kind} | It {cell(why)}. |" for kind, why in REFUSED.items()), ""])
+def refusals(refused: Mapping[str, str]) -> str:
+    return "\n".join(["| kind | why |", "|---|---|", *(f"| {kind} | It {cell(why)}. |" for kind, why in refused.items()), ""])
 
 
 def cell(text: str) -> str:

@@ -14,11 +14,11 @@ from onnx import ModelProto
 
 from etl.errors import BadFile
 from etl.network import Array, Model, Network
-from etl.readers.onnx.graph import network
+from etl.readers.onnx.graph import network, value_names
 from etl.readers.onnx.protobuf import checked, opset, parsed
 from etl.readers.onnx.stored import External
 
-__all__ = ["read_onnx", "read_onnx_model"]
+__all__ = ["named_values", "read_onnx", "read_onnx_model"]
 
 
 def read_onnx(path: Path, constants: Mapping[str, Any] | None = None) -> Model:
@@ -41,6 +41,12 @@ def read_onnx_model(proto: ModelProto, constants: Mapping[str, Any] | None = Non
     """A model in memory as if it had been read from a file."""
     graph = graph_of(proto, None, constants or {})
     return Model(proto.graph.name or "model", graph, sha256(proto.SerializeToString(deterministic=True)).hexdigest(), "memory", version(proto))
+
+
+def named_values(path: Path, constants: Mapping[str, Any]) -> tuple[ModelProto, dict[tuple[str, int], str]]:
+    """The file with its functions written out, and what it calls the values of its nodes: (title of the call, number of the output) -> name."""
+    model = checked(parsed(path))
+    return model, value_names(model.graph, path.parent, opset(model), constants)
 
 
 def graph_of(proto: ModelProto, folder: Path | None, constants: Mapping[str, Any]) -> Network:

@@ -56,6 +56,16 @@ def network(graph: GraphProto, folder: Path | None, opset: int, constants: Mappi
     return Builder(graph, Context(folder, opset, used), constants=constants).network()
 
 
+def value_names(graph: GraphProto, folder: Path | None, opset: int, constants: Mapping[str, Any]) -> dict[tuple[str, int], str]:
+    """What the file calls the values of its own nodes: (title of the call, number of the output) -> name."""
+    used = {name for node in every_node(graph) for name in node.input}
+    builder = Builder(graph, Context(folder, opset, used), constants=constants)
+    builder.network()
+    own = {name for node in graph.node for name in node.output}
+    found = {(builder.calls[v.call].title, v.output): name for name, v in builder.values.items() if isinstance(v, Tensor) and v.call != INPUT}
+    return {key: name for key, name in found.items() if name in own}
+
+
 class Builder:
     """One graph of the file: the main one, or the body of a branch or loop.
 
