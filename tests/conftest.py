@@ -1,4 +1,4 @@
-"""What several test files share: a real Neo4j in a folder of its own, started once per run."""
+"""What several test files share: a real Neo4j in a folder of its own, started once for each worker of pytest-xdist."""
 
 from __future__ import annotations
 
@@ -13,6 +13,19 @@ import pytest
 if TYPE_CHECKING:
     from etl.store import Store
 
+BOLT, HTTP = 17687, 17474  # the first worker's; two at a time, so that no server takes a port that another comes back to
+JAVA = ("-Xms256m", "-Xmx1g", "-XX:TieredStopAtLevel=1")  # a server lives for minutes: compiling for hours would cost more than it saves
+PRACTICE = ("test_versions", "test_warm")  # they practise in the one folder that there is for it
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this hook, too
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one file that need Neo4j stay together, with what they loaded; all others go to the worker that is free."""
+    for item in items:
+        if "etl_home" in getattr(item, "fixturenames", ()):
+            name = item.path.stem
+            item.add_marker(pytest.mark.xdist_group("practice" if name in PRACTICE else name))
+
 
 @pytest.fixture(scope="session")
 def etl_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -25,6 +38,10 @@ def etl_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("ETL_HOME", str(folder))
         for name in ("NEO4J_URI", "NEO4J_USERNAME", "NEO4J_PASSWORD", "NEO4J_DATABASE"):
             patch.delenv(name, raising=False)
+        worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+        patch.setattr("etl.store.local.server.BOLT", BOLT + worker)
+        patch.setattr("etl.store.local.server.HTTP", HTTP + worker)
+        patch.setattr("etl.store.local.server.heap", lambda: JAVA)
         yield folder
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +17,7 @@ from etl.errors import Conflict, StoreError
 from etl.graph.selection import graph_of
 from etl.graph.trace import Graph, trace
 from etl.network import INPUT, Call, Input, Layer, Model, Network, Tensor
+from etl.sinks.neo4j import bulk
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j.import_files import stage
 from etl.store import models as catalogue
@@ -72,8 +70,6 @@ def odd_names() -> Graph:
 
 
 def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
-    from etl.sinks.neo4j import bulk
-
     seen: list[str] = []
     done = bulk.load(digits, "m", lambda what, count, of: seen.append(what))
     assert (done.outcome, done.neurons, done.edges) == ("loaded", digits.neurons, digits.edges)
@@ -92,8 +88,6 @@ def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
 
 
 def test_doubles_stay_doubles(empty_store: Store) -> None:
-    from etl.sinks.neo4j import bulk
-
     kernel, bias = np.array([[0.1, 1 / 3], [-2 / 7, 1e-9]]), np.array([0.7, 1 / 9])
     graph = small.graph([small.given("x", 2), ("y", "Dense", {"units": 2}, {"kernel": kernel, "bias": bias}, ["x"])], ["y"])
     bulk.load(graph, "m")
@@ -103,8 +97,6 @@ def test_doubles_stay_doubles(empty_store: Store) -> None:
 
 
 def test_bulk_takes_any_name_and_goes_on_where_it_was_killed(empty_store: Store) -> None:
-    from etl.sinks.neo4j import bulk
-
     graph, name = odd_names(), 'm"od,el\n'
     bulk.load(graph, name)
     by_bulk = contents(empty_store)
@@ -124,39 +116,49 @@ from etl.graph.selection import graph_of
 from etl.sinks.neo4j import bulk
 bulk.load(graph_of(Path({file!r})), "m")
 """
-
-
-@pytest.mark.parametrize(
-    ("wait_for", "with_tool"),
-    [
-        ("import/weights.csv", True),
-        ("data/databases/neo4j/neostore.nodestore.db", True),
-        ("data/databases/neo4j/neostore.relationshipstore.db", False),
-    ],
+KILLS = (  # what has just been written, and whether the import tool is killed too: the next load begins with what the last one left
+    ("import/weights.csv", True),
+    ("data/databases/neo4j/neostore.nodestore.db", True),
+    ("data/databases/neo4j/neostore.relationshipstore.db", False),
 )
-def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_home: Path, digits: Graph, wait_for: str, with_tool: bool) -> None:
+
+
+def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_home: Path, digits: Graph) -> None:
     """Killed while staging, and at two places of the import, with the tool or without it: the served store still answers, and the same command
     then loads, undisturbed by a tool that works on."""
-    from etl.sinks.neo4j import bulk
-
-    beside = etl_home / "neo4j/beside"
-    shutil.rmtree(beside, ignore_errors=True)
-    pid = subprocess.Popen([sys.executable, "-c", LOAD.format(file=str(DIGITS))], start_new_session=True)
-    try:
-        deadline = time.monotonic() + 120
-        while not any(found.exists() for found in (beside / wait_for, (beside / wait_for).with_suffix(".id"))):
-            assert pid.poll() is None, "the load ended before it could be killed"
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-    finally:
-        tools = psutil.Process(pid.pid).children(recursive=True)
-        for process in [*(tools if with_tool else []), psutil.Process(pid.pid)]:
-            os.kill(process.pid, signal.SIGKILL)
-        pid.wait()
-    assert empty_store.read("MATCH (n) RETURN count(n) AS n") == [{"n": 0}]
+    tools = []
+    for wait_for, with_tool in KILLS:
+        tools += kill_at(etl_home / "neo4j/beside" / wait_for, with_tool)
+        assert empty_store.read("MATCH (n) RETURN count(n) AS n") == [{"n": 0}]
     assert bulk.load(digits, "m").outcome == "loaded"
     assert not any(tool.is_running() and tool.status() != psutil.STATUS_ZOMBIE for tool in tools)
     assert empty_store.read("MATCH (:Neuron)-[w:WEIGHT]->(:Neuron) RETURN count(w) AS n") == [{"n": digits.edges}]
+
+
+def kill_at(path: Path, with_tool: bool) -> list[psutil.Process]:
+    """Begin a bulk load in another process and kill it when it has begun to write that file. The import tool that it had started."""
+    began = time.time()
+    loader = subprocess.Popen([sys.executable, "-c", LOAD.format(file=str(DIGITS))], start_new_session=True)
+    try:
+        deadline = time.monotonic() + 120
+        while not any(written_since(began, file) for file in (path, path.with_suffix(".id"))):
+            assert loader.poll() is None, "the load ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    finally:
+        tools = psutil.Process(loader.pid).children(recursive=True)
+        for process in [*(tools if with_tool else []), psutil.Process(loader.pid)]:
+            process.kill()
+        loader.wait()
+    return tools
+
+
+def written_since(moment: float, path: Path) -> bool:
+    """False for what an earlier load left."""
+    try:
+        return path.stat().st_mtime >= moment
+    except FileNotFoundError:
+        return False
 
 
 def test_an_import_tool_that_is_killed_is_told(etl_home: Path, digits: Graph, tmp_path: Path) -> None:
@@ -194,8 +196,6 @@ def test_the_first_password_is_set_once(tmp_path: Path) -> None:
 
 
 def test_two_bulk_loads_at_once(empty_store: Store, digits: Graph) -> None:
-    from etl.sinks.neo4j import bulk
-
     def second(*_: object) -> None:
         with pytest.raises(Conflict, match=r"another bulk load .* wait until it has ended"):
             bulk.load(digits, "m")
@@ -206,8 +206,6 @@ def test_two_bulk_loads_at_once(empty_store: Store, digits: Graph) -> None:
 
 
 def test_what_is_being_checked_is_nobody_elses(empty_store: Store, digits: Graph) -> None:
-    from etl.sinks.neo4j import bulk
-
     def other(what: str, *_: object) -> None:
         if what == "checks":
             with pytest.raises(Conflict, match="m is being loaded or deleted by another process"):
@@ -217,8 +215,6 @@ def test_what_is_being_checked_is_nobody_elses(empty_store: Store, digits: Graph
 
 
 def test_what_was_loaded_meanwhile_is_kept(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    from etl.sinks.neo4j import bulk
-
     monkeypatch.setattr(bulk, "build", lambda *_: empty_store.write("CREATE (:Meanwhile)"))
     with pytest.raises(Conflict, match="holds something"):
         bulk.load(digits, "m")

@@ -44,6 +44,12 @@ def older(etl_home: Path) -> Iterator[Store]:
         stop(home)
 
 
+def test_the_older_release_runs(older: Store) -> None:
+    assert older.version == (5, 26, 30)
+    assert older.bolt < (6, 0)
+    assert older.read("UNWIND [1, 2] AS x CALL (x) { RETURN x * 10 AS y } RETURN sum(y) AS total") == [{"total": 30}]
+
+
 def test_a_killed_load_goes_on_and_the_graph_answers(older: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = graph_of(DIGITS)
     password = (Path(os.environ["ETL_HOME"]) / "oldest/password").read_text().strip()
