@@ -15,16 +15,13 @@ if TYPE_CHECKING:
 
 BOLT, HTTP = 17687, 17474  # the first worker's; two at a time, so that no server takes a port that another comes back to
 JAVA = ("-Xms256m", "-Xmx1g", "-XX:TieredStopAtLevel=1")  # a server lives for minutes: compiling for hours would cost more than it saves
-PRACTICE = ("test_versions", "test_warm")  # they practise in the one folder that there is for it
+FIRST = ("test_bulk", "test_docs", "test_fuzz", "test_store", "test_cli", "test_faults", "test_loading", "test_warm", "test_cifar", "test_browser")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in this hook, too
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of one file that need Neo4j stay together, with what they loaded; all others go to the worker that is free."""
-    for item in items:
-        if "etl_home" in getattr(item, "fixturenames", ()):
-            name = item.path.stem
-            item.add_marker(pytest.mark.xdist_group("practice" if name in PRACTICE else name))
+    """Files that take long come first, so that no worker begins one when the others are done. A file's tests stay with one worker (loadscope)."""
+    place = {name: number for number, name in enumerate(FIRST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 @pytest.fixture(scope="session")
