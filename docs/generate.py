@@ -31,6 +31,9 @@ def section(query: Query) -> str:
         lines += [f"While it runs it writes the property `{query.writes}` on neurons, and removes it again.", ""]
     if query.needs:
         lines += [f"It reads the property `{query.needs}` of neurons, which another command writes.", ""]
+    if query.not_with:
+        options = ", ".join(f"`{option}`" for option in query.not_with)
+        lines += [f"It refuses a model that was loaded with {options}: its answer would not be the network's.", ""]
     lines += ["| parameter | type | default | meaning |", "|---|---|---|---|"]
     lines += [f"| {p.name} | {p.type} | {'' if p.default is REQUIRED else json.dumps(p.default)} | {cell(p.meaning)} |" for p in query.parameters]
     lines += ["", "| column | type | meaning |", "|---|---|---|"]

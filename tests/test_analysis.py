@@ -15,7 +15,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from etl.analysis.measures import MEASURES
-from etl.errors import NotInStore, QueryError
+from etl.analysis.verify import verify_in_store
+from etl.errors import BadRequest, NotInStore, QueryError
 from etl.graph.selection import Selection, graph_in
 from etl.graph.trace import Graph, trace
 from etl.network import INPUT, Call, Input, Model, Network, Tensor
@@ -24,6 +25,7 @@ from etl.readers import read
 from etl.sinks.memory import collect
 from etl.sinks.neo4j import live as neo4j
 from etl.store import Store, queries
+from etl.store.models import models
 from tests.conftest import clear
 from tests.small import Spec, given, graph, layer
 
@@ -527,6 +529,38 @@ def test_compare_models_says_what_it_did_not_match(store: Store, shelf: dict[str
 def folding(fold: bool) -> Graph:
     model = stacked(["d", "n"], [{"kernel": np.eye(4)}, normalization([0.75] * 4)], ["Dense", "BatchNormalization"]).model
     return trace(model, fold=fold)
+
+
+@pytest.mark.parametrize(
+    ("selection", "written"),
+    [
+        (Selection(min_weight=0.2), "--min-weight 0.2"),
+        (Selection(top_k=3), "--top-k 3"),
+        (Selection(granularity="channel"), "--granularity channel"),
+        (Selection(layers=("shapes", None)), "--layers shapes.."),
+    ],
+)
+def test_what_needs_the_whole_network_refuses_another_by_name(store: Store, shelf: dict[str, Loaded], selection: Selection, written: str) -> None:
+    made = graph_in(read(DIGITS), selection)
+    neo4j.load(made, store, "part", replace=True)
+    assert {row["name"]: row["selection"] for row in models(store) if row["name"] in ("part", "digits")} == {"digits": None, "part": written}
+    for query, values in (("forward", {"input": [0.0] * 64}), ("contributions", {}), ("top_channels", {"layer": "shapes"})):
+        with pytest.raises(QueryError, match=rf"{query} needs the whole network, and part was loaded with {written}: load it without --"):
+            queries.run(store, query, {"model": "part", **values})
+    with pytest.raises(BadRequest, match=f"part in the store is not the whole network: it was loaded with {written}"):
+        verify_in_store(DIGITS, store, "part")
+    if not selection.layers:
+        with pytest.raises(QueryError, match="weight_statistics needs the whole network"):
+            queries.run(store, "weight_statistics", {"model": "part"})
+    assert queries.run(store, "summary", {"model": "part"})[0]["edges"] == made.edges
+
+
+def test_sieves_that_leave_as_many_edges_are_other_graphs() -> None:
+    """Weights 3, 2, -1, -1 into one neuron: the two strongest, or those of at least 2."""
+    model = stacked(["d"], [{"kernel": np.array([[3.0], [2.0], [-1.0], [-1.0]])}], ["Dense"]).model
+    one, two, whole = (graph_in(model, selection) for selection in (Selection(top_k=2), Selection(min_weight=2.0), Selection()))
+    assert one.edges == two.edges == 2
+    assert len({neo4j.fingerprint(each) for each in (one, two, whole)}) == 3
 
 
 def test_values_of_an_example(digits: Loaded, caplog: pytest.LogCaptureFixture) -> None:

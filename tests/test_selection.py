@@ -16,7 +16,8 @@ from etl.graph.forward import FUNCTIONS, forward, outputs
 from etl.graph.pruning import pruned
 from etl.graph.selection import Selection, graph_in
 from etl.graph.trace import Graph, trace
-from etl.network import Array, Call, Layer, Model, Network, Tensor
+from etl.network import Array, Call, Input, Layer, Model, Network, Tensor
+from etl.readers import read
 from tests.forward import activate
 from tests.oracle import Tables, difference
 
@@ -30,6 +31,7 @@ def layer(name: str, kind: str, options: dict[str, object] | None = None, **arra
     return Layer(name, kind, options or {}, tuple(stored(role, a, int(b)) for (role, a), b in zip(arrays.items(), begins, strict=False)))
 
 
+DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
 RNG = np.random.default_rng(3)
 KERNEL = RNG.normal(size=(3, 2, 3, 4)).astype(np.float32)
 GROUPED = RNG.normal(size=(1, 1, 2, 6)).astype(np.float32)
@@ -216,3 +218,26 @@ def test_a_channel_graph_of_a_real_network() -> None:
 
     graph = graph_of(CIFAR, Selection(granularity="channel"))
     assert (graph.neurons, graph.edges) == (3 + 32 + 32 + 64 + 64 + 64 + 64 + 10, 3 * 32 + 32 + 32 * 64 + 64 + 64 * 64 + 64 * 64 + 640)
+
+
+@pytest.mark.parametrize(
+    ("selection", "written"),
+    [
+        (Selection(), None),
+        (Selection(architecture="a.json"), None),
+        (Selection(input_shapes=((8, 8, 1),)), None),
+        (Selection(fold=True), "--fold"),
+        (Selection(layers=("strokes", None), top_k=3), "--layers strokes.. --top-k 3"),
+        (Selection(granularity="channel", min_weight=0.05), "--granularity channel --min-weight 0.05"),
+    ],
+)
+def test_a_graph_says_which_options_made_it_other_than_the_network(selection: Selection, written: str | None) -> None:
+    assert selection.written(read(DIGITS)) == written
+    if selection.architecture is None:
+        assert graph_in(read(DIGITS), selection).selection == written
+
+
+def test_a_shape_that_the_file_leaves_open_makes_no_other_network() -> None:
+    model = Model("m", Network((), (Input("x", (None, 8, 1)), Input("y", (4,))), ()), "", "memory")
+    assert Selection(input_shapes=((5, 8, 1), (4,))).written(model) is None
+    assert Selection(input_shapes=((5, 6, 1), (4,))).written(model) == "--input-shape 5,6,1 --input-shape 4"

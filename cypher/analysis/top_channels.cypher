@@ -9,6 +9,7 @@
 // -> max FLOAT           largest
 // -> at LIST             index of the neuron with the largest
 // needs: value
+// not with: --layers --granularity --min-weight --top-k --ignore-masks
 // :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'strokes' AS layer, 12 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})

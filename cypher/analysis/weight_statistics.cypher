@@ -14,6 +14,7 @@
 // -> bias_std FLOAT      standard deviation (ddof = 1); null of a single one
 // -> bias_min FLOAT      least
 // -> bias_max FLOAT      largest
+// not with: --granularity --min-weight --top-k
 // :param [{model, layer}] => {RETURN 'digits_cnn' AS model, null AS layer}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer)

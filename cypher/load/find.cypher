@@ -2,4 +2,4 @@
 // $name STRING   model name
 
 MATCH (m:Model {name: $name})
-RETURN m.name AS name, m.state AS state, m.base AS base, m.fingerprint AS fingerprint
+RETURN m.name AS name, m.state AS state, m.base AS base, m.fingerprint AS fingerprint, m.selection AS selection

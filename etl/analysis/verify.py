@@ -64,6 +64,8 @@ def verify_in_store(
     model, graph = exact(path, selection)
     name = name or model.name
     loaded = catalogue.find(store, name)
+    if loaded is not None and loaded["selection"] and set(loaded["selection"].split()) & set(queries.find("forward").not_with):
+        raise BadRequest(f"{name} in the store is not the whole network: it was loaded with {loaded['selection']}; load it without that, then verify")
     if loaded is None or loaded["state"] != "COMPLETE" or loaded["fingerprint"] != fingerprint(graph):
         raise NotInStore(f"the store holds no complete load of {path} as {name}: load it first, with the same options (etl load).")
     examples = arranged(graph, given) if given else drawn(graph, seed)

@@ -20,7 +20,7 @@ from etl.errors import BadRequest
 if TYPE_CHECKING:
     from etl.store.queries import Query
 
-MODELS = ("name", "state", "neurons", "edges", "parameters", "format", "sha256", "loadedAt")
+MODELS = ("name", "state", "neurons", "edges", "parameters", "format", "selection", "sha256", "loadedAt")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -39,6 +39,7 @@ class Graph(Protocol):
     """A graph of neurons, counted already; ids are positions, 0..neurons-1.
 
     rows     the layer table, in order; its spans tile the ids
+    selection  the options that made it smaller or other than the network, as on the command line; None for the whole network
     outputs  the ids that each output of the model returns, in its own shape; below zero where it returns a padded zero
     dtype    of weights and biases: float32 or float64
     Streams are in the order of the rows, and the same every time.
@@ -52,6 +53,8 @@ class Graph(Protocol):
     def inputs(self) -> Sequence[GraphInput]: ...
     @property
     def outputs(self) -> Sequence[NDArray[np.int64]]: ...
+    @property
+    def selection(self) -> str | None: ...
     @property
     def output_names(self) -> Sequence[str]: ...
     @property

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -42,6 +43,33 @@ class Selection:
         """Whether the graph, run forward, still returns the model's own outputs."""
         return self.granularity == "neuron" and not (self.min_weight or self.top_k or self.ignore_masks)
 
+    def written(self, model: Model) -> str | None:
+        """The options that make the graph smaller or other than the model's network, as on the command line; None for the whole network."""
+        inputs = model.network.inputs
+        given = self.input_shapes
+        shapes = list(given.items()) if isinstance(given, Mapping) else list(zip((declared.name for declared in inputs), given, strict=False))
+        declared = {each.name: each.shape[1:] if each.batched and each.shape else each.shape for each in inputs}
+        said: list[str] = []
+        if any(resizes(declared.get(name), shape) for name, shape in shapes):
+            said += [f"--input-shape {','.join(map(str, shape))}" for _, shape in shapes]
+        if self.layers:
+            said.append(f"--layers {quote('..'.join(end or '' for end in self.layers))}")
+        if self.granularity != "neuron":
+            said.append(f"--granularity {self.granularity}")
+        if self.min_weight:
+            said.append(f"--min-weight {self.min_weight:g}")
+        if self.top_k:
+            said.append(f"--top-k {self.top_k}")
+        said += ["--fold"] * self.fold + ["--ignore-masks"] * self.ignore_masks
+        return " ".join(said) or None
+
+
+def resizes(declared: Sequence[int | None] | None, shape: Sequence[int]) -> bool:
+    """Whether a shape is another than the file's, and does not only say what that leaves open."""
+    if declared is None or len(declared) != len(shape):
+        return False
+    return any(axis is not None and axis != size for axis, size in zip(declared, shape, strict=True))
+
 
 def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
     """Read a file and trace its graph: counted, not created. Raises BadFile, Unsupported, BadRequest."""
@@ -54,7 +82,7 @@ def graph_in(model: Model, selection: Selection = Selection()) -> Graph:
     """Trace the selected graph of a model. Raises Unsupported, BadRequest."""
     from etl.graph.trace import trace
 
-    shapes = selection.input_shapes
+    shapes, written = selection.input_shapes, selection.written(model)
     if selection.layers:
         from etl.graph.layer_range import between
 
@@ -68,4 +96,5 @@ def graph_in(model: Model, selection: Selection = Selection()) -> Graph:
         from etl.graph.pruning import pruned
 
         graph = pruned(graph, min_weight=selection.min_weight or 0.0, top_k=selection.top_k or 0)
+    graph.selection = written
     return graph

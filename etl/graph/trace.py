@@ -57,6 +57,7 @@ class Graph:
     folds    number of a step -> the steps folded into it, in their order
     extents  one for each row that has neurons
     values   the ids that each layer of the file returns, by row name: its first output
+    selection  the options that made it smaller or other than the network, as on the command line; None for the whole network
     pruning  cuts a step's edges into blocks, where only some of them are wanted: see etl/graph/pruning.py
     """
 
@@ -69,6 +70,7 @@ class Graph:
     folds: Folds = field(default_factory=dict)
     values: dict[str, Ids] = field(default_factory=dict)
     pruning: Callable[..., Iterator[Any]] | None = None
+    selection: str | None = None
     extents: list[Extent] = field(default_factory=list)
 
     @property

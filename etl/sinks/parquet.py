@@ -71,6 +71,7 @@ def description(graph: Graph) -> dict[str, Any]:
         "sha256": model.sha256,
         "modelFormat": model.format,
         "keras": model.version,
+        "selection": graph.selection,
         "neurons": graph.neurons,
         "edges": graph.edges,
         "parameters": graph.parameters,

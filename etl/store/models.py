@@ -12,7 +12,7 @@ DELETED = 50_000  # relationships a transaction
 
 
 def models(store: Store) -> list[dict[str, Any]]:
-    """One row a model, by name: name, state, sha256, format, neurons, edges, parameters, loadedAt, etlVersion."""
+    """One row a model, by name: name, state, sha256, format, selection, neurons, edges, parameters, loadedAt, etlVersion."""
     return store.read(text("load", "models"))
 
 

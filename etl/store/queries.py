@@ -6,6 +6,7 @@
 // $limit INTEGER = 20    rows to return          (a value in JSON after = makes a parameter optional)
 // -> id INTEGER          neuron                  (one line a column, in their order)
 // writes: paths                                  (only where it writes: the scratch property that it leaves behind nowhere)
+// not with: --layers --top-k                      (only where it would be wrong of a graph that was made with these options)
 // needs: value                                   (only where it reads a property that other commands write)
 // :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 20 AS limit}     (to be copied into Neo4j Browser, where the same file then runs)
 
@@ -72,6 +73,7 @@ class Query:
     needs: str | None
     browser: str
     text: str
+    not_with: tuple[str, ...] = ()
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values for all parameters, of the declared types; `model` may be left out. Raises QueryError naming what is wrong."""
@@ -122,7 +124,7 @@ def parse(name: str, source: str) -> Query:
             parameters.append(Parameter(declared, kind, REQUIRED if default is None else json.loads(default), meaning or ""))
         elif match := COLUMN.fullmatch(line):
             columns.append(Column(match[1], match[2], match[3] or ""))
-        elif line.startswith(("writes:", "needs:")):
+        elif line.startswith(("writes:", "needs:", "not with:")):
             word, _, property = line.partition(":")
             said[word] = property.strip()
         elif line.startswith(":param"):
@@ -137,7 +139,16 @@ def parse(name: str, source: str) -> Query:
     if not columns:
         raise QueryError(f"{name}: its header names no column (// -> column TYPE  meaning)")
     return Query(
-        name, header[0].rstrip("."), " ".join(description), tuple(parameters), tuple(columns), said.get("writes"), said.get("needs"), browser, source
+        name,
+        header[0].rstrip("."),
+        " ".join(description),
+        tuple(parameters),
+        tuple(columns),
+        said.get("writes"),
+        said.get("needs"),
+        browser,
+        source,
+        tuple(said.get("not with", "").split()),
     )
 
 
@@ -176,6 +187,7 @@ def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> lis
     bound = query.bind(values or {})
     if any(p.name == "model" for p in query.parameters):
         bound["model"] = present(store, bound.get("model"))
+        check_selection(store, query, bound["model"])
         check_place(store, query, bound)
 
     columns = [column.name for column in query.columns]
@@ -217,6 +229,14 @@ def present(store: Store, model: str | None) -> str:
     if known[model] != "COMPLETE":
         log.warning("%s is not complete: what is there counts, no more.", model)
     return model
+
+
+def check_selection(store: Store, query: Query, model: str) -> None:
+    """Raises QueryError where a model was loaded with options that make the answer another than the network's. Layers alone answer nothing."""
+    (selection,) = [row["selection"] or "" for row in models(store) if row["name"] == model]
+    wrong = [option for option in query.not_with if option in selection.split()]
+    if wrong and "--granularity layer" not in selection:
+        raise QueryError(f"{query.name} needs the whole network, and {model} was loaded with {selection}: load it without {' and '.join(wrong)}.")
 
 
 def check_place(store: Store, query: Query, bound: Mapping[str, Any]) -> None:

@@ -111,7 +111,8 @@ def prepare(store: Store) -> None:
 def fingerprint(graph: Graph) -> str:
     """What tells graphs apart: the file, and what the options made of it."""
     rows = [[*vars(row).values()] for row in graph.rows]
-    known = hashlib.sha256(json.dumps([graph.model.sha256, rows]).encode())
+    selected = [] if graph.selection is None else [graph.selection]  # two sieves may leave as many edges in every layer
+    known = hashlib.sha256(json.dumps([graph.model.sha256, rows, *selected]).encode())
     for ids in graph.outputs:
         known.update(ids.tobytes())
     return known.hexdigest()
@@ -152,6 +153,8 @@ def model_properties(graph: Graph, name: str, mark: str, base: int) -> dict[str,
         "sha256": graph.model.sha256,
         "fingerprint": mark,
         "format": graph.model.format,
+        "version": graph.model.version,
+        "selection": graph.selection,
         "state": "LOADING",
         "base": base,
         "neurons": graph.neurons,
