@@ -46,7 +46,8 @@ class Plan:
     layers         one dict a layer: name, type, shape, neurons, edges, parameters, density
     store_bytes    on Neo4j's disk, estimated; free_bytes are free there
     load_seconds   estimated, into a server that was just started
-    fitting_edges  how many edges could be loaded at all
+    fitting_edges  how many edges such a graph may have, so that it can be loaded and queries over the whole of it answer
+    lacking        what a load of this one would lack, for which it is refused; None where nothing
     smaller        smaller graphs of the same model that fit, where this one doesn't: option, neurons, edges
     """
 
@@ -60,6 +61,7 @@ class Plan:
     load_seconds: float
     free_bytes: int
     fitting_edges: int
+    lacking: str | None
     smaller: list[Offer]
 
 
@@ -124,18 +126,18 @@ class Graph:
     def plan(self) -> Plan:
         """What a load would create; creates nothing."""
         from etl.graph import estimate
-        from etl.store import home
+        from etl.sinks.neo4j import mode
 
         graph, densities = self._graph, estimate.density(self._graph)
         columns = ("name", "type", "shape", "neurons", "edges", "parameters")
         layers = [{name: getattr(row, name) for name in columns} | {"density": densities[row.name]} for row in graph.rows]
-        cost, free = estimate.cost(graph.neurons, graph.edges), home.free_disk()
-        fitting = estimate.most_edges(free)
+        cost, free, bulk = estimate.cost(graph.neurons, graph.edges), mode.free(), estimate.quicker(graph)
+        fitting, lack = estimate.most_edges(graph, free, bulk=bulk), estimate.lacking(graph, free, bulk=bulk)
         smaller = []
         if self._path and graph.edges > fitting:
             smaller = list(estimate.offers(self._path, self._selection, self._traced(), fitting))
         size = (self.name, graph.neurons, graph.edges, graph.parameters, graph.density)
-        return Plan(*size, layers, cost.store_bytes, cost.seconds, free, fitting, smaller)
+        return Plan(*size, layers, cost.store_bytes, cost.seconds, free.disk, fitting, lack, smaller)
 
     def to_pandas(self) -> Tables:
         """All neurons and weights as data frames. Raises Missing where pandas isn't installed."""

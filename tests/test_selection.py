@@ -16,7 +16,7 @@ from etl.graph.forward import FUNCTIONS, forward, outputs
 from etl.graph.pruning import pruned
 from etl.graph.selection import Selection, graph_in
 from etl.graph.trace import Graph, trace
-from etl.network import Array, Call, Input, Layer, Model, Network, Tensor
+from etl.network import INPUT, Array, Call, Input, Layer, Model, Network, Tensor
 from etl.readers import read
 from tests.forward import activate
 from tests.oracle import Tables, difference
@@ -47,7 +47,6 @@ NORM = {
 def network() -> Model:
     """input (6, 4, 3) -> conv -> bn -> relu -> (conv again over the groups, and the pool of a branch) -> flatten -> dense -> softmax."""
     chain = [
-        Layer("pixels", "InputLayer", {"batch_shape": (None, 6, 4, 3)}),
         layer("conv", "Conv2D", kernel=KERNEL, bias=np.arange(4, dtype=np.float32)),
         layer("bn", "BatchNormalization", {"epsilon": 0.01}, **NORM),
         layer("relu", "Activation", {"activation": "relu"}),
@@ -57,8 +56,8 @@ def network() -> Model:
         layer("dense", "Dense", kernel=DENSE),
         layer("softmax", "Activation", {"activation": "softmax"}),
     ]
-    calls = [Call(one, (Tensor(n - 1),) if n else ()) for n, one in enumerate(chain)]
-    return Model("m", Network(tuple(calls), (Tensor(0),), (Tensor(len(chain) - 1),)), "0" * 64, "memory")
+    calls = [Call(one, (Tensor(n - 1) if n else Tensor(INPUT),)) for n, one in enumerate(chain)]
+    return Model("m", Network(tuple(calls), (Input("pixels", (6, 4, 3)),), (Tensor(len(chain) - 1),)), "0" * 64, "memory")
 
 
 def run(graph: Graph, x: np.ndarray) -> np.ndarray:
@@ -108,7 +107,7 @@ def test_fold_keeps_the_outputs_and_merges_what_only_scales_shifts_or_activates(
 
 def test_fold_leaves_neurons_alone_that_somebody_else_reads() -> None:
     model = network()
-    read_twice = replace(model, network=replace(model.network, outputs=(Tensor(8), Tensor(1), Tensor(4))))
+    read_twice = replace(model, network=replace(model.network, outputs=(Tensor(7), Tensor(0), Tensor(3))))
     folded = trace(read_twice, fold=True)
     assert {row.name for row in folded.rows if row.neurons} == {"pixels", "conv", "bn", "grouped", "tanh", "dense"}
     made = outputs(folded, forward(folded, [X[None]]))
@@ -143,8 +142,8 @@ def test_channels_are_joined_by_the_norms_of_their_kernels() -> None:
 def test_channel_weights_that_differ_by_position_count_with_their_largest() -> None:
     """A 'same' average pool of 3x3 windows: 1/9 inside, 1/4 at a corner, where the norm is largest: sqrt(4 * (1/4)^2) = 1/2."""
     pool = layer("pool", "AveragePooling2D", {"pool_size": 3, "strides": 1, "padding": "same"})
-    calls = (Call(Layer("x", "InputLayer", {"batch_shape": (None, 4, 5, 2)})), Call(pool, (Tensor(0),)))
-    graph = channel_graph(trace(Model("m", Network(calls, (Tensor(0),), (Tensor(1),)), "", "memory")))
+    calls = (Call(pool, (Tensor(INPUT),)),)
+    graph = channel_graph(trace(Model("m", Network(calls, (Input("x", (4, 5, 2)),), (Tensor(0),)), "", "memory")))
     weights = Tables(graph).weights
     assert weights["source"].to_pylist() == [0, 1]
     assert weights["target"].to_pylist() == [2, 3]
@@ -175,7 +174,7 @@ def test_a_range_of_layers_is_a_model_that_reads_what_came_before() -> None:
 
 @pytest.mark.parametrize("ends", [("relo", None), ("dense", "conv")])
 def test_a_range_that_is_none_is_refused(ends: tuple[str, str | None]) -> None:
-    with pytest.raises(BadRequest, match=r"did you mean relu|no way leads"):
+    with pytest.raises(BadRequest, match=r"did you mean relu|no path leads"):
         graph_in(network(), Selection(layers=ends))
 
 

@@ -73,8 +73,12 @@ def show_cost(plan: etl.Plan) -> None:
     if plan.edges <= plan.fitting_edges:
         return
     say()
-    say(f"Too big to load: {plan.fitting_edges:,} edges would fit. Instead:", style="bold")
-    show([{"option": o.option, "neurons": o.neurons, "edges": o.edges} for o in plan.smaller], ("option", "neurons", "edges"), Format.table)
+    if plan.lacking:
+        say(f"Too big to load: it {plan.lacking}; about {plan.fitting_edges:,} edges would fit. Instead:", style="bold")
+    else:
+        say("It can be loaded, but no query over the whole of it answers in minutes. Instead:", style="bold")
+    offers = [{"option": o.option, "neurons": o.neurons, "edges": o.edges, "": "at most" if o.most else ""} for o in plan.smaller]
+    show(offers, ("option", "neurons", "edges", ""), Format.table)
     say("Without Neo4j, `etl export MODEL OUT.parquet/` streams it to any disk with room, in flat memory.")
 
 

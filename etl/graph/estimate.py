@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.errors import EtlError
+from etl.graph.coarsening import channels_of
 from etl.graph.inputs import input_shape_list
 from etl.graph.rows import Row
 from etl.graph.selection import Selection, graph_of
@@ -31,6 +32,7 @@ NEURON_LINE, EDGE_LINE = 60, 41  # bytes of a line for the import tool, without 
 LOG_PER_NEURON, LOG_PER_EDGE, MOST_LOG = 600, 235, 2_300_000_000  # transaction logs, of which Neo4j keeps the last 2 GiB
 IMPORT_BYTES, IMPORT_BYTES_PER_NEURON = 1_300_000_000, 40  # of memory: as the tool itself estimates, and Java
 LIVE_BYTES = 300_000_000  # of memory that a server takes when it gets to work
+COUNTED_EDGES = 20_000_000  # up to which a channel graph is counted edge by edge, in about a second
 MOST_EDGES = 250_000_000  # beyond, a load takes hours and no query over the whole graph answers in minutes
 SMALLEST_SIDE = 16  # of a suggested input
 
@@ -50,7 +52,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Needs:
-    """Of a load, in bytes.
+    """What a load takes, or a machine has free, in bytes.
 
     disk        the store, and what is there only while it is made: lines for the import tool, or transaction logs
     memory      of Neo4j's processes, besides what it has already
@@ -92,13 +94,47 @@ def needs(graph: Graph, *, bulk: bool) -> Needs:
     return Needs(disk=store + logs, memory=LIVE_BYTES, page_cache=graph.neurons * BYTES_PER_NEURON)
 
 
-def most_edges(free: int) -> int:
-    """How many edges can be loaded into `free` bytes of disk at all: a store needs its own size again while it is written."""
-    return min(MOST_EDGES, free // (2 * BYTES_PER_EDGE))
+def lacking(graph: Graph, free: Needs, *, bulk: bool) -> str | None:
+    """What a load would lack on a machine with so much free, with the numbers; None where nothing. `plan` says it, `load` refuses with it."""
+    need = needs(graph, bulk=bulk)
+    if need.disk > free.disk:
+        return f"needs about {gigabytes(need.disk)} of disk, {gigabytes(free.disk)} are free"
+    if need.memory > free.memory:
+        return f"needs about {gigabytes(need.memory)} of memory for Neo4j, {gigabytes(free.memory)} are free"
+    if need.page_cache > free.page_cache:
+        return (
+            f"has {graph.neurons:,} neurons, which need a page cache of {gigabytes(need.page_cache)} while weights are added, and Neo4j's has "
+            f"{gigabytes(free.page_cache)} (an empty store is loaded through the import tool, which needs none)"
+        )
+    return None
+
+
+def most_edges(graph: Graph, free: Needs, *, bulk: bool) -> int:
+    """How many edges a graph like this one may have, so that nothing lacks and queries over the whole of it answer: this one's, scaled."""
+    need = needs(graph, bulk=bulk)
+    share = min((have / want for have, want in zip(vars(free).values(), vars(need).values(), strict=True) if want), default=1.0)
+    return min(MOST_EDGES, graph.edges if share >= 1 else int(graph.edges * share))
+
+
+def quicker(graph: Graph) -> bool:
+    """Whether the import tool would be quicker than a running server."""
+    expected = cost(graph.neurons, graph.edges)
+    return expected.bulk_seconds < expected.live_seconds
+
+
+def gigabytes(count: float) -> str:
+    return f"{count / 1e9:,.2f} GB"
 
 
 def density(graph: Graph) -> dict[str, float | None]:
     """Per row: its edges of all that could be between it and the rows that it reads, looked up through views; None for inputs and views."""
+    neurons = {row.name: row.neurons for row in graph.rows}
+    possible = {row.name: row.neurons * sum(neurons[name] for name in read) for row, read in sources(graph)}
+    return {row.name: row.edges / possible[row.name] if possible[row.name] else None for row in graph.rows}
+
+
+def sources(graph: Graph) -> Iterator[tuple[Row, frozenset[str]]]:
+    """Each row with the rows of neurons that it reads, looked up through views."""
     rows = {row.name: row for row in graph.rows}
 
     def makers(name: str) -> frozenset[str]:
@@ -108,21 +144,28 @@ def density(graph: Graph) -> dict[str, float | None]:
         waiting.add(name)
         return frozenset().union(*(makers(source) for source in row.inputs))
 
-    found: dict[str, float | None] = {}
     for row in graph.rows:
         waiting: set[str] = set()
-        sources = frozenset().union(*(makers(name) for name in row.inputs)) if row.edges else frozenset()
-        possible = row.neurons * sum(rows[name].neurons for name in sources)
-        found[row.name] = row.edges / possible if possible else None
-    return found
+        yield row, frozenset().union(*(makers(name) for name in row.inputs)) if row.edges else frozenset()
 
 
 def offers(path: Path, selection: Selection, graph: TracedGraph, most: int) -> Iterator[Offer]:
     """Smaller graphs of the model with at most that many edges, one by each option that makes one."""
     yield from islice(smaller_inputs(path, selection, graph, most), 1)
-    yield from counted(path, "--granularity channel", replace(selection, granularity="channel"), most)
+    if graph.edges <= COUNTED_EDGES:
+        yield from counted(path, "--granularity channel", replace(selection, granularity="channel"), most)
+    else:
+        yield from channels(graph, most)
     yield from fewer_layers(graph, most)
     yield from strongest(graph, most)
+
+
+def channels(graph: TracedGraph, most: int) -> Iterator[Offer]:
+    """The channel graph, bounded by shapes alone: every channel of a layer with every one of those that it reads, and no more than its weights."""
+    width = {row.name: channels_of(row)[0] if row.neurons else 0 for row in graph.rows}
+    edges = sum(min(row.edges, width[row.name] * sum(width[name] for name in read)) for row, read in sources(graph))
+    if edges <= most:
+        yield Offer("--granularity channel", sum(width.values()), edges, most=True)
 
 
 def counted(path: Path, option: str, selection: Selection, most: int) -> Iterator[Offer]:

@@ -46,6 +46,9 @@ class Value(NamedTuple):
     row: str | None
 
 
+LOOKED_AT = 1 << 24  # ids at once
+
+
 @dataclass
 class Graph:
     """A model as a graph of neurons, counted but not created.
@@ -365,5 +368,12 @@ def count(step: Step) -> int:
     total = 0
     for edges in step.edges:
         shape = np.broadcast_shapes(edges.shape, (*step.ids.shape, *(1,) * edges.over))
-        total += int(np.count_nonzero(edges.source >= 0)) * (prod(shape) // max(edges.source.size, 1))
+        total += neurons_among(edges.source) * (prod(shape) // max(edges.source.size, 1))
     return total
+
+
+def neurons_among(ids: Ids) -> int:
+    """How many places hold a neuron; a view of overlapping windows is looked at part by part, since all of it may be many times what is in memory."""
+    if ids.ndim < 2 or ids.size <= LOOKED_AT:
+        return int(np.count_nonzero(np.asarray(ids) >= 0))
+    return sum(map(neurons_among, np.moveaxis(np.asarray(ids), int(np.argmax(ids.shape)), 0)))

@@ -47,8 +47,7 @@ def sink(
     named = uri or os.environ.get("NEO4J_URI")
     if mode == "bulk" and named:
         raise BadRequest(f"--mode bulk goes into the local Neo4j, not to {named}: leave out --uri and NEO4J_URI, or the mode")
-    cost = estimate.cost(graph.neurons, graph.edges)
-    wanted = mode == "bulk" or (mode == "auto" and not named and not replace and cost.bulk_seconds < cost.live_seconds)
+    wanted = mode == "bulk" or (mode == "auto" and not named and not replace and estimate.quicker(graph))
     if wanted and local.is_new():  # what is built needs no server before
         require(graph, bulk=True)
         ready(stage)
@@ -68,21 +67,10 @@ def sink(
 
 def require(graph: Graph, *, bulk: bool) -> None:
     """Raises BadRequest, with the numbers and a way out, where the local Neo4j has no room for the graph on the disk or in memory."""
-    need, name = estimate.needs(graph, bulk=bulk), graph.model.name
-    disk, memory, cache = home.free_disk(), psutil.virtual_memory().available, configuration.page_cache()
-    if need.disk > disk:
-        raise BadRequest(f"{name} needs about {gigabytes(need.disk)} of disk, {gigabytes(disk)} are free: `etl plan` says what would fit")
-    if need.memory > memory:
-        raise BadRequest(
-            f"{name} needs about {gigabytes(need.memory)} of memory for Neo4j, {gigabytes(memory)} are free: end other programs, "
-            "or make the graph smaller (`etl plan` says how)"
-        )
-    if need.page_cache > cache:
-        raise BadRequest(
-            f"{name} has {graph.neurons:,} neurons, which need a page cache of {gigabytes(need.page_cache)} while weights are added, and Neo4j's has "
-            f"{gigabytes(cache)}: load it into an empty store, which goes through the import tool, or make it smaller (`etl plan` says how)"
-        )
+    if lack := estimate.lacking(graph, free(), bulk=bulk):
+        raise BadRequest(f"{graph.model.name} {lack}: make room, or the graph smaller (`etl plan` says how)")
 
 
-def gigabytes(count: float) -> str:
-    return f"{count / 1e9:,.2f} GB"
+def free() -> estimate.Needs:
+    """What this machine has free for the local Neo4j."""
+    return estimate.Needs(home.free_disk(), psutil.virtual_memory().available, configuration.page_cache())
