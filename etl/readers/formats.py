@@ -18,6 +18,7 @@ from etl.readers.keras import v3_weights as store
 from etl.readers.keras.applications import PREFIX, application
 from etl.readers.keras.architecture import LARGEST, parsed
 from etl.readers.keras.builder import Part
+from etl.readers.keras.contents import described, legacy_layers, store_layers
 from etl.readers.keras.conversion import Writer
 
 OTHERS = {
@@ -64,6 +65,14 @@ class File:
                 ((container, root),) = shards
                 group = container.group(root, "model_weights") or root
                 legacy.assign(container, group, part.graph.parts, writer(container, root, group))
+
+
+    def contents(self) -> str:
+        """The layers that have arrays, with their shapes."""
+        layers = legacy_layers if self.layout == "legacy" else store_layers
+        with ExitStack() as opened:
+            shards = [(container, opened.enter_context(container.open())) for container in self.weights]
+            return "; ".join(described(layers(container, container.group(root, "model_weights") or root)) for container, root in shards)
 
 
 def writer(container: Container, root: h5py.Group, group: h5py.Group) -> Writer:
@@ -187,7 +196,10 @@ def with_architecture(found: File, path: Path, architecture: str | os.PathLike[s
         raise BadFile(f"{path} is an architecture without weights; give the weights file instead, and this one with --architecture")
     if architecture is None:
         if found.architecture is None:
-            raise BadFile(f"{path} holds weights only; give what model.to_json() returns with --architecture FILE (or keras.applications:NAME)")
+            raise BadFile(
+                f"{path} holds weights only; give what model.to_json() returns with --architecture FILE (or keras.applications:NAME). "
+                f"It holds {found.contents()}"
+            )
         return found
     if found.architecture is not None:
         raise BadRequest(f"{path} has an architecture of its own; leave --architecture out")
