@@ -89,6 +89,10 @@ def test_sparsemax_of_any_width(width):
         (None, 3, "linear"),
         ("swish", 3, "silu"),
         ("hard_swish", 3, "hard_silu"),
+        ("log_softmax_v2", 2, "log_softmax"),
+        ("exp", 2, "exponential"),
+        ("identity", 2, "linear"),
+        ("abs", 2, "abs"),
         ("hard_sigmoid", 3, "hard_sigmoid"),
         ("hard_sigmoid", 2, "keras2.hard_sigmoid"),
         ({"class_name": "function", "config": "relu6", "registered_name": "relu6", "module": "builtins"}, 3, "relu6"),
@@ -102,7 +106,7 @@ def test_written_form(written, version, name):
     assert keras_activation(written, keras=version) == name
 
 
-@pytest.mark.parametrize("name", ["threshold", "sqrt", "my_activation", "<lambda>"])
+@pytest.mark.parametrize("name", ["threshold", "power", "my_activation", "<lambda>"])
 def test_what_is_no_activation_of_keras_is_refused(name):
     with pytest.raises(Unsupported, match="activation"):
         keras_activation(name, keras=3)

@@ -66,7 +66,6 @@ class File:
                 group = container.group(root, "model_weights") or root
                 legacy.assign(container, group, part.graph.parts, writer(container, root, group))
 
-
     def contents(self) -> str:
         """The layers that have arrays, with their shapes."""
         layers = legacy_layers if self.layout == "legacy" else store_layers

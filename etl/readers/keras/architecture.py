@@ -43,7 +43,14 @@ ALIASES = {
     },
 }
 GRAPHS = {"Functional", "Model", "Network"}  # what Keras calls models that have a graph, Model and Network only before 2.4
-WRAPPERS = {"TimeDistributed": "layer", "SpectralNormalization": "layer", "RNN": "cell", "StackedRNNCells": "cells", "Bidirectional": "layer"}
+WRAPPERS = {
+    "TimeDistributed": "layer",
+    "SpectralNormalization": "layer",
+    "RNN": "cell",
+    "StackedRNNCells": "cells",
+    "Bidirectional": "layer",
+    "QuantizeAnnotate": "layer",  # of TensorFlow's toolkit for smaller models
+}
 
 
 def parsed(text: str | bytes, label: str) -> dict[str, Any]:
@@ -114,6 +121,8 @@ def build(entry: Mapping[str, Any], keras: int, depth: int, name: str | None = N
         part.options = {**options, "batch_shape": shape_of(options)}
     elif kind in WRAPPERS:
         part.inner = inside(kind, options, keras, depth + 1)
+    elif isinstance(activation := options.get("activation"), dict) and activation.get("class_name") == "PReLU":
+        part.inner = {"activation": build(activation, keras, depth + 1)}
     return part
 
 

@@ -154,6 +154,21 @@ def layer(part: Part, begins: dict[int, int]) -> Layer:
         role: tuple(layer(one, begins) for one in inside) if isinstance(inside, tuple) else layer(inside, begins)
         for role, inside in part.inner.items()
     }
-    arrays = tuple(Array(role, stored.shape, stored.dtype, begins[id(stored)], stored.read) for role, stored in part.arrays.items())
+    arrays = tuple(Array(role, stored.shape, stored.dtype, begins.get(id(stored)), stored.read) for role, stored in part.arrays.items())
+    if isinstance(activation := inner.get("activation"), Layer) and part.kind in ACTIVATED:
+        return followed(Layer(part.name, part.kind, {**part.options, "activation": None}, arrays, dialect=part.dialect), activation)
     inside = network(part.graph, begins) if part.graph else None
     return Layer(part.name, part.kind, part.options, arrays, inner, inside, part.dialect, refusal=part.refusal)
+
+
+# Layers whose activation is the last thing they do, so that one with weights of its own may stand behind them.
+ACTIVATED = {"Dense", "EinsumDense", "Activation"} | {
+    f"{kind}{n}D" for n in (1, 2, 3) for kind in ("Conv", "DepthwiseConv", "SeparableConv", "LocallyConnected")
+}
+ACTIVATED |= {f"Conv{n}DTranspose" for n in (1, 2, 3)}
+
+
+def followed(first: Layer, activation: Layer) -> Layer:
+    """A layer and the one that is its activation, as a model of both under the name of the first."""
+    calls = (Call(first, (Tensor(INPUT),)), Call(activation, (Tensor(0),)))
+    return Layer(first.name, first.kind, network=Network(calls, (Input("input", None),), (Tensor(1),)), dialect=first.dialect)

@@ -184,3 +184,27 @@ def halved(bias: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
 
 def reshaped(bias: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return bias.reshape(shape)
+
+
+def adapted(part: Part, arrays: list[Stored]) -> list[Stored]:
+    """Arrays of layers with low-rank adaptation (LoRA, https://arxiv.org/abs/2106.09685) as those they compute with: kernel + alpha / rank (a b)."""
+    for layer in part.everything():
+        rank = layer.options.get("lora_rank")
+        own = [array for array in arrays if layer is part or f"/{layer.name}/" in f"/{array.name}"] if rank else []
+        ends = {array.name.removesuffix(":0").rpartition("/")[2]: array for array in own}
+        for role in ("kernel", "embeddings"):
+            first, second, base = (ends.get(name) for name in (f"lora_{role}_a", f"lora_{role}_b", role))
+            if rank and first is not None and second is not None and base is not None:
+                scale = (layer.options.get("lora_alpha") or rank) / rank
+                whole = replace(base, read=Converted(adaptation, (base.read, first.read, second.read), (scale,)))
+                arrays = [whole if array is base else array for array in arrays if array is not first and array is not second]
+    return arrays
+
+
+def adaptation(base: NDArray[Any], first: NDArray[Any], second: NDArray[Any], scale: float) -> NDArray[Any]:
+    return base + base.dtype.type(scale) * (first @ second)
+
+
+def is_computed(array: Stored) -> bool:
+    """Whether an array's elements are no stored numbers."""
+    return isinstance(array.read, Converted) and array.read.change is adaptation

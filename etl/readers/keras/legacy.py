@@ -14,7 +14,7 @@ import h5py
 from etl.errors import BadFile, Unsupported
 from etl.readers.hdf5 import Container
 from etl.readers.keras.builder import NOT_TRAINABLE, Part, Stored, identity
-from etl.readers.keras.conversion import Writer, convert, joined
+from etl.readers.keras.conversion import Writer, adapted, convert, is_computed, joined
 from etl.readers.keras.roles import PROJECTIONS, Pattern, expected, fits
 
 
@@ -102,7 +102,7 @@ def slot_of(part: Part, role: str, shape: Pattern, owners: tuple[str, ...], late
 
 def fill(label: str, part: Part, slots: list[Slot], arrays: list[Stored], writer: Writer) -> None:
     """Give all of one layer the arrays of one group."""
-    arrays = joined(part, arrays, writer)
+    arrays = adapted(part, joined(part, arrays, writer))
     slots, twins = (slots, []) if len(slots) <= len(arrays) else once(slots)
     taken = matched(slots, arrays, writer)
     if taken is None:
@@ -113,7 +113,7 @@ def fill(label: str, part: Part, slots: list[Slot], arrays: list[Stored], writer
         twin.arrays = known.arrays
     converted = {id(stored): array for _, stored, array in taken}
     give_rest(label, part, [array for array in arrays if id(array) not in converted])
-    part.order = [converted.get(id(array), array) for array in arrays]
+    part.order = [converted.get(id(array), array) for array in arrays if not is_computed(array)]
 
 
 Taken = tuple[Slot, Stored, Stored]  # a slot, the array that lies in the file, and what Keras makes of it

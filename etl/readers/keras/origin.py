@@ -16,8 +16,8 @@ OWN = "is a class of somebody's own, and its code, which says what it computes, 
 SCRIPT = "__main__"  # the module that Keras leaves out
 # How functions of TensorFlow that people use as activations are called in files. Somebody's own of the same name can't be told from them.
 TENSORFLOW = frozenset(
-    "abs square exp identity sqrt rsqrt reciprocal negative log relu relu6 elu selu leaky_relu gelu sigmoid log_sigmoid tanh softplus softsign swish "
-    "softmax softmax_v2 log_softmax log_softmax_v2".split()
+    "abs square exp identity sqrt rsqrt reciprocal negative log sign floor ceil round sin cos erf relu relu6 elu selu leaky_relu gelu "
+    "sigmoid log_sigmoid tanh softplus softsign swish softmax softmax_v2 log_softmax log_softmax_v2".split()
 )
 
 
@@ -26,6 +26,8 @@ def foreign(entry: Mapping[str, Any]) -> bool:
     module, registered = entry.get("module"), entry.get("registered_name")
     if module is None:
         return registered is not None
+    if entry["class_name"] == "QuantizeAnnotate" and str(module).startswith("tensorflow_model_optimization."):
+        return False
     return str(module).partition(".")[0] not in FRAMEWORKS or registered not in (None, entry["class_name"], *INTERNAL)
 
 

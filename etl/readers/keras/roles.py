@@ -256,5 +256,7 @@ ROLES: dict[str, Callable[[Options], Slots]] = {
     "AdditiveAttention": additive_attention,
     "MultiHeadAttention": multi_head_attention,
     "GroupQueryAttention": group_query_attention,
-    **dict.fromkeys(("InputLayer", "TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "Functional", "Sequential"), nothing),
+    **dict.fromkeys(
+        ("InputLayer", "TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "QuantizeAnnotate", "Functional", "Sequential"), nothing
+    ),
 }

@@ -48,7 +48,7 @@ from etl.rules.keras.pooling import (
 from etl.rules.keras.recurrent import CELLS, called, cudnn_gru, cudnn_lstm, gru, lstm, rnn, simple_rnn
 from etl.rules.keras.resize import center_crop, random_crop, random_crop_2, resizing, up_sampling
 from etl.rules.keras.shape import cropping, flatten, permute, repeat_vector, reshape, unchanged, zero_padding
-from etl.rules.keras.wrappers import bidirectional, time_distributed
+from etl.rules.keras.wrappers import annotated, bidirectional, time_distributed
 
 # Image layers that return what they get at inference, whatever their options.
 AT_TRAINING_ONLY = (
@@ -112,6 +112,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         **{f"ConvLSTM{n}D": convolutional_lstm for n in (1, 2, 3)},
         "Bidirectional": bidirectional,
         "TimeDistributed": time_distributed,
+        "QuantizeAnnotate": annotated,
     },
     "Attention": {
         "Attention": attention,

@@ -11,7 +11,16 @@ from etl.activations import BEYOND, FUNCTIONS, call
 from etl.errors import Unsupported
 from etl.rules.scope import NOTHING, Edges, Ids, Scope, bounded
 
-ALIASES = {"swish": "silu", "hard_swish": "hard_silu", "softmax_v2": "softmax"}
+ALIASES = {
+    "swish": "silu",
+    "hard_swish": "hard_silu",
+    "softmax_v2": "softmax",
+    "log_softmax_v2": "log_softmax",
+    "exp": "exponential",
+    "identity": "linear",
+}
+# TensorFlow's own functions, which files write like Keras' (`Dense(activation=tf.abs)`)
+TENSORFLOW = set("abs square sqrt rsqrt reciprocal negative log sign floor ceil round sin cos erf".split())
 
 
 def keras_activation(value: Any, *, keras: int) -> str:
@@ -28,7 +37,7 @@ def keras_activation(value: Any, *, keras: int) -> str:
         return "keras2.hard_sigmoid"
     if name in COMPOSED:
         return name
-    if name in FUNCTIONS and name not in BEYOND:
+    if name in FUNCTIONS and (name not in BEYOND or name in TENSORFLOW):
         return call(name)
     raise Unsupported(f"has the activation {value!r}, which is none of Keras' own")
 

@@ -23,7 +23,12 @@ AUGMENTATION = frozenset(
     "threshold_factor value_range bounding_box_format data_format fill_mode fill_value interpolation mode scale sigma alpha all_ops num_ops "
     "num_chains chain_depth rng_type force_generator".split()
 )
+# States that are kept across calls begin at zero: the graph is that of the first call.
+STATES = frozenset(["stateful"])
+RECURRENT = ("SimpleRNN", "LSTM", "GRU", "CuDNNLSTM", "CuDNNGRU", "RNN", "ConvLSTM1D", "ConvLSTM2D", "ConvLSTM3D")
 IGNORED_BY = {
+    **dict.fromkeys(RECURRENT, STATES),
+    "Bidirectional": STATES,
     "Identity": frozenset(["dynamic"]),
     "ActivityRegularization": frozenset(["l1", "l2"]),
     "StochasticDepth": frozenset(["drop_path_rate"]),

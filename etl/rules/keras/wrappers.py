@@ -9,7 +9,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.network import Layer
-from etl.rules.binding import run_part
+from etl.rules.binding import run, run_part
 from etl.rules.ids import named
 from etl.rules.keras.recurrent import flat, product
 from etl.rules.scope import Edges, Ids, Scope
@@ -21,6 +21,11 @@ def time_distributed(here: Scope, inputs: Ids, *, layer: Layer) -> Ids | tuple[I
     if isinstance(made[0], tuple | list):
         return tuple(along(inputs, one) for one in zip(*made, strict=True))
     return along(inputs, made)
+
+
+def annotated(here: Scope, *inputs: Ids, layer: Layer, quantize_config: Any = None) -> Any:
+    """The layer that it holds: a mark for what is to be quantised later, which changes nothing by itself."""
+    return run(layer, here, inputs, {})
 
 
 def along(inputs: Ids, outputs: Sequence[Ids]) -> Ids:
