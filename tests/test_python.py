@@ -68,11 +68,11 @@ def test_the_tables_are_those_of_the_export(digits: etl.Graph) -> None:
 
 
 def test_forward_is_what_the_framework_predicts(digits: etl.Graph) -> None:
-    import tf_keras
+    import keras
 
     given = np.random.default_rng(0).normal(size=(3, 8, 8, 1)).astype(np.float32)
     (found,) = digits.forward(given)
-    assert_allclose(found, tf_keras.models.load_model(DIGITS, compile=False)(given), rtol=1e-4, atol=1e-6)
+    assert_allclose(found, keras.models.load_model(DIGITS, compile=False)(given), rtol=1e-4, atol=1e-6)
     assert_allclose(digits.forward(given[0])[0], found[:1])
     with pytest.raises(BadRequest, match="8, 8, 1"):
         digits.forward(np.zeros(3))
