@@ -78,3 +78,21 @@ def branched(seed: int = 0) -> Graph:
         ("padded", "ZeroPadding2D", {"padding": ((1, 0), (0, 1))}, {}, ["right"]),
     ]
     return graph(specs, ["scaled", "scaled", "left", "padded"], sha256=f"branched {seed}")
+
+
+def long(seed: int = 0) -> Graph:
+    """Layers of thousands of neurons, one of them of 4,096 to the neuron: what queries hold in lists of that length goes over their ends."""
+    random = np.random.default_rng(seed)
+    kernels = [
+        {"kernel": random.normal(size=shape).astype("float32"), "bias": random.normal(size=shape[-1:]).astype("float32")}
+        for shape in ((5, 1, 1), (2, 3))
+    ]
+    specs: list[Spec] = [
+        given("x", 4096, 1),
+        ("conv", "Conv1D", {"activation": "tanh", "strides": 2}, kernels[0], ["x"]),
+        ("act", "Activation", {"activation": "relu"}, {}, ["conv"]),
+        ("pool", "MaxPooling1D", {"pool_size": 1000, "strides": 1000}, {}, ["act"]),
+        ("flat", "Flatten", {}, {}, ["pool"]),
+        ("top", "Dense", {"activation": "softmax"}, kernels[1], ["flat"]),
+    ]
+    return graph(specs, ["top"], sha256=f"long {seed}")

@@ -6,28 +6,20 @@
 // -> output INTEGER         which of the model's outputs
 // -> position INTEGER       place in it, in C order
 // -> value FLOAT            value
-// writes: forward
 // not with: --layers --granularity --min-weight --top-k --ignore-masks
 // :param [{model, input}] => {RETURN 'digits_cnn' AS model, [0.0] AS input}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position
 WITH m, collect(l) AS layers
-CALL (m) {
-  MATCH (m)-[:HAS_LAYER]->(i:Layer {type: 'InputLayer'})
-  MATCH (n:Neuron) WHERE n.id >= i.begin AND n.id < i.end
-  WITH n ORDER BY n.id
-  WITH collect(n) AS neurons
-  UNWIND range(0, size(neurons) - 1) AS i
-  WITH neurons[i] AS n, $input[i] AS value
-  SET n.forward = value
-}
-CALL (layers) {
-  UNWIND layers AS l
-  CALL (l) {
-    WITH l, split(replace(l.activation, ')', ''), '(') AS written
-    WITH l, written[0] AS f, [p IN split(coalesce(written[1], ''), ', ') | split(p, '=')] AS told
-    WITH l, f, head([p IN told WHERE p[0] = 'alpha' | toFloat(p[1])]) AS alpha,
+// the values so far, neuron after neuron, in lists of 4096: only the last of them grows with a layer
+WITH m, reduce(forward = [[]], l IN layers | COLLECT {
+  WITH COLLECT {
+    WITH l, split(replace(l.activation, ')', ''), '(') AS written,
+         // where the values of an input layer begin
+         reduce(sum = 0, i IN layers | sum + CASE WHEN i.type = 'InputLayer' AND i.position < l.position THEN i.end - i.begin ELSE 0 END) AS before
+    WITH l, before, written[0] AS f, [p IN split(coalesce(written[1], ''), ', ') | split(p, '=')] AS told
+    WITH l, before, f, head([p IN told WHERE p[0] = 'alpha' | toFloat(p[1])]) AS alpha,
          head([p IN told WHERE p[0] = 'negative_slope' | toFloat(p[1])]) AS slope,
          head([p IN told WHERE p[0] = 'max_value' | toFloat(p[1])]) AS most,
          head([p IN told WHERE p[0] = 'threshold' | toFloat(p[1])]) AS threshold,
@@ -35,20 +27,22 @@ CALL (layers) {
          head([p IN told WHERE p[0] = 'b' | toFloat(p[1])]) AS b4,
          head([p IN told WHERE p[0] = 'exponent' | toFloat(p[1])]) AS exponent,
          head([p IN told WHERE p[0] = 'approximate' | p[1]]) = 'True' AS rough
-    MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end AND b.op <> 'input'
-    OPTIONAL MATCH (b)<-[w:WEIGHT]-(a:Neuron)
-    WITH b, f, alpha, slope, most, threshold, below, b4, exponent, rough, sum(w.weight * a.forward) AS total,
-         max(CASE b.op WHEN 'max' THEN w.weight * a.forward END) AS top, min(CASE b.op WHEN 'min' THEN w.weight * a.forward END) AS least,
-         collect(CASE b.op WHEN 'product' THEN w.weight * a.forward END) AS factors
-    WITH b, f, alpha, slope, most, threshold, below, b4, exponent, rough, toFloat(CASE b.op
+    MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end
+    CALL (b, m, forward) {
+      OPTIONAL MATCH (b)<-[w:WEIGHT]-(a:Neuron)
+      WITH b, w.weight * forward[(a.id - m.base) / 4096][(a.id - m.base) % 4096] AS x
+      RETURN sum(x) AS total, max(CASE b.op WHEN 'max' THEN x END) AS top, min(CASE b.op WHEN 'min' THEN x END) AS least,
+             collect(CASE b.op WHEN 'product' THEN x END) AS factors
+    }
+    WITH b, before + b.id - l.begin AS place, f, alpha, slope, most, threshold, below, b4, exponent, rough, toFloat(CASE b.op
            WHEN 'sum' THEN coalesce(b.bias, 0.0) + total
            WHEN 'max' THEN CASE WHEN top IS NULL OR b.bias > top THEN b.bias ELSE top END
            WHEN 'min' THEN CASE WHEN least IS NULL OR b.bias < least THEN b.bias ELSE least END
-           ELSE reduce(p = coalesce(b.bias, 1.0), x IN factors | p * x)
+           WHEN 'product' THEN reduce(p = coalesce(b.bias, 1.0), x IN factors | p * x)
          END) AS x
     WITH *, 1 / (1 + exp(-x)) AS sigmoid, 1 - 2 / (exp(2 * x) + 1) AS tanh, CASE WHEN x > 0 THEN x ELSE 0.0 END + log(1 + exp(-abs(x))) AS softplus,
          CASE WHEN x > 3 THEN 1.0 WHEN x < -3 THEN 0.0 ELSE (x + 3) / 6 END AS hard, coalesce(alpha, 1.0) AS alpha1
-    SET b.forward = CASE f
+    RETURN CASE WHEN b.op = 'input' THEN $input[place] ELSE CASE f
       WHEN 'linear' THEN x
       WHEN 'relu' THEN CASE
         WHEN x <= coalesce(threshold, 0.0) THEN coalesce(slope, 0.0) * (x - coalesce(threshold, 0.0))
@@ -104,32 +98,37 @@ CALL (layers) {
         ELSE exp(-x * x) * 1.1283791670955126 * reduce(s = [0.0, x], n IN range(1, 160) | [s[0] + s[1], s[1] * 2 * x * x / (2 * n + 1)])[0] END
       WHEN 'softmax' THEN x
       WHEN 'log_softmax' THEN x
-    END
-    WITH b WHERE b.activation IN ['softmax', 'log_softmax']
-    WITH b.index[0..-1] AS place, collect(b) AS together, max(b.forward) AS top
-    WITH together, top, reduce(sum = 0.0, b IN together | sum + exp(b.forward - top)) AS total
-    UNWIND together AS b
-    SET b.forward = CASE b.activation WHEN 'softmax' THEN exp(b.forward - top) / total ELSE b.forward - top - log(total) END
+    END END ORDER BY b.id
+  } AS own, l.activation AS activation, CASE WHEN l.activation IN ['softmax', 'log_softmax'] THEN coalesce(l.shape[-1], 1) END AS wide
+  // softmax is over the neurons that share every index but the last: those follow each other
+  CALL (own, activation, wide) {
+    UNWIND CASE WHEN wide IS NULL THEN [] ELSE range(0, size(own) - 1, wide) END AS first
+    CALL (own, wide, first) {
+      UNWIND own[first..first + wide] AS x
+      RETURN max(x) AS top
+    }
+    CALL (own, wide, first, top) {
+      UNWIND own[first..first + wide] AS x
+      RETURN sum(exp(x - top)) AS total
+    }
+    UNWIND range(first, first + wide - 1) AS place
+    WITH place, CASE activation WHEN 'softmax' THEN exp(own[place] - top) / total ELSE own[place] - top - log(total) END AS x ORDER BY place
+    RETURN collect([x]) AS shared
   }
-  RETURN count(*) AS walked
-}
-CALL (m) {
-  OPTIONAL MATCH (m)-[o:OUTPUT]->(n:Neuron)
-  RETURN collect([o.output, o.position, n.forward]) AS computed
-}
-CALL (m) {
-  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
-  SET n.forward = null
-}
-CALL (m, computed) {
-  UNWIND computed AS row
-  RETURN row[0] AS output, row[1] AS position, row[2] AS value
+  WITH CASE WHEN wide IS NULL THEN own ELSE [x IN shared | x[0]] END AS own
+  WITH [x IN forward[-1] + own | x] AS own
+  UNWIND forward[..-1] + [i IN range(0, size(own) / 4096) | [x IN own[i * 4096..(i + 1) * 4096] | x]] AS part
+  RETURN part
+}) AS forward
+CALL (m, forward) {
+  MATCH (m)-[o:OUTPUT]->(n:Neuron)
+  RETURN o.output AS output, o.position AS position, forward[(n.id - m.base) / 4096][(n.id - m.base) % 4096] AS value
   UNION ALL
   // a padded zero that the model returns is no neuron
   UNWIND range(0, size(m.outputSizes) - 1) AS output
-  WITH output, m.outputSizes[output] AS size, [row IN computed WHERE row[0] = output | row[1]] AS there
-  UNWIND CASE WHEN size(there) < size THEN range(0, size - 1) ELSE [] END AS position
-  WITH output, position WHERE NOT position IN there
+  WITH m, output, m.outputSizes[output] AS size, COUNT { (m)-[:OUTPUT {output: output}]->() } AS there
+  UNWIND CASE WHEN there < size THEN range(0, size - 1) ELSE [] END AS position
+  WITH m, output, position WHERE NOT EXISTS { (m)-[:OUTPUT {output: output, position: position}]->() }
   RETURN output, position, 0.0 AS value
 }
 RETURN output, position, value

@@ -2,28 +2,23 @@
 // How many weights a value passes at most between the model's inputs and its outputs.
 // $model STRING       model name
 // -> hops INTEGER     weights on the way
-// writes: hops
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position
 WITH m, collect(l) AS layers
-CALL (layers) {
-  UNWIND layers AS l
-  CALL (l) {
+// the weights on the longest way into each neuron so far, in lists of 4096: only the last of them grows with a layer
+WITH m, reduce(most = [[]], l IN layers | COLLECT {
+  WITH [h IN most[-1] + COLLECT {
     MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end
-    OPTIONAL MATCH (b)<-[:WEIGHT]-(a:Neuron)
-    WITH b, max(a.hops) + 1 AS hops
-    SET b.hops = CASE WHEN b.op = 'input' THEN 0 ELSE hops END
-  }
-  RETURN count(*) AS walked
-}
-CALL (m) {
-  MATCH (m)-[:OUTPUT]->(n:Neuron)
-  RETURN max(n.hops) AS hops
-}
-CALL (m) {
-  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
-  SET n.hops = null
-}
-RETURN hops
+    CALL (b, m, most) {
+      OPTIONAL MATCH (b)<-[:WEIGHT]-(a:Neuron)
+      RETURN max(most[(a.id - m.base) / 4096][(a.id - m.base) % 4096]) + 1 AS hops
+    }
+    RETURN CASE WHEN b.op = 'input' THEN 0 ELSE hops END ORDER BY b.id
+  } | h] AS own
+  UNWIND most[..-1] + [i IN range(0, size(own) / 4096) | [h IN own[i * 4096..(i + 1) * 4096] | h]] AS part
+  RETURN part
+}) AS most
+MATCH (m)-[:OUTPUT]->(n:Neuron)
+RETURN max(most[(n.id - m.base) / 4096][(n.id - m.base) % 4096]) AS hops

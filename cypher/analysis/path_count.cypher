@@ -2,29 +2,27 @@
 // The number of paths along weights from any input neuron to any output neuron.
 // $model STRING       model name
 // -> paths NUMBER     paths; an integer where it is exact (below 2^53), else a rounded float
-// writes: paths
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position
 WITH m, collect(l) AS layers
-CALL (layers) {
-  UNWIND layers AS l
-  CALL (l) {
+// the ways into each neuron so far, in lists of 4096: only the last of them grows with a layer
+WITH m, reduce(paths = [[]], l IN layers | COLLECT {
+  WITH [p IN paths[-1] + COLLECT {
     MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end
-    OPTIONAL MATCH (b)<-[:WEIGHT]-(a:Neuron)
-    WITH b, sum(a.paths) AS paths
-    SET b.paths = CASE WHEN b.op = 'input' THEN 1.0 ELSE paths END
-  }
-  RETURN count(*) AS walked
-}
-CALL (m) {
+    CALL (b, m, paths) {
+      OPTIONAL MATCH (b)<-[:WEIGHT]-(a:Neuron)
+      RETURN sum(paths[(a.id - m.base) / 4096][(a.id - m.base) % 4096]) AS ways
+    }
+    RETURN CASE WHEN b.op = 'input' THEN 1.0 ELSE ways END ORDER BY b.id
+  } | p] AS own
+  UNWIND paths[..-1] + [i IN range(0, size(own) / 4096) | [p IN own[i * 4096..(i + 1) * 4096] | p]] AS part
+  RETURN part
+}) AS paths
+CALL (m, paths) {
   MATCH (m)-[:OUTPUT]->(n:Neuron)
-  WITH DISTINCT n
-  RETURN sum(n.paths) AS total
-}
-CALL (m) {
-  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
-  SET n.paths = null
+  WITH DISTINCT n, m, paths
+  RETURN sum(paths[(n.id - m.base) / 4096][(n.id - m.base) % 4096]) AS total
 }
 RETURN CASE WHEN total < 9007199254740992 THEN toInteger(total) ELSE total END AS paths

@@ -8,54 +8,55 @@
 // -> neurons LIST OF INTEGER ids from the start to the neuron
 // -> weights LIST OF FLOAT   weights between them
 // -> path PATH               the same, to look at in Browser
-// writes: reach
 // :param [{model, neuron, layer, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, null AS layer, 5 AS limit}
 
-MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
-WITH m, l ORDER BY l.position DESC
-WITH m, collect(l) AS layers, coalesce(min(CASE l.name WHEN $layer THEN l.position END), 0) AS first
-WITH m, [l IN layers WHERE l.position >= first] AS layers
+MATCH (m:Model {name: $model})
 MATCH (t:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE t.id >= m.base AND t.id < m.base + m.neurons
-CALL (t) {
-  SET t.reach = 1.0
+// backwards: what can follow a neuron on its way to t, from t's layer to the one to start from
+CALL (m, t) {
+  MATCH (m)-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end AND l.begin <= t.id
+  WITH l ORDER BY l.position DESC
+  WITH collect(l) AS layers, coalesce(min(CASE l.name WHEN $layer THEN l.position END), 0) AS first
+  RETURN [l IN layers WHERE l.position >= first] AS layers
 }
-CALL (layers, t) {
-  UNWIND layers AS l
-  CALL (l, t) {
-    MATCH (a:Neuron) WHERE a.id >= l.begin AND a.id < l.end AND a <> t
-    MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE b.reach IS NOT NULL
-    WITH a, max(abs(w.weight) * b.reach) AS reach
-    SET a.reach = reach
-  }
-  RETURN count(*) AS walked
-}
-CALL (m, t, layers) {
-  MATCH (a:Neuron)
-  WHERE a.id >= m.base AND a.id < m.base + m.neurons AND a <> t AND a.reach IS NOT NULL AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
-  WITH layers, a ORDER BY a.reach DESC, a.id LIMIT $limit
-  WITH layers, collect({at: a, product: 1.0, steps: []}) AS starts
-  // reach is the best that can follow: of ways begun, only the $limit that promise most can become the strongest
-  WITH reduce(ways = starts, l IN layers | COLLECT {
-    UNWIND ways AS way
-    WITH way, way.at AS a
-    OPTIONAL MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE b.reach IS NOT NULL
-    WITH CASE WHEN w IS NULL THEN way ELSE {at: b, product: way.product * abs(w.weight), steps: way.steps + w} END AS way
-    RETURN way ORDER BY way.product * way.at.reach DESC, [w IN way.steps | endNode(w).id], startNode(way.steps[0]).id LIMIT $limit
-  }) AS ways
+WITH m, t, layers, head(layers).end - 1 AS last
+// in lists of 4096: only the last of them grows with a layer
+WITH m, t, layers, last, reduce(reach = [[]], l IN layers | COLLECT {
+  WITH [r IN reach[-1] + COLLECT {
+    MATCH (a:Neuron) WHERE a.id >= l.begin AND a.id < l.end
+    CALL (a, last, reach) {
+      MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE b.id <= last
+      WITH abs(w.weight) AS weight, reach[(last - b.id) / 4096][(last - b.id) % 4096] AS follows
+      RETURN max(weight * follows) AS best
+    }
+    RETURN CASE WHEN a = t THEN 1.0 ELSE best END ORDER BY a.id DESC
+  } | r] AS own
+  UNWIND reach[..-1] + [i IN range(0, size(own) / 4096) | [r IN own[i * 4096..(i + 1) * 4096] | r]] AS part
+  RETURN part
+}) AS reach
+
+MATCH (a:Neuron)
+WHERE a.id >= m.base AND a.id < last + 1 AND a <> t AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
+WITH layers, last, reach, a, reach[(last - a.id) / 4096][(last - a.id) % 4096] AS best WHERE best IS NOT NULL
+ORDER BY best DESC, a.id LIMIT $limit
+WITH layers, last, reach, collect({at: a, product: 1.0, steps: []}) AS starts
+// reach is the best that can follow: of ways begun, only the $limit that promise most can become the strongest
+WITH reduce(ways = starts, l IN layers | COLLECT {
   UNWIND ways AS way
-  CALL (way) {
-    WITH way.steps AS steps
-    WITH steps, startNode(steps[0]) AS a
-    MATCH path = (a)((:Neuron)-[w:WEIGHT]->(:Neuron) WHERE w IN steps){1,}(:Neuron)
-    WHERE length(path) = size(steps)
-    RETURN path
-  }
-  RETURN collect({product: way.product, neurons: [n IN nodes(path) | n.id], weights: [w IN relationships(path) | w.weight], path: path}) AS found
+  WITH way, way.at AS a
+  OPTIONAL MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE b.id <= last AND reach[(last - b.id) / 4096][(last - b.id) % 4096] IS NOT NULL
+  WITH CASE WHEN w IS NULL THEN way ELSE {at: b, product: way.product * abs(w.weight), steps: way.steps + w} END AS way
+  WITH way, way.at.id AS at
+  RETURN way ORDER BY way.product * reach[(last - at) / 4096][(last - at) % 4096] DESC, [w IN way.steps | endNode(w).id], startNode(way.steps[0]).id
+  LIMIT $limit
+}) AS ways
+UNWIND ways AS way
+CALL (way) {
+  WITH way.steps AS steps
+  WITH steps, startNode(steps[0]) AS a
+  MATCH path = (a)((:Neuron)-[w:WEIGHT]->(:Neuron) WHERE w IN steps){1,}(:Neuron)
+  WHERE length(path) = size(steps)
+  RETURN path
 }
-CALL (m) {
-  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
-  SET n.reach = null
-}
-UNWIND found AS one
-RETURN one.product AS product, one.neurons AS neurons, one.weights AS weights, one.path AS path
+RETURN way.product AS product, [n IN nodes(path) | n.id] AS neurons, [w IN relationships(path) | w.weight] AS weights, path
 ORDER BY product DESC, neurons

@@ -4,35 +4,24 @@
 // $limit INTEGER = 100000   rows
 // -> id INTEGER             neuron
 // -> layer STRING           its layer
-// writes: used
 // :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 100000 AS limit}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
 WITH m, l ORDER BY l.position DESC
-WITH m, collect(l) AS layers
-CALL (m) {
-  MATCH (m)-[:OUTPUT]->(n:Neuron)
-  WITH DISTINCT n
-  SET n.used = true
-}
-CALL (layers) {
-  UNWIND layers AS l
-  CALL (l) {
-    MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end AND b.used
-    MATCH (b)<-[:WEIGHT]-(a:Neuron)
-    WITH DISTINCT a
-    SET a.used = true
-  }
-  RETURN count(*) AS walked
-}
-CALL (m) {
-  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons AND n.used IS NULL
-  RETURN collect(n) AS found
-}
-CALL (m) {
-  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
-  SET n.used = null
-}
-UNWIND found AS n
-RETURN n.id AS id, n.layer AS layer
-ORDER BY id LIMIT $limit
+WITH m, m.base + m.neurons - 1 AS last, collect(l) AS layers
+// whether an output depends on each neuron so far, from the last one on, in lists of 4096: only the last of them grows with a layer
+WITH m, last, reduce(used = [[]], l IN layers | COLLECT {
+  WITH [u IN used[-1] + COLLECT {
+    MATCH (a:Neuron) WHERE a.id >= l.begin AND a.id < l.end
+    RETURN EXISTS { (a)-[:WEIGHT]->(b:Neuron) WHERE used[(last - b.id) / 4096][(last - b.id) % 4096] } OR EXISTS { (a)<-[:OUTPUT]-(m) }
+    ORDER BY a.id DESC
+  } | u] AS own
+  UNWIND used[..-1] + [i IN range(0, size(own) / 4096) | [u IN own[i * 4096..(i + 1) * 4096] | u]] AS part
+  RETURN part
+}) AS used
+UNWIND range(m.base, last) AS id
+WITH id WHERE NOT used[(last - id) / 4096][(last - id) % 4096]
+WITH id ORDER BY id LIMIT $limit
+MATCH (n:Neuron {id: id})
+RETURN id, n.layer AS layer
+ORDER BY id

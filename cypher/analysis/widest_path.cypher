@@ -8,42 +8,45 @@
 // -> neurons LIST OF INTEGER ids from the start to the neuron
 // -> weights LIST OF FLOAT   weights between them
 // -> path PATH               the same, to look at in Browser
-// writes: reach
 // :param [{model, neuron, layer, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, null AS layer, 5 AS limit}
 
-MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
-WITH m, l ORDER BY l.position DESC
-WITH m, collect(l) AS layers
+MATCH (m:Model {name: $model})
 MATCH (t:Neuron {id: coalesce($neuron, m.base + m.neurons - 1)}) WHERE t.id >= m.base AND t.id < m.base + m.neurons
-CALL (t) {
-  SET t.reach = 1.0e300
-}
-CALL (layers, t) {
-  UNWIND layers AS l
-  CALL (l, t) {
-    MATCH (a:Neuron) WHERE a.id >= l.begin AND a.id < l.end AND a <> t
-    MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE b.reach IS NOT NULL
-    WITH a, max(CASE WHEN abs(w.weight) < b.reach THEN abs(w.weight) ELSE b.reach END) AS reach
-    SET a.reach = reach
-  }
-  RETURN count(*) AS walked
-}
+// backwards: what can follow a neuron on its way to t, from t's layer to the one to start from
 CALL (m, t) {
-  MATCH (a:Neuron)
-  WHERE a.id >= m.base AND a.id < m.base + m.neurons AND a <> t AND a.reach IS NOT NULL AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
-  WITH a, t.id AS last ORDER BY a.reach DESC, a.id LIMIT $limit
-  CALL (a, last) {
-    // from the start on, where every step leads on: the sum keeps the planner from beginning at the end
-    MATCH path = (a)((x)-[w:WEIGHT]->(y) WHERE y.reach IS NOT NULL AND CASE WHEN abs(w.weight) < y.reach THEN abs(w.weight) ELSE y.reach END = x.reach)+(z:Neuron)
-    WHERE z.id + 0 = last
-    RETURN path LIMIT 1
-  }
-  RETURN collect({reach: a.reach, neurons: [n IN nodes(path) | n.id], weights: [w IN relationships(path) | w.weight], path: path}) AS found
+  MATCH (m)-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end AND l.begin <= t.id
+  WITH l ORDER BY l.position DESC
+  WITH collect(l) AS layers, coalesce(min(CASE l.name WHEN $layer THEN l.position END), 0) AS first
+  RETURN [l IN layers WHERE l.position >= first] AS layers
 }
-CALL (m) {
-  MATCH (n:Neuron) WHERE n.id >= m.base AND n.id < m.base + m.neurons
-  SET n.reach = null
+WITH m, t, layers, head(layers).end - 1 AS last
+// in lists of 4096: only the last of them grows with a layer
+WITH m, t, layers, last, reduce(reach = [[]], l IN layers | COLLECT {
+  WITH [r IN reach[-1] + COLLECT {
+    MATCH (a:Neuron) WHERE a.id >= l.begin AND a.id < l.end
+    CALL (a, last, reach) {
+      MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE b.id <= last
+      WITH abs(w.weight) AS weight, reach[(last - b.id) / 4096][(last - b.id) % 4096] AS follows
+      RETURN max(CASE WHEN weight < follows THEN weight ELSE follows END) AS best
+    }
+    RETURN CASE WHEN a = t THEN 1.0e300 ELSE best END ORDER BY a.id DESC
+  } | r] AS own
+  UNWIND reach[..-1] + [i IN range(0, size(own) / 4096) | [r IN own[i * 4096..(i + 1) * 4096] | r]] AS part
+  RETURN part
+}) AS reach
+
+MATCH (a:Neuron)
+WHERE a.id >= m.base AND a.id < last + 1 AND a <> t AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
+WITH t.id AS end, last, reach, a, reach[(last - a.id) / 4096][(last - a.id) % 4096] AS width WHERE width IS NOT NULL
+ORDER BY width DESC, a.id LIMIT $limit
+CALL (a, end, last, reach) {
+  // from the start on, where every step leads on: the sum keeps the planner from beginning at the end
+  MATCH path = (a)((x)-[w:WEIGHT]->(y)
+    WHERE y.id <= last AND reach[(last - x.id) / 4096][(last - x.id) % 4096] = CASE
+      WHEN abs(w.weight) < reach[(last - y.id) / 4096][(last - y.id) % 4096] THEN abs(w.weight)
+      ELSE reach[(last - y.id) / 4096][(last - y.id) % 4096] END)+(z:Neuron)
+  WHERE z.id + 0 = end
+  RETURN path LIMIT 1
 }
-UNWIND found AS one
-RETURN one.reach AS width, one.neurons AS neurons, one.weights AS weights, one.path AS path
+RETURN width, [n IN nodes(path) | n.id] AS neurons, [w IN relationships(path) | w.weight] AS weights, path
 ORDER BY width DESC, neurons[0]
