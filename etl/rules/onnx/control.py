@@ -15,8 +15,9 @@ from etl.network import Layer
 from etl.rules.binding import run_part
 from etl.rules.ids import is_live
 from etl.rules.primitives.elementwise import neurons
-from etl.rules.scope import MOST_STEPS, Ids, Scope
+from etl.rules.scope import Ids, Scope
 
+MOST_TURNS = 2**12  # of all loops of a model together: a file of a few bytes may ask for 10^9
 LIVE_CONDITION = "has a condition that depends on the example, so there is no one graph"
 
 
@@ -39,7 +40,7 @@ def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, cap
     """
     if is_live(trips) or is_live(condition):
         raise Unsupported("runs as often as the example says, so there is no one graph")
-    count = MOST_STEPS + 1 if trips is None else int(np.ravel(trips)[0])
+    count = MOST_TURNS + 1 if trips is None else int(np.ravel(trips)[0])
     cut = len(values) - captured[0]
     states, outside = list(values[:cut]), values[cut:]
     scans: list[list[Any]] = []
@@ -86,8 +87,8 @@ def scan(
 def spend(here: Scope, turn: int) -> None:
     """Loops stand within loops: all turns of a model together are bounded. Raises TooLarge."""
     here.tape.turns += 1
-    if here.tape.turns > MOST_STEPS:
-        raise TooLarge(f"more than {MOST_STEPS:,} turns of loops")
+    if here.tape.turns > MOST_TURNS:
+        raise TooLarge(f"more than {MOST_TURNS:,} turns of loops")
 
 
 def outputs(made: Any) -> tuple[Any, ...]:
