@@ -45,7 +45,8 @@ def read(
 
     source        a file, a folder of tables (`x.parquet`, as `save` writes them), or a built model in memory.
                   Weights are read when they are needed: it must live as long
-    architecture  what describes the layers of a file with weights only: its JSON, another model file, or `keras.applications:NAME`
+    architecture  what describes the layers of a file with weights only: its JSON, another model file, or `keras.applications:NAME`; for
+                  PyTorch's weights a `.pt2`, or your own code that makes the module: `package.module:callable`, `script.py:callable?width=64`
     input_shapes  one a model input, in order or by name, where the file leaves them open or smaller ones will do: without the batch axis, or
                   (PyTorch, ONNX) with all axes of the file
     layers        the first and the last layer of a range, either may be None
@@ -67,7 +68,7 @@ def read(
     written = None if architecture is None else os.fspath(architecture)
     selection = Selection(shapes, layers, granularity, min_weight, top_k, fold, ignore_masks, written, constants or {})
     if not isinstance(source, str | os.PathLike):
-        return Graph(graph_in(read_live(source, ignore_masks=ignore_masks, constants=constants), selection), selection)
+        return Graph(graph_in(read_live(source, ignore_masks=ignore_masks, constants=constants, input_shapes=shapes), selection), selection)
     if is_tables(Path(source)):
         from etl.graph.tables import read_tables
 

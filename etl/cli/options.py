@@ -118,7 +118,8 @@ def selection(
     architecture: Annotated[
         str | None,
         typer.Option(
-            help="The model's JSON (or keras.applications:NAME), where the file has weights only.",
+            help="What the weights belong to, where the file has nothing else: the model's JSON or keras.applications:NAME; for PyTorch's weights "
+            "a .pt2, or your own code that makes the module: package.module:callable?option=value, script.py:callable.",
             metavar="FILE",
             show_default=False,
             rich_help_panel=CHOICE,

@@ -35,6 +35,10 @@ def loaded(
         from etl.frameworks.onnx import OnnxModel
 
         return OnnxModel(path, model, whole, constants)
+    if any(layer.dialect == "aten" for layer in model.network.layers()):
+        from etl.frameworks.torch import TorchModel
+
+        return TorchModel(path, model, architecture, whole)
     from etl.frameworks.keras import keras_model
 
     return keras_model(path, model, architecture, shapes)

@@ -75,7 +75,8 @@ def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
     """Read a file and trace its graph: counted, not created. Raises BadFile, Unsupported, BadRequest."""
     from etl.readers import read
 
-    return graph_in(read(path, selection.architecture, ignore_masks=selection.ignore_masks, constants=selection.constants), selection)
+    options = {"ignore_masks": selection.ignore_masks, "constants": selection.constants, "input_shapes": selection.input_shapes}
+    return graph_in(read(path, selection.architecture, **options), selection)
 
 
 def graph_in(model: Model, selection: Selection = Selection()) -> Graph:

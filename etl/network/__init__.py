@@ -92,12 +92,14 @@ class Input:
     shape    None for axes that the file leaves open; None where it says nothing at all. Without the batch axis, unless `batched`
     dtype    as the file has it
     batched  the first axis is the batch, which flows along as an axis of one place
+    fixed    axes that the file doesn't leave open can't have another size: sizes were written into what follows
     """
 
     name: str
     shape: Shape | None
     dtype: str = "float32"
     batched: bool = False
+    fixed: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Model files as networks: `read(path)` finds the format by looking inside, `read_keras_model` takes a live model.
 
-Formats: whole-model HDF5 (Keras 2.0 to 3), `.keras` archives (2.12 on), weights of either layout with an architecture JSON, and ONNX.
+Formats: whole-model HDF5 (Keras 2.0 to 3), `.keras` archives (2.12 on), weights of either layout with an architecture JSON; PyTorch's exported
+programs (`.pt2`), `.safetensors` and state dicts with an architecture; and ONNX.
 No framework is imported and nothing that a file names is run; sizes are checked before anything is allocated.
 """
 
@@ -10,7 +11,7 @@ import hashlib
 import struct
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,23 +21,33 @@ import numpy as np
 from etl.errors import BadFile, BadRequest, EtlError
 from etl.network import Model
 from etl.readers import formats as files
+from etl.readers import torch
 from etl.readers.keras.architecture import keras_major, model_part, parsed
 from etl.readers.keras.builder import network
 from etl.readers.keras.masks import settled
 from etl.readers.keras.memory import read_keras_model
+from etl.readers.torch.tensors import check_archive, read_safetensors, read_sharded, read_state_dict
 
+Shapes = Sequence[Sequence[int]] | Mapping[str, Sequence[int]]
 __all__ = ["check_finite", "read", "read_keras_model", "read_live"]
 
 
 def read(
-    path: str | Path, architecture: str | Path | None = None, *, ignore_masks: bool = False, constants: Mapping[str, Any] | None = None
+    path: str | Path,
+    architecture: str | Path | None = None,
+    *,
+    ignore_masks: bool = False,
+    constants: Mapping[str, Any] | None = None,
+    input_shapes: Shapes = (),
 ) -> Model:
     """Read a model file; weight arrays are read when they are needed.
 
-    architecture  for files that hold weights only: the JSON that `model.to_json()` returns, a model file to take it from,
-                  or `keras.applications:NAME` (`keras.applications:VGG16?include_top=false&input_shape=64,64,3`)
+    architecture  for files that hold weights only. Keras: the JSON that `model.to_json()` returns, a model file to take it from,
+                  or `keras.applications:NAME` (`keras.applications:VGG16?include_top=false&input_shape=64,64,3`). PyTorch: a `.pt2`,
+                  or code of your own that is called: `torchvision.models:resnet34?num_classes=5`, `model.py:Net?width=64`
     ignore_masks  take masks as absent, which is an approximation where steps are padded; layers that mask are refused otherwise
     constants     ONNX: values of inputs that are options and no data, by name
+    input_shapes  for architectures that are code: a module has no shapes until it is called
     Raises BadFile, or Unsupported where arrays have no meaning here.
     """
     path = Path(path)
@@ -47,6 +58,10 @@ def read(
             return read_onnx(path, constants)
     if constants:
         raise BadRequest(f"{path} has no inputs that may be constants: --constant is for ONNX files")
+    with stage(path, "opening it"):
+        family = files.family(path)
+    if family != "keras":
+        return read_torch(path, family, None if architecture is None else str(architecture), input_shapes)
     with stage(path, "opening it"):
         found = files.look(path)
     with stage(path, "reading its architecture"):
@@ -59,13 +74,51 @@ def read(
         return Model(path.stem, settled(network(part.graph), ignore_masks), sha256(found.sources), found.format, found.version)
 
 
-def read_live(source: Any, *, ignore_masks: bool = False, constants: Mapping[str, Any] | None = None) -> Model:
-    """A model in memory: a built keras.Model, or an onnx.ModelProto."""
+def read_live(source: Any, *, ignore_masks: bool = False, constants: Mapping[str, Any] | None = None, input_shapes: Shapes = ()) -> Model:
+    """A model in memory: a built keras.Model, an onnx.ModelProto, a torch.export.ExportedProgram, or a torch.nn.Module with `input_shapes`."""
+    if any(kind.__module__.partition(".")[0] == "torch" for kind in type(source).__mro__):
+        return torch.read_live(source, in_order(input_shapes))
     if type(source).__name__ == "ModelProto" and type(source).__module__.startswith("onnx"):
         from etl.readers.onnx import read_onnx_model
 
         return read_onnx_model(source, constants)
     return read_keras_model(source, ignore_masks=ignore_masks)
+
+
+def in_order(shapes: Shapes) -> Sequence[Sequence[int]]:
+    """Shapes of inputs as a module is called with them: by place."""
+    return list(shapes.values()) if isinstance(shapes, Mapping) else shapes
+
+
+def read_torch(path: Path, family: str, architecture: str | None, shapes: Shapes) -> Model:
+    with stage(path, "reading it"):
+        program, sources, file_format = parts_of_torch(path, family, architecture, shapes)
+        return Model(path.stem, torch.network(program), sha256(sources), file_format, program.version)
+
+
+def torch_program(path: Path, architecture: str | None = None, shapes: Shapes = ()) -> torch.Program:
+    """The program in a file of PyTorch's, its weights joined to it."""
+    with stage(path, "reading it"):
+        return parts_of_torch(path, files.family(path), architecture, shapes)[0]
+
+
+def parts_of_torch(path: Path, family: str, architecture: str | None, shapes: Shapes) -> tuple[torch.Program, tuple[Path, ...], str]:
+    """A program with its weights, the files that both are in, and what the format is called."""
+    if family == "torch-export":
+        return torch.exported(path, architecture), (path,), family
+    if family == "torch-weights":
+        check_archive(path)
+    if architecture is None:
+        held = "a state dict of PyTorch, a pickle, of which nothing is run" if family == "torch-weights" else "tensors of PyTorch"
+        raise BadFile(f"{path} holds weights only ({held}): pass --architecture MODEL.pt2, or package.module:callable, or script.py:callable")
+    if family == "safetensors":
+        weights = read_safetensors(path)
+    elif family == "safetensors-index":
+        weights = read_sharded(path, parsed(path.read_bytes(), str(path))["weight_map"])
+    else:
+        weights = read_state_dict(path)
+    program, sources = torch.joined(path, weights, architecture, in_order(shapes))
+    return program, sources, weights.format
 
 
 # What h5py, zipfile, json and numpy raise over broken files, and what a configuration of the wrong make leads to.
@@ -85,7 +138,7 @@ def stage(path: Path, doing: str) -> Iterator[None]:
         raise type(error)(printable(said)) from error
     except BROKEN as error:
         said = printable(" ".join(str(error).split()))
-        raise BadFile(f"{path}: {doing} failed ({type(error).__name__}: {said}); the file is broken, or no Keras model") from error
+        raise BadFile(f"{path}: {doing} failed ({type(error).__name__}: {said}); the file is broken, or no model") from error
 
 
 def printable(text: str) -> str:

@@ -20,12 +20,9 @@ from etl.readers.keras.architecture import LARGEST, parsed
 from etl.readers.keras.builder import Part
 from etl.readers.keras.contents import described, legacy_layers, store_layers
 from etl.readers.keras.conversion import Writer
+from etl.readers.torch.archive import is_program
 
 OTHERS = {
-    b"\x80\x02": "a pickle (PyTorch?)",
-    b"\x80\x03": "a pickle",
-    b"\x80\x04": "a pickle",
-    b"\x80\x05": "a pickle",
     b"version https://git-lfs": "a pointer that Git LFS left in the file's place: run git lfs pull",
     b"\x93NUMPY": "a NumPy array",
     b"\x08\x01\x12": "a TensorFlow graph",
@@ -80,6 +77,30 @@ def writer(container: Container, root: h5py.Group, group: h5py.Group) -> Writer:
     return Writer(keras_1=version is None or version.startswith(("0.", "1.")), backend=backend)
 
 
+def family(path: Path) -> str:
+    """Whose file it is: `torch-export`, `torch-weights`, `safetensors`, `safetensors-index`, or `keras` for all else. Opens it, runs nothing."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except OSError:
+        return "keras"  # where `look` says what is wrong
+    if head.startswith(b"PK"):
+        with archive.opened(path) as opened:
+            names = opened.namelist()
+        if is_program(names):
+            return "torch-export"
+        return "torch-weights" if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names) else "keras"
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:  # before pickles: a length may begin as they do
+        return "safetensors"
+    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):  # a pickle, as torch.save wrote before its archives
+        return "torch-weights"
+    if head.lstrip()[:1] == b"{" and path.stat().st_size <= LARGEST and b'"weight_map"' in path.read_bytes():
+        table = parsed(path.read_bytes(), str(path)).get("weight_map")
+        if isinstance(table, dict) and all(isinstance(name, str) and name.endswith(".safetensors") for name in table.values()):
+            return "safetensors-index"
+    return "keras"
+
+
 def is_onnx(path: Path) -> bool:
     """Whether a file is an ONNX model: a protobuf that begins with the version of its format, as all writers put it, and a field of a model.
 
@@ -125,8 +146,6 @@ def look(path: Path) -> File:
 def look_into_archive(path: Path) -> File:
     with archive.opened(path) as opened:
         names = opened.namelist()
-        if any(name == "data.pkl" or name.endswith("/data.pkl") for name in names):
-            raise BadFile(f"{path} is a PyTorch file; only Keras models can be read: .keras or .h5")
         config, metadata = archive.text(opened, path, "config.json"), archive.text(opened, path, "metadata.json")
         if config is None:
             raise BadFile(f"{path} is an archive without config.json; give a file that Keras saved")

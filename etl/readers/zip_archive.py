@@ -60,7 +60,7 @@ def opened(path: Path) -> zipfile.ZipFile:
     if tail[max(0, end - 20) :].startswith(b"PK\x06\x07"):  # the 64-bit table's place is in front of it
         length = max(length, large_length(path, int.from_bytes(tail[end - 12 : end - 4], "little")))
     if length > DIRECTORY:
-        raise BadFile(f"{path}: an archive of far too many files; it is no Keras model")
+        raise BadFile(f"{path}: an archive of far too many files; it is no model")
     return zipfile.ZipFile(path)
 
 
@@ -73,28 +73,33 @@ def large_length(path: Path, place: int) -> int:
 
 def member(archive: zipfile.ZipFile, path: Path, name: str) -> zipfile.ZipInfo | None:
     """The one member of a name. Raises BadFile where it can't be read safely."""
-    found = [one for one in archive.infolist() if one.filename == name]
-    if not found:
+    only = archive.NameToInfo.get(name)
+    if only is None:
         return None
-    if len(found) > 1:
+    if len(archive.filelist) > len(archive.NameToInfo) and sum(other.filename == name for other in archive.filelist) > 1:
         raise BadFile(f"{path}: two members are called {name}; the archive is broken")
-    only = found[0]
     if only.flag_bits & 0x1:
-        raise BadFile(f"{path}: encrypted; unpack it and save it as a plain .keras archive")
+        raise BadFile(f"{path}: encrypted; unpack it and save it as a plain archive")
     if only.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise BadFile(f"{path}: member {name} is compressed in an unusual way; save the model again with Keras")
     stored = only.compress_type == zipfile.ZIP_STORED
-    if only.compress_size > path.stat().st_size or only.file_size > (1 if stored else EXPANSION) * only.compress_size + (0 if stored else PIECE):
+    if only.compress_size > size(archive) or only.file_size > (1 if stored else EXPANSION) * only.compress_size + (0 if stored else PIECE):
         raise BadFile(f"{path}: member {name} declares {only.file_size:,} bytes, but {only.compress_size:,} are stored; the archive is broken")
     return only
 
 
-def text(archive: zipfile.ZipFile, path: Path, name: str) -> bytes | None:
+def size(archive: zipfile.ZipFile) -> int:
+    """Bytes of the whole archive."""
+    assert archive.fp is not None
+    return archive.fp.seek(0, io.SEEK_END)
+
+
+def text(archive: zipfile.ZipFile, path: Path, name: str, largest: int = LARGEST) -> bytes | None:
     """A small member's bytes, or None where there is none."""
     found = member(archive, path, name)
     if found is None:
         return None
-    if found.file_size > LARGEST:
+    if found.file_size > largest:
         raise BadFile(f"{path}: member {name} is too large for a configuration ({found.file_size:,} bytes); the archive is broken")
     with archive.open(found) as stream:
         return stream.read(found.file_size)
@@ -113,19 +118,19 @@ def container(archive: zipfile.ZipFile, path: Path, name: str) -> Container | No
     with archive.open(found) as stream:
         while stream.read(PIECE):  # compares the checksum: a flipped bit in a weight is seen nowhere else
             pass
-    begin, size = body(path, found), found.file_size
-    return Container(label, lambda: windowed(path, begin, size), size)
+    begin, length = body(archive, path, found), found.file_size
+    return Container(label, lambda: windowed(path, begin, length), length)
 
 
 def windowed(path: Path, begin: int, size: int) -> BinaryIO:
     return io.BufferedReader(Window(path, begin, size), PIECE)
 
 
-def body(path: Path, found: zipfile.ZipInfo) -> int:
+def body(archive: zipfile.ZipFile, path: Path, found: zipfile.ZipInfo) -> int:
     """Where a member's bytes begin: behind a header of its own, whose length may differ from the table's."""
-    with path.open("rb") as file:
-        file.seek(found.header_offset)
-        header = file.read(30)
+    assert archive.fp is not None
+    archive.fp.seek(found.header_offset)
+    header = archive.fp.read(30)
     if len(header) < 30 or header[:4] != b"PK\x03\x04":
         raise BadFile(f"{path}: member {found.filename} is not where the archive says; the archive is broken")
     return found.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")

@@ -1,0 +1,194 @@
+"""Operators that make constants, or turn a tensor's shape and type into one. Nothing large is made before its size is known to be sane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.errors import Unsupported
+from etl.rules.aten.logic import not_equal
+from etl.rules.aten.values import Value, check_size, numbers
+from etl.rules.aten.views import sizes, whole
+from etl.rules.ids import is_live
+from etl.rules.scope import Scope
+
+Rule = Callable[..., Any]
+
+
+def dtype_of(name: str | None, default: Any = None) -> np.dtype[Any]:
+    """torch's types as NumPy's; half precision is computed in float32."""
+    if name is None:
+        return np.dtype(default if default is not None else "float32")
+    try:
+        return np.dtype({"float16": "float32", "bfloat16": "float32"}.get(name, name))
+    except TypeError as error:
+        raise Unsupported(f"computes with numbers of type {name}") from error
+
+
+def checked(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The same shape. Raises TooLarge where a constant of it is too large to write out."""
+    check_size(shape)
+    return shape
+
+
+def filled(shape: tuple[int, ...], value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """One number everywhere: it takes no memory, however large the shape is."""
+    return np.broadcast_to(np.asarray(value).astype(dtype), shape)
+
+
+def of_one(value: float) -> Any:
+    """A rule for zeros and ones."""
+
+    def rule(here: Scope, size: Any, dtype: str | None = None) -> Value:
+        """One number everywhere."""
+        return filled(sizes(size), value, dtype_of(dtype))
+
+    return rule
+
+
+def like_one(value: float) -> Any:
+    """A rule for zeros_like and ones_like."""
+
+    def rule(here: Scope, self: Value, dtype: str | None = None) -> Value:
+        """One number everywhere, in the shape of another tensor."""
+        return filled(self.shape, value, dtype_of(dtype, default_of(self)))
+
+    return rule
+
+
+def default_of(self: Value) -> np.dtype[Any]:
+    return np.dtype("float32") if is_live(self) else self.dtype
+
+
+def full(here: Scope, size: Any, fill_value: Any, dtype: str | None = None) -> Value:
+    """One number everywhere."""
+    return filled(sizes(size), fill_value, dtype_of(dtype, "int64" if isinstance(fill_value, int) and not isinstance(fill_value, bool) else None))
+
+
+def full_like(here: Scope, self: Value, fill_value: Any, dtype: str | None = None) -> Value:
+    """One number everywhere, in the shape of another tensor."""
+    return filled(self.shape, fill_value, dtype_of(dtype, default_of(self)))
+
+
+def new_one(value: float) -> Any:
+    """A rule for new_zeros and new_ones."""
+
+    def rule(here: Scope, self: Value, size: Any, dtype: str | None = None) -> Value:
+        """One number everywhere, of the type of another tensor."""
+        return filled(sizes(size), value, dtype_of(dtype, default_of(self)))
+
+    return rule
+
+
+def new_full(here: Scope, self: Value, size: Any, fill_value: Any, dtype: str | None = None) -> Value:
+    """One number everywhere, of the type of another tensor."""
+    return filled(sizes(size), fill_value, dtype_of(dtype, default_of(self)))
+
+
+def fill(here: Scope, self: Value, value: Any) -> Value:
+    """One number everywhere, in the shape of what was there."""
+    if is_live(value):
+        return np.broadcast_to(value, self.shape)
+    return filled(self.shape, value, default_of(self))
+
+
+def zero(here: Scope, self: Value) -> Value:
+    """Zero everywhere, in the shape of what was there."""
+    return filled(self.shape, 0, default_of(self))
+
+
+def copy(here: Scope, self: Value, src: Value, non_blocking: bool = False) -> Value:
+    """Another tensor's values, in the shape of what was there."""
+    values = np.broadcast_to(src, self.shape)
+    return values if is_live(values) or is_live(self) else values.astype(self.dtype)
+
+
+def arange(here: Scope, end: Any, start: Any = 0, step: Any = 1, dtype: str | None = None) -> Value:
+    """Numbers from start up to end."""
+    first, last, by = (np.asarray(number).reshape(()).item() for number in (start, end, step))
+    checked((max(int((last - first) / by) + 1, 0),))
+    default = "int64" if all(isinstance(number, int) for number in (first, last, by)) else "float32"
+    return np.arange(first, last, by).astype(dtype_of(dtype, default))
+
+
+def linspace(here: Scope, start: Any, end: Any, steps: Any, dtype: str | None = None) -> Value:
+    """So many numbers from start to end."""
+    return np.linspace(np.asarray(start).item(), np.asarray(end).item(), checked((whole(steps),))[0]).astype(dtype_of(dtype))
+
+
+def eye(here: Scope, n: Any, m: Any = None, dtype: str | None = None) -> Value:
+    """Ones on the diagonal."""
+    shape = checked((whole(n), whole(n if m is None else m)))
+    return np.eye(*shape, dtype=dtype_of(dtype))
+
+
+def scalar_tensor(here: Scope, s: Any, dtype: str | None = None) -> Value:
+    """One number."""
+    return np.asarray(s).astype(dtype_of(dtype))
+
+
+def triangle_indices(lower: bool) -> Any:
+    """A rule for tril_indices and triu_indices."""
+
+    def rule(here: Scope, row: Any, col: Any, offset: int = 0) -> Value:
+        """Rows and columns of the places on one side of a diagonal."""
+        shape = checked((whole(row), whole(col)))
+        kept = np.tri(*shape, offset, dtype=bool) if lower else ~np.tri(*shape, offset - 1, dtype=bool)
+        return np.stack(np.nonzero(kept))
+
+    return rule
+
+
+def sym_size(here: Scope, self: Value, dim: Any = None) -> Value:
+    """The size of an axis."""
+    return np.asarray(self.shape if dim is None else self.shape[whole(dim)])
+
+
+def sym_numel(here: Scope, self: Value) -> Value:
+    """The number of elements."""
+    return np.asarray(self.size)
+
+
+def cast(here: Scope, self: Value, dtype: str | None = None) -> Value:
+    """The same numbers of another type: a live value stays as it is, whatever the width of its type."""
+    if dtype is None or dtype.startswith("float") or dtype == "bfloat16":
+        return self if is_live(self) or dtype is None else self.astype(dtype_of(dtype))
+    if is_live(self):
+        return not_equal(here, self, 0) if dtype == "bool" else self  # whole already: see `truncate`
+    return self.astype(dtype_of(dtype))
+
+
+def truncate(here: Scope, self: Value, dtype: str | None = None) -> Value:
+    """Fractions cut off towards zero: sign(x) times floor(|x|)."""
+    if not is_live(self):
+        return self.astype(dtype_of(dtype, "int64"))
+    from etl.rules.aten.arithmetic import trunc
+
+    return trunc(here, self)
+
+
+def type_as(here: Scope, self: Value, other: Value) -> Value:
+    """The same numbers of the type of another tensor."""
+    return self if is_live(self) or is_live(other) else self.astype(other.dtype)
+
+
+def item(here: Scope, self: Value) -> Value:
+    """The value of a constant of one element."""
+    if is_live(self):
+        raise Unsupported("needs the value of a tensor that depends on the example")
+    return np.asarray(self).reshape(())
+
+
+def tested(numpy: Callable[[Any], Any], what: str) -> Rule:
+    """A rule for isfinite and the like, of constants."""
+
+    def rule(here: Scope, self: Value) -> Value:
+        """What a constant is."""
+        if is_live(self):
+            raise Unsupported(f"asks whether a live value is {what}")
+        return np.asarray(numpy(numbers(self)))
+
+    return rule

@@ -1,0 +1,165 @@
+"""Arithmetic place by place, of live values and constants that broadcast as NumPy's do. Constants alone are computed with NumPy.
+
+add(here, x, y)            x + y: a live value is an edge, a constant a bias
+multiply(here, x, y)       a constant is a weight; of two live values a product
+function(here, "exponential", np.exp, x)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from math import prod
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from etl.activations import call
+from etl.errors import TooLarge, Unsupported
+from etl.rules.ids import Ids, is_live
+from etl.rules.scope import Edges, Scope
+
+Value: TypeAlias = Any  # Ids where live, an array where constant
+MOST_ELEMENTS = 2**27  # of a constant that has to be written out
+
+
+def value(operand: Any) -> Value:
+    """Live values as they are, anything else as an array."""
+    return operand if is_live(operand) else np.asarray(operand)
+
+
+def numbers(operand: Any) -> NDArray[Any]:
+    """A constant as numbers to compute with: what is true is 1."""
+    array = np.asarray(operand)
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def constants(*operands: Any) -> bool:
+    """Whether none of them depends on the example. Raises TooLarge where what they make together is too large to write out."""
+    if any(map(is_live, operands)):
+        return False
+    check_size(np.broadcast_shapes(*map(np.shape, operands)))
+    return True
+
+
+def check_size(shape: Sequence[int]) -> None:
+    """Raises TooLarge for a constant that nobody stored and a file only asks for."""
+    if prod(shape) > MOST_ELEMENTS:
+        raise TooLarge(f"a constant of {prod(shape):,} numbers")
+
+
+def add(here: Scope, x: Any, y: Any, scale: float = 1.0, **options: Any) -> Value:
+    """x + scale y."""
+    x, y = value(x), value(y)
+    if constants(x, y):
+        return x + y if scale == 1 else x + scale * y
+    terms = ((x, 1.0), (y, float(scale)))
+    edges = [Edges(term, weight, over=0) for term, weight in terms if is_live(term)]
+    bias = next((numbers(term) * weight for term, weight in terms if not is_live(term)), None)
+    return here.sum(*edges, bias=bias, **options)
+
+
+def subtract(here: Scope, x: Any, y: Any, scale: float = 1.0, **options: Any) -> Value:
+    """x - scale y."""
+    return add(here, x, y, -scale, **options)
+
+
+def multiply(here: Scope, x: Any, y: Any, **options: Any) -> Value:
+    """x y: a constant is a weight."""
+    x, y = value(x), value(y)
+    if constants(x, y):
+        return x & y if x.dtype == y.dtype == bool else x * y
+    if is_live(x) and is_live(y):
+        return here.product(Edges(x, over=0), Edges(y, over=0), **options)
+    return here.sum(Edges(x, numbers(y), over=0) if is_live(x) else Edges(y, numbers(x), over=0), **options)
+
+
+def reciprocal(here: Scope, x: Any, **options: Any) -> Value:
+    """1 / x."""
+    return function(here, "reciprocal", np.reciprocal, x, **options)
+
+
+def divide(here: Scope, x: Any, y: Any, **options: Any) -> Value:
+    """x / y: a constant divisor is a weight 1 / y; a live one has its `reciprocal` taken first."""
+    x, y = value(x), value(y)
+    if not is_live(y):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return multiply(here, x, 1 / numbers(y), **options) if is_live(x) else numbers(x) / numbers(y)
+    inverse = here.sum(Edges(y, over=0), part="reciprocal", activation="reciprocal")
+    return multiply(here, x, inverse, **options)
+
+
+def extreme(here: Scope, op: str, x: Any, y: Any, **options: Any) -> Value:
+    """The larger (op `max`) or smaller (`min`) of two; a constant is a bias."""
+    x, y = value(x), value(y)
+    if constants(x, y):
+        return np.maximum(x, y) if op == "max" else np.minimum(x, y)
+    edges = [Edges(term, over=0) for term in (x, y) if is_live(term)]
+    return here.neurons(op, edges, bias=next((numbers(term) for term in (x, y) if not is_live(term)), None), **options)
+
+
+def clip(here: Scope, x: Any, low: Any = None, high: Any = None, part: str | None = None) -> Value:
+    """x, at least `low` and at most `high`: `lower` first where there are both."""
+    within = f"{part}/" if part else ""
+    if low is not None:
+        x = extreme(here, "max", x, low, part=part if high is None else f"{within}lower")
+    return x if high is None else extreme(here, "min", x, high, part=part)
+
+
+def function(here: Scope, activation: str, numpy: Callable[..., Any], x: Any, **options: Any) -> Value:
+    """A function of each place: `activation` as the graph writes it, `numpy` for constants."""
+    if constants(x):
+        with np.errstate(all="ignore"):
+            return np.asarray(numpy(numbers(x)))
+    return here.sum(Edges(x, over=0), activation=activation, **options)
+
+
+def scaled_function(
+    here: Scope, activation: str, numpy: Callable[..., Any], x: Any, *, before: float = 1.0, shift: float | None = None, after: float = 1.0
+) -> Value:
+    """after * f(before * x + shift); a factor behind the function is a step of its own."""
+    if not is_live(x):
+        with np.errstate(all="ignore"):
+            return np.asarray(after * numpy(before * numbers(x) + (shift or 0)))
+    inner = here.sum(Edges(x, before, over=0), bias=shift, activation=activation, part=None if after == 1 else "function")
+    return inner if after == 1 else here.sum(Edges(inner, after, over=0))
+
+
+def power(here: Scope, x: Any, y: Any, **options: Any) -> Value:
+    """x to the power of a constant, or a positive constant to the power of x."""
+    x, y = value(x), value(y)
+    if constants(x, y):
+        with np.errstate(all="ignore"):
+            return np.power(numbers(x) if x.dtype.kind != "f" and (y.dtype.kind == "f" or (y < 0).any()) else x, y)
+    if is_live(y):
+        if is_live(x):
+            raise Unsupported("has an exponent that depends on the example")
+        if not (numbers(x) > 0).all():
+            raise Unsupported("has a base that is not positive")
+        return here.sum(Edges(y, np.log(numbers(x)), over=0), activation="exponential", **options)
+    if y.size != 1:
+        raise Unsupported("has exponents that differ from place to place")
+    exponent = float(y.reshape(()))
+    known = {1.0: "linear", 2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
+    if exponent == 0:
+        return here.sum(bias=np.ones(x.shape), **options)
+    return here.sum(Edges(x, over=0), activation=known.get(exponent) or call("power", exponent=exponent), **options)
+
+
+def live_or_constant_sum(here: Scope, *terms: Edges, bias: Any = None, **options: Any) -> Ids:
+    """Neurons that add up edges and a bias, which may be live itself."""
+    if is_live(bias):
+        terms, bias = (*terms, Edges(bias, over=0)), None
+    return here.sum(*terms, bias=None if bias is None else numbers(bias), **options)
+
+
+def as_live(here: Scope, constant: Any, part: str = "constant") -> Ids:
+    """Live values as they are; a constant among them as neurons of that bias, which read nothing."""
+    return constant if is_live(constant) else here.sum(bias=np.array(numbers(constant)), part=part)
+
+
+def all_live(here: Scope, values: Any) -> list[Any]:
+    """Values that are to be put together: constants become neurons where another one is live."""
+    if not any(map(is_live, values)):
+        return [np.asarray(one) for one in values]
+    return [as_live(here, one, f"constant_{number}") for number, one in enumerate(values)]
