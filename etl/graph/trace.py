@@ -24,7 +24,7 @@ from etl.network import Array, Call, Input, Model, Tensor, flow, leaves, substit
 from etl.network.nesting import flat
 from etl.rules.binding import check
 from etl.rules.dialects import DIALECTS
-from etl.rules.ids import Axes, Ids, is_live
+from etl.rules.ids import Axes, Ids, axis_names, is_live
 from etl.rules.lookups import Lookups
 from etl.rules.scope import MOST_STEPS, Step, Tape, Weights
 
@@ -288,7 +288,7 @@ class Walk:
     def view(self, leaf: Leaf, kind: str, ids: Ids, feeds: tuple[str, ...], parameters: int) -> None:
         """A row without neurons of its own."""
         rows, here = self.graph.rows, self.tape.next
-        shape, axes = without_batch(ids.shape, ids.axes, DIALECTS[leaf.layer.dialect].batched)
+        shape, axes = without_batch(ids.shape, axis_names(ids), DIALECTS[leaf.layer.dialect].batched)
         rows.append(Row(leaf.name, kind, len(rows), here, here, shape, written(axes), None, parameters, 0, feeds, leaf.label))
 
     def feeds(self, leaf: Leaf, sources: Sequence[NDArray[Any]]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ What flows through a network is live if and only if it is of this type; plain ar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -21,7 +21,7 @@ NOTHING = -2  # no value at all: a window's part outside the image
 Axes: TypeAlias = tuple[str | None, ...]
 
 
-class Ids(np.ndarray[Any, np.dtype[np.int64]]):
+class Live(np.ndarray[Any, np.dtype[np.int64]]):
     """An int64 array of ids. `axes` names each axis, None where nobody knows what it is."""
 
     axes: Axes
@@ -44,7 +44,7 @@ class Ids(np.ndarray[Any, np.dtype[np.int64]]):
 
     def __getitem__(self, key: Any) -> Any:
         part = super().__getitem__(key)
-        return named(part, indexed(self, key)) if isinstance(part, Ids) else part
+        return named(part, indexed(self, key)) if isinstance(part, Live) else part
 
     def reshape(self, *shape: Any, **keywords: Any) -> Any:
         part = super().reshape(*shape, **keywords)
@@ -65,22 +65,28 @@ class Ids(np.ndarray[Any, np.dtype[np.int64]]):
         return named(super().copy(order), self.axes)
 
 
+if TYPE_CHECKING:
+    Ids: TypeAlias = NDArray[np.int64]  # numpy's own functions are declared to return plain arrays, whatever they are given
+else:
+    Ids = Live
+
+
 def live(values: Any, axes: Axes | None = None) -> Ids:
     """An array of ids as live values."""
-    ids = np.asarray(values, dtype=np.int64).view(Ids)
+    ids = np.asarray(values, dtype=np.int64).view(Live)
     return ids if axes is None or len(axes) != ids.ndim else named(ids, axes)
 
 
-def named(ids: Ids, axes: Sequence[str | None]) -> Ids:
+def named(ids: Ids, axes: Sequence[str | None]) -> Any:
     """The same ids under these names of axes."""
-    same = ids.view(Ids)
+    same = ids.view(Live)
     same.axes = tuple(axes)
     return same
 
 
 def is_live(value: Any) -> TypeGuard[Ids]:
     """Whether a value flows through the network; all else is constant."""
-    return isinstance(value, Ids)
+    return isinstance(value, Live)
 
 
 def zeros(shape: Sequence[int]) -> Ids:
@@ -90,7 +96,7 @@ def zeros(shape: Sequence[int]) -> Ids:
 
 def plain(value: Any) -> Any:
     """The same without the type: an array of numbers, also in lists and tuples."""
-    if isinstance(value, Ids):
+    if isinstance(value, Live):
         return value.view(np.ndarray)
     if isinstance(value, list | tuple):
         return type(value)(map(plain, value))
@@ -99,8 +105,8 @@ def plain(value: Any) -> Any:
     return value
 
 
-def axes_of(value: Any) -> Axes:
-    return value.axes if isinstance(value, Ids) else (None,) * np.ndim(value)
+def axis_names(value: Any) -> Axes:
+    return value.axes if isinstance(value, Live) else (None,) * np.ndim(value)
 
 
 def indexed(ids: Ids, key: Any) -> Axes:
@@ -115,7 +121,7 @@ def indexed(ids: Ids, key: Any) -> Axes:
     dots = next(place for place, part in enumerate(keys) if part is Ellipsis)
     taken = sum(part is not None for part in keys) - 1
     keys[dots : dots + 1] = [slice(None)] * (ids.ndim - taken)
-    names = iter(ids.axes)
+    names = iter(axis_names(ids))
     return tuple(None if part is None else name for part in keys for name in ((None,) if part is None else (next(names),)) if not is_number(part))
 
 
@@ -125,7 +131,7 @@ def is_number(key: Any) -> bool:
 
 def reshaped(ids: Ids, shape: Sequence[int]) -> Axes:
     """A reshape keeps the names of equal leading and trailing axes; axes of one place come and go."""
-    old = [(size, name) for size, name in zip(ids.shape, ids.axes, strict=True) if size != 1 or name]
+    old = [(size, name) for size, name in zip(ids.shape, axis_names(ids), strict=True) if size != 1 or name]
     first, last = 0, 0
     names: list[str | None] = [None] * len(shape)
     new = [place for place, size in enumerate(shape) if size != 1]
@@ -138,13 +144,13 @@ def reshaped(ids: Ids, shape: Sequence[int]) -> Axes:
         names[new[-1 - last]] = old[-1 - last][1]
         last += 1
     if len(shape) == ids.ndim and tuple(shape) == ids.shape:
-        return ids.axes
+        return axis_names(ids)
     return tuple(names)
 
 
 def joined(arrays: Sequence[Any]) -> Axes:
     """The names that several arrays of one rank agree on; who has none does not disagree."""
-    ranks = [axes_of(array) for array in arrays]
+    ranks = [axis_names(array) for array in arrays]
     agreed = []
     for names in zip(*ranks, strict=True):
         known = {name for name in names if name}
@@ -153,11 +159,11 @@ def joined(arrays: Sequence[Any]) -> Axes:
 
 
 def same(ids: Any, *others: Any, **keywords: Any) -> Axes:
-    return axes_of(ids)
+    return axis_names(ids)
 
 
 def _transposed(ids: Any, axes: Any = None) -> Axes:
-    names = axes_of(ids)
+    names = axis_names(ids)
     return tuple(names[axis] for axis in (axes if axes is not None else reversed(range(len(names)))))
 
 
@@ -170,7 +176,7 @@ def _followed(function: Callable[..., Any]) -> Callable[..., Axes]:
     """The axes after a function that moves, adds or drops axes, from what it does to an array whose sizes tell its axes apart."""
 
     def carried(ids: Any, *args: Any, **keywords: Any) -> Axes:
-        names = axes_of(ids)
+        names = axis_names(ids)
         return tuple(names[size - 2] if size > 1 else None for size in function(_numbers(ids), *args, **keywords).shape)
 
     return carried
@@ -178,12 +184,12 @@ def _followed(function: Callable[..., Any]) -> Callable[..., Axes]:
 
 def _squeezed(ids: Any, axis: Any = None) -> Axes:
     gone = {k for k, size in enumerate(np.shape(ids)) if size == 1} if axis is None else {a % np.ndim(ids) for a in np.atleast_1d(axis)}
-    return tuple(name for k, name in enumerate(axes_of(ids)) if k not in gone)
+    return tuple(name for k, name in enumerate(axis_names(ids)) if k not in gone)
 
 
 def _broadcast(ids: Any, shape: Any, **keywords: Any) -> Axes:
     rank = len(shape) if isinstance(shape, list | tuple) else 1
-    return (*(None,) * (rank - np.ndim(ids)), *axes_of(ids))
+    return (*(None,) * (rank - np.ndim(ids)), *axis_names(ids))
 
 
 def _stacked(arrays: Sequence[Any], axis: int = 0, **keywords: Any) -> Axes:
@@ -201,14 +207,14 @@ def _chosen(condition: Any, *choices: Any) -> Axes:
 def _taken(ids: Any, indices: Any, axis: Any = None, **keywords: Any) -> Axes:
     if axis is None:
         return ()
-    names = list(axes_of(ids))
+    names = list(axis_names(ids))
     at = axis % len(names)
     names[at : at + 1] = [names[at]] if np.ndim(indices) == 1 else [None] * np.ndim(indices)
     return tuple(names)
 
 
 def _tiled(ids: Any, reps: Any) -> Axes:
-    return (*(None,) * (np.size(reps) - np.ndim(ids)), *axes_of(ids))
+    return (*(None,) * (np.size(reps) - np.ndim(ids)), *axis_names(ids))
 
 
 # Functions that move values and compute none, each with the axes of what it returns.
@@ -229,7 +235,7 @@ MOVES: dict[Any, Callable[..., Axes]] = {
     np.array_split: same,
     np.flip: same,
     np.roll: same,
-    np.repeat: lambda ids, repeats, axis=None: axes_of(ids) if axis is not None else (),
+    np.repeat: lambda ids, repeats, axis=None: axis_names(ids) if axis is not None else (),
     np.tile: _tiled,
     np.pad: same,
     np.take: _taken,
@@ -246,7 +252,7 @@ MOVES: dict[Any, Callable[..., Axes]] = {
     np.broadcast_arrays: lambda *arrays, **keywords: (),
     np.tril: same,
     np.triu: same,
-    sliding_window_view: lambda ids, window, axis=None, **keywords: (*axes_of(ids), *(None,) * np.size(window)),
+    sliding_window_view: lambda ids, window, axis=None, **keywords: (*axis_names(ids), *(None,) * np.size(window)),
 }
 
 IdsOrWeights: TypeAlias = Ids | NDArray[Any]

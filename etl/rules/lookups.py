@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.ids import Ids, live
+from etl.rules.ids import Ids, axis_names, live
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Lookups:
             self.wanted[int(begin)] = max(width, self.wanted.get(int(begin), 1))
         self.names.add(name)
         last = ends[at][..., None] - 1  # while the trace is still finding out how wide they are
-        return live(np.minimum(positions[..., None] + np.arange(width), last), (*positions.axes, None))
+        return live(np.minimum(positions[..., None] + np.arange(width), last), (*axis_names(positions), None))
 
     def width_of(self) -> dict[int, int]:
         """The width that each looked-up input should have, by the input's number."""

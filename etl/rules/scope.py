@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from etl.errors import TooLarge
 from etl.network import Array, placeholder
 from etl.rules.dialect import Dialect
-from etl.rules.ids import NOTHING, ZERO, Axes, Ids, live, named
+from etl.rules.ids import NOTHING, ZERO, Axes, Ids, axis_names, is_live, live, named
 from etl.rules.lookups import Lookups
 
 __all__ = ["NOTHING", "OPS", "ZERO", "Edges", "Ids", "Scope", "Step", "Tape", "Weight", "Weights", "bounded"]
@@ -162,7 +162,7 @@ class Tape:
         """Keep one step; its neurons' ids come back in their own shape. The row leaves out a batch of one place in front, where there is one."""
         if self.number >= MOST_STEPS:
             raise TooLarge(f"more than {MOST_STEPS:,} layers and sublayers")
-        if any(not isinstance(term.source, Ids) for term in edges):
+        if not all(is_live(term.source) for term in edges):
             raise AssertionError(f"{name}: edges from an array that is not live")
         number, folding = self.number, self.number in self.folding
         self.number += 1
@@ -238,8 +238,8 @@ class Scope:
 
     def expect(self, ids: Ids, axes: Axes) -> Ids:
         """The same ids under the names that a rule knows their axes by. A row without names that they lie in learns them too: an input, say."""
-        names = tuple(known or wanted for known, wanted in zip(ids.axes, axes, strict=True))
-        if None in ids.axes and any(axes) and (places := Places.of(ids)):
+        names = tuple(known or wanted for known, wanted in zip(axis_names(ids), axes, strict=True))
+        if None in axis_names(ids) and any(axes) and (places := Places.of(ids)):
             known = self.tape.expected.get(places, ())
             self.tape.expected[places] = names if len(list(filter(None, names))) > len(list(filter(None, known))) else known
         return named(ids, names)
@@ -255,7 +255,7 @@ def inherited(edges: Sequence[Edges], rank: int) -> Axes:
     outs = []
     for term in edges:
         kept = term.source.ndim - term.over
-        names = term.source.axes[:kept] if isinstance(term.source, Ids) and kept > 0 else ()
+        names = axis_names(term.source)[:kept] if is_live(term.source) and kept > 0 else ()
         outs.append((None,) * (rank - len(names)) + tuple(names)[-rank:] if rank else ())
     agreed = []
     for column in zip(*outs, strict=True):

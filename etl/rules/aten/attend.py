@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from etl.rules.aten.reduce import softmax
 from etl.rules.aten.values import Value, constants, live_or_constant_sum, multiply, numbers
-from etl.rules.ids import NOTHING, ZERO, Ids, is_live, live
+from etl.rules.ids import NOTHING, ZERO, Ids, axis_names, is_live, live
 from etl.rules.scope import Edges, Scope
 
 
@@ -65,10 +65,10 @@ def weighted(here: Scope, shares: Value, value: Value) -> Value:
     turned = np.swapaxes(value, -1, -2)[..., None, :, :]  # (*lead, 1, e, m)
     if is_live(shares) and is_live(value):
         each = here.product(Edges(shares[..., :, None, :], over=0), Edges(turned, over=0), part="weighted")
-        return here.sum(Edges(each), axes=value.axes)
+        return here.sum(Edges(each), axes=axis_names(value))
     if is_live(shares):
         return here.sum(Edges(shares[..., :, None, :], numbers(turned)))
-    return here.sum(Edges(turned, numbers(shares)[..., :, None, :]), axes=value.axes)
+    return here.sum(Edges(turned, numbers(shares)[..., :, None, :]), axes=axis_names(value))
 
 
 def sparse_attention(here: Scope, query: Ids, key: Ids, value: Ids, scale: float, allowed: NDArray[np.bool_]) -> Ids:
@@ -82,7 +82,7 @@ def sparse_attention(here: Scope, query: Ids, key: Ids, value: Ids, scale: float
     shares = here.product(Edges(shifted, over=0), Edges(share[..., rows], over=0), part="softmax")
     turned = np.swapaxes(value, -1, -2)
     each = here.product(Edges(shares[..., None, :], over=0), Edges(turned[..., columns], over=0), part="weighted")
-    return here.sum(Edges(np.swapaxes(in_places(each, allowed, ZERO), -2, -3)), axes=value.axes)
+    return here.sum(Edges(np.swapaxes(in_places(each, allowed, ZERO), -2, -3)), axes=axis_names(value))
 
 
 def in_places(ids: Ids, allowed: NDArray[np.bool_], elsewhere: int) -> Ids:

@@ -16,7 +16,7 @@ from etl.rules.aten.normalize import normalized, shift_and_scale
 from etl.rules.aten.values import Value, add, constants, live_or_constant_sum, multiply, numbers
 from etl.rules.aten.views import sizes, whole
 from etl.rules.aten.windows import Pads, axes_names, for_each
-from etl.rules.ids import Ids, is_live
+from etl.rules.ids import Ids, axis_names, is_live
 from etl.rules.primitives.einsum import contract, spelled
 from etl.rules.primitives.windows import span
 from etl.rules.scope import Edges, Scope
@@ -33,7 +33,7 @@ def linear(here: Scope, input: Value, weight: Value, bias: Value | None = None) 
     if not is_live(weight):
         if input.shape[-1] != weight.shape[-1]:
             raise ValueError(f"{input.shape[-1]} values meet a weight for {weight.shape[-1]}")
-        names = (*input.axes[:-1], "channel") if weight.ndim > 1 else input.axes[:-1]
+        names = (*axis_names(input)[:-1], "channel") if weight.ndim > 1 else axis_names(input)[:-1]
         source = input[..., None, :] if weight.ndim > 1 else input
         return live_or_constant_sum(here, Edges(source, weight), bias=bias, axes=names)
     if weight.ndim == 1:
@@ -231,7 +231,7 @@ def max_pool(rank: int) -> Rule:
     def rule(here: Scope, self: Ids, kernel_size: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> Ids:
         """The largest of each window."""
         x, seen = pooled(here, self, rank, kernel_size, stride, padding, dilation, ceil_mode)
-        return windows.max_pool(here, seen, rank, axes=x.axes)
+        return windows.max_pool(here, seen, rank, axes=axis_names(x))
 
     return rule
 
@@ -251,7 +251,7 @@ def average_pool(rank: int) -> Rule:
     ) -> Ids:
         """The mean of each window; padding counts as zeros, or not."""
         x, seen = pooled(here, self, rank, kernel_size, stride, padding, 1, ceil_mode, counted=count_include_pad)
-        return windows.average_pool(here, seen, rank, divisor_override, axes=x.axes)
+        return windows.average_pool(here, seen, rank, divisor_override, axes=axis_names(x))
 
     return rule
 
@@ -275,7 +275,7 @@ def adaptive_average_pool(rank: int) -> Rule:
         size = adapted_size(self, output_size, rank)
         if size == self.shape[self.ndim - rank :]:
             return self
-        return windows.average_pool(here, windows.adaptive_windows(self, size), rank, axes=self.axes)
+        return windows.average_pool(here, windows.adaptive_windows(self, size), rank, axes=axis_names(self))
 
     return rule
 
@@ -286,7 +286,7 @@ def adaptive_max_pool(rank: int) -> Rule:
     def rule(here: Scope, self: Ids, output_size: Any, indices: bool = False) -> Any:
         """The largest of each of `output_size` windows, which overlap where they don't divide the image."""
         no_indices(indices)
-        return windows.max_pool(here, windows.adaptive_windows(self, adapted_size(self, output_size, rank)), rank, axes=self.axes), np.zeros(0)
+        return windows.max_pool(here, windows.adaptive_windows(self, adapted_size(self, output_size, rank)), rank, axes=axis_names(self)), np.zeros(0)
 
     return rule
 
@@ -398,7 +398,7 @@ def embedding(here: Scope, weight: Value, indices: Value, padding_idx: int = -1,
         return weight[np.asarray(indices)]
     if is_live(weight):
         raise Unsupported("looks up a table that depends on the example")
-    return here.sum(Edges(here.onehot(indices, len(weight))[..., None, :], weight.T), axes=(*indices.axes, "channel"))
+    return here.sum(Edges(here.onehot(indices, len(weight))[..., None, :], weight.T), axes=(*axis_names(indices), "channel"))
 
 
 def embedding_bag(

@@ -11,7 +11,7 @@ import numpy as np
 from etl.activations import call
 from etl.errors import Unsupported
 from etl.rules.aten.values import Value
-from etl.rules.ids import NOTHING, is_live
+from etl.rules.ids import NOTHING, axis_names, is_live
 from etl.rules.primitives.axes import across, gathered, kept
 from etl.rules.scope import Edges, Ids, Scope, bounded
 
@@ -35,8 +35,8 @@ def reduced(here: Scope, op: str, x: Value, axes: Sequence[int], keepdim: bool =
         x = np.asarray(x) * weight if weight != 1 else np.asarray(x)
         return np.asarray(NUMPY[op](x, axis=tuple(axes), keepdims=keepdim))
     names = None
-    if len(x.axes) == x.ndim:
-        names = tuple(name for axis, name in enumerate(x.axes) if keepdim or axis not in axes)
+    if len(axis_names(x)) == x.ndim:
+        names = tuple(name for axis, name in enumerate(axis_names(x)) if keepdim or axis not in axes)
     return here.neurons(op, [across(x, axes, weight)], shape=kept(x, axes, keepdim), axes=names, **options)
 
 

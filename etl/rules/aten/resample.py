@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.rules.ids import NOTHING, Ids
+from etl.rules.ids import NOTHING, Ids, axis_names
 from etl.rules.primitives.windows import ragged
 from etl.rules.scope import Edges, Scope, bounded
 
@@ -100,7 +100,7 @@ def resampled(here: Scope, x: Ids, matrices: Sequence[Matrix], **options: Any) -
         shape = [1] * (2 * rank)
         shape[axis], shape[rank + axis] = share.shape
         weight = weight * share.reshape(shape)
-    return here.sum(Edges(windows, weight, over=rank), shape=(*lead, *size), axes=x.axes, **options)
+    return here.sum(Edges(windows, weight, over=rank), shape=(*lead, *size), axes=axis_names(x), **options)
 
 
 __all__ = ["antialiased", "cubic", "keys", "linear", "nearest", "resampled", "triangle"]

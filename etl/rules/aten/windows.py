@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from etl.errors import Unsupported
 from etl.rules.aten.values import Value, live_or_constant_sum
-from etl.rules.ids import NOTHING, ZERO, Ids, is_live, live
+from etl.rules.ids import NOTHING, ZERO, Ids, axis_names, is_live, live
 from etl.rules.primitives.windows import ragged, span, spread
 from etl.rules.scope import Edges, Scope, Weights, bounded
 
@@ -174,4 +174,4 @@ def adaptive_windows(x: Ids, size: Sequence[int]) -> Ids:
         indices.append(np.where(index < end[:, None], index, NOTHING))
     flat = np.moveaxis(x.reshape(prod(lead), *x.shape[x.ndim - rank :]), 0, -1)
     windows = np.moveaxis(ragged(flat, indices), -1, 0)
-    return live(windows.reshape(*lead, *windows.shape[1:]), (*x.axes, *(None,) * rank))
+    return live(windows.reshape(*lead, *windows.shape[1:]), (*axis_names(x), *(None,) * rank))

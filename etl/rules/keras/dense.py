@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from etl.rules.ids import axis_names
 from etl.rules.primitives.einsum import contract, spelled, without_batch
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
@@ -21,7 +22,7 @@ def dense(here: Scope, inputs: Ids, *, kernel: Weights, bias: Weights | None = N
     """
     meet(inputs.shape[-1], len(kernel))
     ids = here.expect(inputs, (*(None,) * (inputs.ndim - 1), "channel"))
-    return here.sum(Edges(ids[..., None, :], kernel.T), bias=bias, activation=activation, axes=(*ids.axes[:-1], "channel"))
+    return here.sum(Edges(ids[..., None, :], kernel.T), bias=bias, activation=activation, axes=(*axis_names(ids)[:-1], "channel"))
 
 
 def einsum_dense(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from etl.rules.ids import axis_names
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 
@@ -9,5 +10,5 @@ def embedding(
     here: Scope, inputs: Ids, *, embeddings: Weights, input_dim: int | None = None, output_dim: int | None = None, mask_zero: bool = False
 ) -> Ids:
     """Each position of an integer input, one-hot, times the table: (...) -> (..., d); embeddings (n, d), edges (..., d, n)."""
-    axes = (*inputs.axes, "channel") if inputs.ndim != 1 else ("step", "channel")
+    axes = (*axis_names(inputs), "channel") if inputs.ndim != 1 else ("step", "channel")
     return here.sum(Edges(here.onehot(inputs, len(embeddings))[..., None, :], embeddings.T), axes=axes)

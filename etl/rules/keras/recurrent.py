@@ -15,7 +15,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import bind
-from etl.rules.ids import named, zeros
+from etl.rules.ids import axis_names, named, zeros
 from etl.rules.keras.dense import meet
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
@@ -44,7 +44,7 @@ def unroll(
     states = tuple(flat(initial_state)) or tuple(map(zeros, cell.states))
     if [s.shape for s in states] != list(cell.states):
         raise Unsupported(f"is given states of shapes {[s.shape for s in states]} instead of {list(cell.states)}")
-    inputs = here.expect(inputs, ("step", "channel") if inputs.ndim == 2 else ("step", *inputs.axes[1:]))
+    inputs = here.expect(inputs, ("step", "channel") if inputs.ndim == 2 else ("step", *axis_names(inputs)[1:]))
     outputs = []
     for number, seen in enumerate(inputs[::-1] if go_backwards else inputs):
         step = here.part(f"step_{number}")
@@ -52,7 +52,7 @@ def unroll(
         output, *after = cell.step(step, seen, *states, own=here if whole else step.part("output"))
         outputs.append(output)
         states = tuple(after)
-    made = named(np.stack(outputs), ("step", *outputs[0].axes)) if return_sequences else outputs[-1]
+    made = named(np.stack(outputs), ("step", *axis_names(outputs[0]))) if return_sequences else outputs[-1]
     return (made, *states) if return_state else made
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import run, run_part
-from etl.rules.ids import named
+from etl.rules.ids import axis_names, named
 from etl.rules.keras.recurrent import flat, product
 from etl.rules.scope import Edges, Ids, Scope
 
@@ -30,7 +30,7 @@ def annotated(here: Scope, *inputs: Ids, layer: Layer, quantize_config: Any = No
 
 def along(inputs: Ids, outputs: Sequence[Ids]) -> Ids:
     """What the steps of a sequence give, along its first axis."""
-    return named(np.stack(outputs), (inputs.axes[0] or "step", *outputs[0].axes))
+    return named(np.stack(outputs), (axis_names(inputs)[0] or "step", *axis_names(outputs[0])))
 
 
 def bidirectional(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.ids import is_live, live
+from etl.rules.ids import axis_names, is_live, live
 from etl.rules.primitives.elementwise import constant, neurons
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
@@ -153,7 +153,7 @@ def put(here: Scope, data: Value, grid: tuple[Any, ...], updates: Value, reducti
     ids = np.asarray(whole_data).copy()
     if reduction == "none":
         ids[grid] = np.asarray(updated)
-        return live(ids, whole_data.axes)
+        return live(ids, axis_names(whole_data))
     op = {"add": "sum", "mul": "product", "max": "max", "min": "min"}.get(reduction)
     if op is None:
         raise Unsupported(f"has no rule for reduction={reduction!r}")
@@ -166,7 +166,7 @@ def put(here: Scope, data: Value, grid: tuple[Any, ...], updates: Value, reducti
     rank = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
     seen[np.repeat(np.arange(len(targets)), counts), rank + 1] = np.asarray(updated).reshape(-1)[order]
     ids.reshape(-1)[targets] = np.asarray(here.neurons(op, [Edges(live(seen))], part="joined"))
-    return live(ids, whole_data.axes)
+    return live(ids, axis_names(whole_data))
 
 
 def expand(here: Scope, x: Ids, shape: Any) -> Ids:
@@ -198,7 +198,7 @@ def pad(here: Scope, x: Ids, pads: Any, value: Any = None, axes: Any = None, *, 
         return np.pad(x, ends, constant_values=ZERO)
     border = here.sum(bias=number, part="border", shape=())
     wide = np.pad(x, ends, constant_values=int(border))
-    return live(wide, x.axes)
+    return live(wide, axis_names(x))
 
 
 def center_crop_pad(here: Scope, x: Ids, shape: Any, *, axes: Sequence[int] | None = None) -> Ids:

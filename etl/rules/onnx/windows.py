@@ -10,6 +10,7 @@ import numpy as np
 
 from etl.activations import call
 from etl.errors import Unsupported
+from etl.rules.ids import axis_names
 from etl.rules.primitives import convolution as over
 from etl.rules.primitives.elementwise import constant, function
 from etl.rules.primitives.reductions import length, mean, places, reduced
@@ -163,7 +164,7 @@ def lp_pool(
     powers = raised(here, x, p)
     seen = pooled(here, powers, kernel_shape, strides, pads, dilations, auto_pad, ceil_mode)
     root = {1: "linear", 2: "sqrt"}.get(int(p)) or call("power", exponent=1 / p)
-    return here.sum(Edges(seen, over=len(kernel_shape)), activation=root, axes=seen.axes[: seen.ndim - len(kernel_shape)])
+    return here.sum(Edges(seen, over=len(kernel_shape)), activation=root, axes=axis_names(seen)[: seen.ndim - len(kernel_shape)])
 
 
 def raised(here: Scope, x: Ids, p: float) -> Ids:

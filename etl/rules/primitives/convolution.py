@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from etl.rules.ids import Axes, live
+from etl.rules.ids import Axes, axis_names, live
 from etl.rules.primitives.windows import span
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
@@ -62,7 +62,7 @@ def convolution(
     weight = kernel.reshape(groups, filters // groups, *(1,) * rank, *kernel.shape[1:])
     laid = None if bias is None else bias.reshape(groups, filters // groups, *(1,) * rank)
     shape = (x.shape[0], filters, *seen.shape[3 : 3 + rank])
-    return here.sum(Edges(seen, weight, over=rank + 1), bias=laid, shape=shape, axes=x.axes, part=part, activation=activation)
+    return here.sum(Edges(seen, weight, over=rank + 1), bias=laid, shape=shape, axes=axis_names(x), part=part, activation=activation)
 
 
 def transposed_convolution(
@@ -86,7 +86,7 @@ def transposed_convolution(
     if x.ndim != rank + 2 or channels != kernel.shape[0] or channels % groups:
         raise ValueError(f"an input of {list(x.shape)} and a kernel of {list(kernel.shape)} in {groups} groups")
     spans = [span(k, d) for k, d in zip(kernel.shape[2:], dilation, strict=True)]
-    wide = live(np.full(bounded((*x.shape[:2], *((n - 1) * s + 1 for n, s in zip(x.shape[2:], strides, strict=True)))), NOTHING), x.axes)
+    wide = live(np.full(bounded((*x.shape[:2], *((n - 1) * s + 1 for n, s in zip(x.shape[2:], strides, strict=True)))), NOTHING), axis_names(x))
     wide[(..., *(slice(None, None, s) for s in strides))] = x
     around = [(k - 1 - before, k - 1 - after + extra) for k, (before, after), extra in zip(spans, pads, more, strict=True)]
     seen = windows(padded(wide, around), kernel.shape[2:], (1,) * rank, dilation)
@@ -97,7 +97,7 @@ def transposed_convolution(
     weight = weight.reshape(*weight.shape[:2], *(1,) * rank, *weight.shape[2:])
     laid = None if bias is None else bias.reshape(groups, -1, *(1,) * rank)
     shape = (x.shape[0], kernel.shape[1] * groups, *seen.shape[3 : 3 + rank])
-    return here.sum(Edges(seen, weight, over=rank + 1), bias=laid, shape=shape, axes=x.axes)
+    return here.sum(Edges(seen, weight, over=rank + 1), bias=laid, shape=shape, axes=axis_names(x))
 
 
 def pool_windows(
@@ -121,14 +121,14 @@ def pool_windows(
 
 def max_pool(here: Scope, seen: Ids, rank: int, part: str | None = None) -> Ids:
     """The largest of each window."""
-    return here.max(Edges(seen, over=rank), axes=seen.axes[: seen.ndim - rank], part=part)
+    return here.max(Edges(seen, over=rank), axes=axis_names(seen)[: seen.ndim - rank], part=part)
 
 
 def average_pool(here: Scope, seen: Ids, rank: int, part: str | None = None) -> Ids:
     """The mean of each window: weight 1 / (values there, padded zeros among them, NOTHING aside)."""
     along = tuple(range(seen.ndim - rank, seen.ndim))
     there = np.count_nonzero(np.asarray(seen) != NOTHING, axis=along, keepdims=True)
-    return here.sum(Edges(seen, 1 / np.maximum(there, 1), over=rank), axes=seen.axes[: seen.ndim - rank], part=part)
+    return here.sum(Edges(seen, 1 / np.maximum(there, 1), over=rank), axes=axis_names(seen)[: seen.ndim - rank], part=part)
 
 
 def zeros_inside(seen: Any) -> Any:

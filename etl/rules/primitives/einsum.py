@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.ids import is_live
+from etl.rules.ids import axis_names, is_live
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 
@@ -47,7 +47,7 @@ def contract(
 
 def lettered(operands: Sequence[tuple[Ids | Weights, str]]) -> list[dict[str, str | None]]:
     """Names of the axes of live operands by their letters."""
-    return [dict(zip(letters, array.axes, strict=True)) for array, letters in operands if is_live(array)]
+    return [dict(zip(letters, axis_names(array), strict=True)) for array, letters in operands if is_live(array)]
 
 
 def aligned(array: Any, letters: str, order: str) -> Any:

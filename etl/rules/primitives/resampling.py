@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.rules.ids import is_live
+from etl.rules.ids import axis_names, is_live
 from etl.rules.scope import NOTHING, Edges, Ids, Scope, Weights, bounded
 
 
@@ -49,7 +49,7 @@ def resampled(here: Scope, x: Ids, matrices: Mapping[int, Weights], bias: Any = 
         grid.append(np.maximum(index, 0).reshape(laid))
     seen = np.asarray(x)[tuple(grid)]
     source = np.where(outside, NOTHING, seen).view(type(x)) if is_live(x) else seen
-    return here.sum(Edges(source, weight, over=len(mixed)), bias=bias, axes=x.axes)
+    return here.sum(Edges(source, weight, over=len(mixed)), bias=bias, axes=axis_names(x))
 
 
 def is_choice(matrix: Weights) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from etl.errors import Unsupported
-from etl.rules.ids import live
+from etl.rules.ids import axis_names, live
 from etl.rules.scope import NOTHING, Ids, bounded
 
 
@@ -66,7 +66,7 @@ def spread(ids: Ids, shape: Sequence[int], size: Sequence[int], strides: Sequenc
     """
     rank = len(size)
     spans = [span(k, d) for k, d in zip(size, dilation, strict=True)]
-    wide = live(np.full(bounded([*(o + k - 1 for o, k in zip(shape, spans, strict=True)), ids.shape[-1]]), NOTHING), ids.axes)
+    wide = live(np.full(bounded([*(o + k - 1 for o, k in zip(shape, spans, strict=True)), ids.shape[-1]]), NOTHING), axis_names(ids))
     into, of = [], []
     for n, o, k, s, cut in zip(ids.shape, shape, spans, strides, before, strict=False):
         first = max(-((k - 1 - cut) // s), 0)  # inputs whose filters end before output 0 are nowhere
@@ -90,7 +90,7 @@ def ragged(ids: Ids, indices: Sequence[Ids]) -> Ids:
         shape = [1] * (2 * rank)
         shape[axis], shape[rank + axis] = index.shape
         grid.append(np.maximum(index, -1).reshape(shape))
-    return live(wide[tuple(grid)], (*ids.axes[:rank], *(None,) * rank, *ids.axes[rank:]))
+    return live(wide[tuple(grid)], (*axis_names(ids)[:rank], *(None,) * rank, *axis_names(ids)[rank:]))
 
 
 def adaptive_windows(shape: Sequence[int], output_size: Any) -> list[Ids]:
