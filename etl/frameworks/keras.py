@@ -50,7 +50,17 @@ def keras_model(path: Path, model: Model, architecture: str | None = None, shape
         else:
             made = keras.models.model_from_json(portable, custom_objects=own_layers(keras))
             made.load_weights(file)
+        if old and found.written_by_theano():
+            flip(made)
         return changed(keras, made, lambda config: resized(stateless(single(config)), shapes or {}))
+
+
+def flip(model: Any) -> None:
+    """Turn the kernels of the Theano backend round, as Keras did up to 2.3 for these kinds of layers; tf_keras takes them as they are."""
+    for layer in model._flatten_layers():
+        if type(layer).__name__ in ("Conv1D", "Conv2D", "Conv3D", "Conv2DTranspose", "ConvLSTMCell"):
+            for kernel in (getattr(layer, name) for name in ("kernel", "recurrent_kernel") if hasattr(layer, name)):
+                kernel.assign(np.flip(kernel.numpy(), axis=tuple(range(kernel.shape.rank - 2))))
 
 
 @contextmanager

@@ -63,6 +63,13 @@ class File:
                 group = container.group(root, "model_weights") or root
                 legacy.assign(container, group, part.graph.parts, writer(container, root, group))
 
+    def written_by_theano(self) -> bool:
+        """Whether Keras ran on Theano when it wrote a legacy file, whose kernels then stand the other way round."""
+        if self.layout != "legacy" or not self.weights:
+            return False
+        with self.weights[0].open() as root:
+            return writer(self.weights[0], root, self.weights[0].group(root, "model_weights") or root).backend == "theano"
+
     def contents(self) -> str:
         """The layers that have arrays, with their shapes."""
         layers = legacy_layers if self.layout == "legacy" else store_layers
