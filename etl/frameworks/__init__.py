@@ -47,7 +47,7 @@ def loaded(
 def predictions(made: Any, inputs: Sequence[Values]) -> Answers:
     """What a loaded model returns for examples."""
     if hasattr(made, "answers"):
-        return made.answers(inputs)  # type: ignore[no-any-return]
+        return made.answers(inputs)
     from etl.frameworks import keras
 
     return keras.predictions(made, inputs)

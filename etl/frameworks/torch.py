@@ -70,16 +70,16 @@ def run(torch: Any, program: Program, model: Model, example: Sequence[Values]) -
     values: dict[str, Any] = {
         name: torch.from_numpy(np.array(program.tensors[key]())) for name, (_, key) in stored_keys(program).items() if key in program.tensors
     }
-    for name, declared, array in zip(inputs, model.network.inputs, example, strict=True):
+    for given, declared, array in zip(inputs, model.network.inputs, example, strict=True):
         batched = declared.shape is not None and len(declared.shape) > array.ndim
-        values[name] = torch.from_numpy(np.array(array[None] if batched else array)).to(getattr(torch, declared.dtype))
+        values[given] = torch.from_numpy(np.array(array[None] if batched else array)).to(getattr(torch, declared.dtype))
     layers: dict[str, Values] = {}
     for node, name in zip(nodes, names(nodes, live_names(nodes, inputs)), strict=True):
         results = run_node(torch, node, values)
         values.update((output, value) for output, value in zip(node.outputs, results, strict=False) if output is not None)
         if results and isinstance(results[0], torch.Tensor):
             layers[name.title] = numbers(results[0])
-    return layers, [numbers(values[name]) for name in output_names(module)]
+    return layers, [numbers(values[output]) for output in output_names(module)]
 
 
 def run_node(torch: Any, node: Node, values: Mapping[str, Any]) -> list[Any]:

@@ -143,7 +143,8 @@ def channel_bias(step: Step, width: int, inner: int) -> Weights | None:
 def channel_graph(fine: Graph) -> ChannelGraph:
     """Feature maps joined by the norms of their kernels."""
     makers = [row for row in fine.rows if row.neurons]
-    widths, inner = (np.array(sizes, dtype=np.int64) for sizes in zip(*map(channels_of, makers), strict=True)) if makers else ([], [])
+    sizes = np.array([channels_of(row) for row in makers], dtype=np.int64).reshape(-1, 2)
+    widths, inner = sizes[:, 0], sizes[:, 1]
     firsts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
     begins = np.array([row.begin for row in makers], dtype=np.int64)
     made = ChannelGraph(fine.model, fine=fine, begins=begins, widths=widths, inner=inner, firsts=firsts[:-1])

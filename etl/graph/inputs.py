@@ -17,8 +17,8 @@ def input_shape_list(network: Network, given: Sequence[Sequence[int]] | Mapping[
             raise BadRequest(f"there is no input {min(unknown)}; the inputs are {', '.join(names)}")
         return [input_shape(declared, tuple(given[declared.name]) if declared.name in given else None) for declared in network.inputs]
     if given and len(given) != len(network.inputs):
-        names = ", ".join(declared.name for declared in network.inputs)
-        raise BadRequest(f"the model has {len(network.inputs)} inputs ({names}): pass --input-shape once for each")
+        listed = ", ".join(declared.name for declared in network.inputs)
+        raise BadRequest(f"the model has {len(network.inputs)} inputs ({listed}): pass --input-shape once for each")
     return [input_shape(declared, tuple(given[number]) if given else None) for number, declared in enumerate(network.inputs)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from etl.errors import BadRequest, did_you_mean
@@ -13,7 +13,7 @@ from etl.network.ranges import after, before, cut, maker
 from etl.rules.dialects import DIALECTS
 
 
-def between(model: Model, first: str | None, last: str | None, input_shapes: Sequence[Sequence[int]] = ()) -> Model:
+def between(model: Model, first: str | None, last: str | None, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]] = ()) -> Model:
     """The layers on the ways from `first` to `last` (None: from the inputs, to the outputs), both included.
 
     What they read from elsewhere becomes an input with the name and shape of the layer that makes it; `last` makes the output.
@@ -36,7 +36,7 @@ def between(model: Model, first: str | None, last: str | None, input_shapes: Seq
     return replace(model, network=cut(network, kept, ends, described(model, network, input_shapes)))
 
 
-def described(model: Model, network: Network, input_shapes: Sequence[Sequence[int]]) -> dict[Tensor, Input]:
+def described(model: Model, network: Network, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> dict[Tensor, Input]:
     """Every tensor that a call of a flat network reads, as an input of its name and shape: traced with all of them as outputs."""
     read = list(dict.fromkeys(tensor for call in network.calls for tensor in call.tensors()))
     graph = trace(replace(model, network=replace(network, outputs=tuple(read))), input_shapes)

@@ -75,8 +75,14 @@ def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
     """Read a file and trace its graph: counted, not created. Raises BadFile, Unsupported, BadRequest."""
     from etl.readers import read
 
-    options = {"ignore_masks": selection.ignore_masks, "constants": selection.constants, "input_shapes": selection.input_shapes}
-    return graph_in(read(path, selection.architecture, **options), selection)
+    model = read(
+        path,
+        selection.architecture,
+        ignore_masks=selection.ignore_masks,
+        constants=selection.constants,
+        input_shapes=selection.input_shapes,
+    )
+    return graph_in(model, selection)
 
 
 def graph_in(model: Model, selection: Selection = Selection()) -> Graph:

@@ -54,8 +54,8 @@ def layer_rows() -> Iterator[dict[str, Any]]:
         for kind, rule in rules.items():
             yield {"family": family, "kind": kind, "options": list(options(rule)), "weights": weights(rule), "makes": makes(rule)}
     for dialect in others():
-        for family, rules in dialect.families.items():
-            for kind, rule in rules.items():
+        for family, table_of in dialect.families.items():
+            for kind, rule in table_of.items():
                 row = {"kind": kind, "options": list(options(rule)), "weights": weights(rule), "makes": makes(rule)}
                 yield {"family": f"{dialect.title}: {family}", **row}
 
@@ -90,8 +90,8 @@ def layers_page() -> str:
     sections += [ACTIVATIONS, activations(), MISSING, refusals(REFUSED)]
     for dialect in others():
         sections += [f"# {dialect.title}\n"]
-        for family, rules in dialect.families.items():
-            sections += [f"## {dialect.title}: {family.lower()}\n", table(rules)]
+        for family, rows in dialect.families.items():
+            sections += [f"## {dialect.title}: {family.lower()}\n", table(rows)]
         sections += [f"## {dialect.title}: refused\n", refusals(dialect.refused)]
     return "\n".join(sections)
 

@@ -55,8 +55,7 @@ class Edges(NamedTuple):
         """The same with an axis of the neurons in another place."""
         rank = len(self.shape)
         source, weight = (part[(*(None,) * (rank - part.ndim), ...)] for part in (self.source, np.asarray(self.weight)))
-        weight = self.weight if np.ndim(self.weight) == 0 else np.moveaxis(weight, axis, place)
-        return Edges(np.moveaxis(source, axis, place), weight, self.over)
+        return Edges(np.moveaxis(source, axis, place), np.moveaxis(weight, axis, place) if np.ndim(self.weight) else self.weight, self.over)
 
 
 @dataclass(frozen=True)

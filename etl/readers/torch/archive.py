@@ -181,6 +181,10 @@ def read_old_program(source: Source, archive: zipfile.ZipFile) -> Program:
     for name in OLD_TENSORS:
         if name in archive.namelist():
             place = source.part(archive, name)
+            if not isinstance(place, FileBytes):
+                raise BadFile(
+                    f"{source.path}: an exported program of torch 2.7 or earlier is read from a file: write it with torch.export.save first"
+                )
             if place.size:
                 tensors |= saved_tensors(place, f"{source.path} ({name})")
     return Program(str(source.path), document, tensors)

@@ -85,7 +85,8 @@ class Builder:
 
     def inputs(self) -> tuple[Input, ...]:
         """The example's tensors, in order; stored tensors become values on the way."""
-        specs, inputs = self.module["signature"]["input_specs"], []
+        specs = self.module["signature"]["input_specs"]
+        inputs: list[Input] = []
         for spec in specs:
             kind, entry = next(iter(spec.items()))
             if kind == "user_input":
@@ -114,9 +115,9 @@ class Builder:
         begins: dict[tuple[str, str], int] = {}
         for label, members in read.items():
             begin = 0
-            for name in (name for name in self.stored if name in members):
-                begins[label, name] = begin
-                begin += int(np.prod(self.array(name, None).shape, dtype=object))
+            for member in (member for member in self.stored if member in members):
+                begins[label, member] = begin
+                begin += self.array(member, None).size
         return begins
 
     def array(self, name: str, begin: int | None) -> Array:

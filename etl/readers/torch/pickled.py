@@ -94,13 +94,13 @@ def run_pickle(content: bytes, label: str) -> Any:
         elif name in ("EMPTY_DICT", "EMPTY_LIST", "MARK"):
             stack.append({"EMPTY_DICT": dict, "EMPTY_LIST": list, "MARK": Mark}[name]())
         elif name in ("BINPUT", "LONG_BINPUT"):
-            memo[argument] = stack[-1]
+            memo[int(argument or 0)] = stack[-1]
         elif name == "MEMOIZE":
             memo[len(memo)] = stack[-1]
         elif name in ("BINGET", "LONG_BINGET"):
-            stack.append(memo[argument])
+            stack.append(memo[int(argument or 0)])
         elif name == "GLOBAL":
-            stack.append(known(argument, label))
+            stack.append(known(str(argument), label))
         elif name == "TUPLE":
             stack.append(tuple(popped(stack)))
         elif name in ("TUPLE1", "TUPLE2", "TUPLE3"):

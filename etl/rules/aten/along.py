@@ -66,7 +66,7 @@ def aminmax(here: Scope, self: Value, dim: Any = None, keepdim: bool = False) ->
     return tuple(
         reduce.reduced(here, op, self, axes, keepdim, part=op) if is_live(self) else reduce.reduced(here, op, self, axes, keepdim)
         for op in ("min", "max")
-    )  # type: ignore[return-value]
+    )
 
 
 def place_of(op: str) -> Rule:
@@ -97,7 +97,7 @@ def truth_along(op: str) -> Rule:
 def count_nonzero(here: Scope, self: Value, dim: Any = None) -> Value:
     """How many along some axes aren't 0."""
     axes = axes_of(dim, self.ndim)
-    return reduce.norm(here, self, 0, axes, False) if is_live(self) else np.count_nonzero(self, axis=axes)  # type: ignore[return-value]
+    return reduce.norm(here, self, 0, axes, False) if is_live(self) else np.count_nonzero(self, axis=axes)
 
 
 def correction_of(unbiased: bool | None, correction: float | None) -> float:
@@ -188,7 +188,8 @@ def diff(here: Scope, self: Value, n: int = 1, dim: int = -1, prepend: Any = Non
         self = np.concatenate(place.all_live(here, joined), axis=dim)
     for time in range(n):
         last = np.moveaxis(self, dim, -1)
-        made = place.subtract(here, last[..., 1:], last[..., :-1], **({"part": f"difference_{time}"} if is_live(self) and time < n - 1 else {}))
+        named: dict[str, Any] = {"part": f"difference_{time}"} if is_live(self) and time < n - 1 else {}
+        made = place.subtract(here, last[..., 1:], last[..., :-1], **named)
         self = np.moveaxis(made, -1, dim)
     return self
 

@@ -123,7 +123,7 @@ def clamp_max(here: Scope, self: Value, max: Any) -> Value:
 
 def hardtanh(here: Scope, self: Value, min_val: float = -1, max_val: float = 1) -> Value:
     """self, at least min_val and at most max_val."""
-    known = {(-1, 1): "hard_tanh", (0, 6): "relu6"}.get((min_val, max_val))
+    known = {(-1.0, 1.0): "hard_tanh", (0.0, 6.0): "relu6"}.get((float(min_val), float(max_val)))
     return place.clip(here, self, min_val, max_val) if known is None else function(here, known, lambda x: np.clip(x, min_val, max_val), self)
 
 
@@ -273,7 +273,7 @@ def where(here: Scope, condition: Value, self: Any = None, other: Any = None) ->
     if self is None:
         if is_live(condition):
             raise Unsupported("returns as many places as the example has")
-        return list(np.nonzero(condition))  # type: ignore[return-value]
+        return list(np.nonzero(condition))
     return logic.where(here, condition, self, other)
 
 

@@ -135,8 +135,8 @@ def triangle_indices(lower: bool) -> Any:
 
     def rule(here: Scope, row: Any, col: Any, offset: int = 0) -> Value:
         """Rows and columns of the places on one side of a diagonal."""
-        shape = checked((whole(row), whole(col)))
-        kept = np.tri(*shape, offset, dtype=bool) if lower else ~np.tri(*shape, offset - 1, dtype=bool)
+        rows, columns = checked((whole(row), whole(col)))
+        kept = np.tri(rows, columns, offset, dtype=bool) if lower else ~np.tri(rows, columns, offset - 1, dtype=bool)
         return np.stack(np.nonzero(kept))
 
     return rule

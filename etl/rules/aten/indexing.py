@@ -48,7 +48,7 @@ def take(here: Scope, self: Value, index: Any) -> Value:
 def gather(here: Scope, self: Value, dim: int, index: Any, sparse_grad: bool = False) -> Value:
     """Along an axis, the place that a constant says, for each place of its."""
     at, where = axis_of(dim, self.ndim), places(index)
-    grid = list(np.indices(where.shape, sparse=True))
+    grid: list[Any] = list(np.indices(where.shape, sparse=True))
     grid[at] = where
     return self[tuple(grid)]
 
@@ -108,7 +108,7 @@ def added_at(here: Scope, self: Value, cells: NDArray[Any], values: Value, scale
 def scatter_cells(self: Value, dim: int, index: Any) -> NDArray[Any]:
     """The places that an index names along an axis, counted in C order."""
     at, where = axis_of(dim, self.ndim), places(index)
-    grid = list(np.indices(where.shape, sparse=True))
+    grid: list[Any] = list(np.indices(where.shape, sparse=True))
     grid[at] = where
     return np.arange(self.size).reshape(self.shape)[tuple(grid)]
 

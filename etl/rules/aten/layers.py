@@ -56,7 +56,7 @@ def einsum_of(here: Scope, equation: str, *operands: Value, part: str | None = N
             sized[letter] = max(sized[letter], size)
     pairs = [(one if is_live(one) else numbers(one), letters) for one, letters in zip(operands, terms, strict=True)]
     if scale != 1:
-        pairs.append((np.float64(scale), ""))
+        pairs.append((np.asarray(scale, np.float64), ""))
     return contract(here, pairs, out, part=part)
 
 
@@ -79,7 +79,7 @@ def mv(here: Scope, self: Value, vec: Value) -> Value:
 
 def dot(here: Scope, self: Value, tensor: Value | None = None, other: Value | None = None) -> Value:
     """The sum of products of two vectors."""
-    return matmul(here, self, tensor if tensor is not None else other)  # type: ignore[arg-type]
+    return matmul(here, self, tensor if tensor is not None else other)
 
 
 def addmm(here: Scope, self: Value, mat1: Value, mat2: Value, beta: float = 1, alpha: float = 1) -> Value:
@@ -119,7 +119,7 @@ def addbmm(here: Scope, self: Value, batch1: Value, batch2: Value, beta: float =
 
 def outer(here: Scope, self: Value, vec2: Value | None = None, other: Value | None = None) -> Value:
     """Every product of two vectors' values."""
-    return einsum_of(here, "n,m->nm", self, vec2 if vec2 is not None else other)  # type: ignore[arg-type]
+    return einsum_of(here, "n,m->nm", self, vec2 if vec2 is not None else other)
 
 
 def einsum(here: Scope, equation: str, tensors: Sequence[Value], path: Any = None) -> Value:

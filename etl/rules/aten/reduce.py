@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
@@ -15,7 +15,7 @@ from etl.rules.ids import NOTHING, axis_names, is_live
 from etl.rules.primitives.axes import across, gathered, kept
 from etl.rules.scope import Edges, Ids, Scope, bounded
 
-NUMPY = {"sum": np.sum, "max": np.max, "min": np.min, "product": np.prod}
+NUMPY: dict[str, Callable[..., Any]] = {"sum": np.sum, "max": np.max, "min": np.min, "product": np.prod}
 
 
 def axes_of(dim: Any, rank: int) -> tuple[int, ...]:

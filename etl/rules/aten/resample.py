@@ -13,7 +13,7 @@ from etl.rules.ids import NOTHING, Ids, axis_names
 from etl.rules.primitives.windows import ragged
 from etl.rules.scope import Edges, Scope, bounded
 
-Matrix: TypeAlias = NDArray[np.float64]
+Matrix: TypeAlias = NDArray[np.floating[Any]]
 CUBIC = -0.75  # the cubic's slope at 1, which is -0.5 in other libraries
 
 

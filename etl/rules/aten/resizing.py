@@ -21,7 +21,8 @@ Rule = Callable[..., Any]
 def target(x: Value, rank: int, output_size: Any, scale_factors: Any) -> tuple[tuple[int, ...], list[float | None]]:
     """The new size, and the scale of each axis where one was given: positions follow it rather than the sizes."""
     places = x.shape[x.ndim - rank :]
-    factors = [None] * rank if scale_factors is None else [None if factor is None else float(factor) for factor in scale_factors]
+    given = [None] * rank if scale_factors is None else scale_factors
+    factors = [None if factor is None else float(factor) for factor in given]
     if output_size is not None:
         return sizes(output_size), factors
     return tuple(int(n * factor) for n, factor in zip(places, factors, strict=True) if factor is not None), factors
@@ -54,8 +55,8 @@ def interpolated(rank: int, method: str, antialias: bool = False) -> Rule:
         for n, out, scale in zip(x.shape[x.ndim - rank :], size, factors, strict=True):
             bounded((n, out))
             if antialias:
-                kernel = (resampling.triangle, 1.0) if method == "linear" else (lambda t: resampling.keys(t, -0.5), 2.0)
-                matrices.append(resampling.antialiased(n, out, *kernel, scale, align_corners))
+                kernel, radius = (resampling.triangle, 1.0) if method == "linear" else (lambda t: resampling.keys(t, -0.5), 2.0)
+                matrices.append(resampling.antialiased(n, out, kernel, radius, scale, align_corners))
             else:
                 make = resampling.linear if method == "linear" else resampling.cubic
                 matrices.append(make(n, out, scale, align_corners))

@@ -343,7 +343,8 @@ def pad(here: Scope, self: Value, pad: Any, mode: str = "constant", value: float
     pads = pairs(pad)
     if mode == "constant":
         return constant_pad(here, self, pads, float(value or 0))
-    return np.pad(self, widths(self, pads), mode={"reflect": "reflect", "replicate": "edge", "circular": "wrap"}[mode])  # type: ignore[call-overload, no-any-return]
+    modes: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+    return np.pad(self, widths(self, pads), mode=modes[mode])
 
 
 def mode_pad(mode: str) -> Any:

@@ -40,7 +40,9 @@ def padded(ids: Ids, pads: Pads, fill: int) -> Ids:
     """More places around the last axes, all of them `fill`; fewer where a pad is negative."""
     rank = len(pads)
     bounded([*ids.shape[: ids.ndim - rank], *(max(n + sum(pad), 0) for n, pad in zip(ids.shape[ids.ndim - rank :], pads, strict=True))])
-    cut = tuple(slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(ids.shape[ids.ndim - rank :], pads, strict=True))
+    cut: tuple[Any, ...] = tuple(
+        slice(max(-before, 0), n - max(-after, 0)) for n, (before, after) in zip(ids.shape[ids.ndim - rank :], pads, strict=True)
+    )
     ids = ids[(..., *cut)]
     if not any(map(any, pads)):
         return ids
@@ -52,7 +54,8 @@ def seen(ids: Ids, size: Sequence[int], strides: Sequence[int], dilation: Sequen
     rank = len(size)
     spans = [span(k, d) for k, d in zip(size, dilation, strict=True)]
     view = sliding_window_view(ids, spans, axis=tuple(range(ids.ndim - rank, ids.ndim)))
-    return view[(..., *(slice(None, None, s) for s in strides), *(slice(None, None, d) for d in dilation))]
+    box: tuple[Any, ...] = (..., *(slice(None, None, step) for step in (*strides, *dilation)))
+    return view[box]
 
 
 def convolution(

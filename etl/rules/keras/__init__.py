@@ -164,7 +164,11 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
     },
 }
 OWN: dict[str, Callable[..., Any]] = {}  # rules for layers of somebody's own, put here by their program: docs/adding-a-layer.md
-OF_KERAS_2 = {"RandomCrop": random_crop_2, "UnitNormalization": unit_normalization_2, "Dot": dot_2}  # where it means something else
+OF_KERAS_2: dict[str, Callable[..., Any]] = {
+    "RandomCrop": random_crop_2,
+    "UnitNormalization": unit_normalization_2,
+    "Dot": dot_2,
+}  # where it means something else
 
 # What has no rule, and why.
 REFUSED: dict[str, str] = {

@@ -36,7 +36,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
     "Functions": {kind: folded(kind, rule) for kind, rule in FUNCTIONS.items()},
     "Products": {kind: folded(kind, rule) for kind, rule in PRODUCTS.items()},
     "Windows": {kind: folded(kind, rule) for kind, rule in WINDOWS.items()},
-    "Linear": LINEAR,
+    "Linear": {**LINEAR},
     "Normalization": {kind: folded(kind, rule) for kind, rule in NORMALIZATION.items()},
     "Reductions": {kind: folded(kind, rule) for kind, rule in REDUCTIONS.items()},
     "Recurrent": RECURRENT,

@@ -98,7 +98,7 @@ def outputs(made: Any) -> tuple[Any, ...]:
 def stacked(here: Scope, column: Sequence[Any], part: str) -> Ids:
     """What turns put out, one after another."""
     if not any(map(is_live, column)):
-        return np.stack(column)  # type: ignore[return-value]
+        return np.stack(column)
     return np.stack([neurons(here, value, f"{part}/{turn}") for turn, value in enumerate(column)])
 
 

@@ -114,7 +114,7 @@ def cast(here: Scope, x: Ids, *, to: int) -> Ids:
     if to in FLOATS:
         return x
     if to == BOOL:
-        return at.truth(here, x)  # type: ignore[return-value]
+        return at.truth(here, x)
     if to in WHOLE:
         return at.truncate(here, x)
     raise Unsupported(f"rounds values to {OTHERS.get(to, 'a type of few bits')}; export the model in float32")

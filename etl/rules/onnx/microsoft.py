@@ -105,7 +105,7 @@ def skip_simplified_layer_normalization(
     return shown(rms_normalization(here, total, gamma, epsilon=epsilon), total, outputs)
 
 
-def shown(made: Ids, total: Ids, outputs: int) -> Any:
+def shown(made: Any, total: Ids, outputs: int) -> Any:
     if outputs in (2, 3):
         raise Unsupported("is asked for its mean or its deviation, which only training needs")
     return (made, None, None, total) if outputs > 1 else made

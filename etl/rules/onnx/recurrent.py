@@ -152,7 +152,8 @@ def rnn(
     made = functions(activations, ["Tanh"] * len(w), activation_alpha, activation_beta, clip)
     steps = []
     for number in range(len(w)):
-        (arrays,) = gates(*arrays_of(number, w, r, b), 1)
+        kernel, recurrent, bias = arrays_of(number, w, r, b)
+        (arrays,) = gates(kernel, recurrent, bias, 1)
         steps.append(partial(simple_step, arrays=arrays, function=made[number]))
     return unrolled(here, x, steps, [initial_h], np.shape(r)[-1], direction, layout, sequence_lens)
 
@@ -179,7 +180,8 @@ def gru(
     made = functions(activations, ["Sigmoid", "Tanh"] * len(w), activation_alpha, activation_beta, clip)
     steps = []
     for number in range(len(w)):
-        arrays = gates(*arrays_of(number, w, r, b), 3)
+        kernel, recurrent, bias = arrays_of(number, w, r, b)
+        arrays = gates(kernel, recurrent, bias, 3)
         steps.append(partial(gru_step, arrays=arrays, functions=made[2 * number : 2 * number + 2], reset_after=bool(linear_before_reset)))
     return unrolled(here, x, steps, [initial_h], np.shape(r)[-1], direction, layout, sequence_lens)
 

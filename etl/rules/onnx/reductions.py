@@ -149,8 +149,8 @@ def batch_normalization(
     """scale (x - mean) / sqrt(variance + epsilon) + b, channel by channel: one edge each."""
     if training_mode:
         raise Unsupported("normalizes by the examples of the batch: it was exported in training mode")
-    arrays = [constant(value, name) for value, name in ((scale, "scale"), (b, "B"), (mean, "mean"), (variance, "variance"))]
-    return norm.batch_normalization(here, x, *arrays, epsilon, 1 if x.ndim > 1 else 0)
+    gain, shift, middle, spread = (constant(*pair) for pair in ((scale, "scale"), (b, "B"), (mean, "mean"), (variance, "variance")))
+    return norm.batch_normalization(here, x, gain, shift, middle, spread, epsilon, 1 if x.ndim > 1 else 0)
 
 
 def layer_normalization(

@@ -133,7 +133,7 @@ def gather_nd(here: Scope, data: Ids, indices: Any, *, batch_dims: int = 0) -> I
 def scatter_elements(here: Scope, data: Value, indices: Any, updates: Value, *, axis: int = 0, reduction: str = "none") -> Ids:
     """Data in which each update replaces, or is joined to, the place along an axis that its index names."""
     places = np.asarray(constant(indices, "indices")).astype(int)
-    grid = list(np.indices(places.shape))
+    grid: list[Any] = list(np.indices(places.shape))
     grid[axis % np.ndim(data)] = np.where(places < 0, places + np.shape(data)[axis], places)
     return put(here, data, tuple(grid), updates, reduction)
 

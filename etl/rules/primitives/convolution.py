@@ -26,8 +26,8 @@ def padded(x: Ids, pads: Pads, value: int = NOTHING) -> Ids:
     ends = [(0, 0)] * (x.ndim - len(pads)) + [(max(a, 0), max(b, 0)) for a, b in pads]
     bounded([n + sum(both) for n, both in zip(x.shape, ends, strict=True)])
     wide = np.pad(x, ends, constant_values=value) if any(map(any, ends)) else x
-    cut = [slice(max(-a, 0), wide.shape[k - len(pads)] - max(-b, 0)) for k, (a, b) in enumerate(pads)]
-    return wide[(..., *cut)]
+    box: tuple[Any, ...] = (..., *(slice(max(-a, 0), wide.shape[k - len(pads)] - max(-b, 0)) for k, (a, b) in enumerate(pads)))
+    return wide[box]
 
 
 def windows(x: Ids, size: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Ids:
@@ -35,7 +35,8 @@ def windows(x: Ids, size: Sequence[int], strides: Sequence[int], dilation: Seque
     rank = len(size)
     spans = [span(k, d) for k, d in zip(size, dilation, strict=True)]
     seen = sliding_window_view(x, spans, axis=tuple(range(x.ndim - rank, x.ndim)))
-    return seen[(..., *(slice(None, None, s) for s in strides), *(slice(None, None, d) for d in dilation))]
+    box: tuple[Any, ...] = (..., *(slice(None, None, step) for step in (*strides, *dilation)))
+    return seen[box]
 
 
 def convolution(
@@ -87,7 +88,8 @@ def transposed_convolution(
         raise ValueError(f"an input of {list(x.shape)} and a kernel of {list(kernel.shape)} in {groups} groups")
     spans = [span(k, d) for k, d in zip(kernel.shape[2:], dilation, strict=True)]
     wide = live(np.full(bounded((*x.shape[:2], *((n - 1) * s + 1 for n, s in zip(x.shape[2:], strides, strict=True)))), NOTHING), axis_names(x))
-    wide[(..., *(slice(None, None, s) for s in strides))] = x
+    box: tuple[Any, ...] = (..., *(slice(None, None, step) for step in strides))
+    wide[box] = x
     around = [(k - 1 - before, k - 1 - after + extra) for k, (before, after), extra in zip(spans, pads, more, strict=True)]
     seen = windows(padded(wide, around), kernel.shape[2:], (1,) * rank, dilation)
     seen = seen.reshape(x.shape[0], groups, channels // groups, *seen.shape[2:])
