@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from etl.analysis.features import Features
+    from etl.analysis.plots.model_plots import ModelPlots
     from etl.analysis.split import Written as SplitPart
     from etl.analysis.verify import Proof
     from etl.graph.selection import Selection
@@ -297,8 +298,15 @@ class StoredModel:
         """A stored query about this model."""
         return self.store.query(name, model=self.name, **parameters)
 
+    @property
+    def plot(self) -> ModelPlots:
+        """Its pictures, each a figure: `.plot.adjacency()`, `.plot.paths("digit/4")` ..."""
+        from etl.analysis.plots.model_plots import ModelPlots
+
+        return ModelPlots(self.store.connection, self.name)
+
     def measure(self, measure: str, *, weighted: bool = False, write: str | None = None, progress: Progress = silent) -> Rows:
-        """One number a neuron, in the order of ids: id, value (None where undefined). `laplacian_spectrum`: number, value.
+        """One number a neuron, in the order of ids: id, layer, index, value (None where undefined). `laplacian_spectrum`: number, value.
 
         weighted  `eigenvector`: along the signed weights, which it leaves aside without this
         write     a property to store the values in, on the neurons

@@ -26,8 +26,9 @@ from etl.graph.trace import trace
 from etl.readers import read
 from etl.sinks.neo4j import live as neo4j
 from etl.store import Store, status
-from etl.store.browser import DIAMETERS, PALETTE, colours, contrast, favourites, folder, selector, sheet, style
+from etl.store.browser import DIAMETERS, colours, contrast, favourites, folder, selector, sheet, style
 from etl.store.local import server as local
+from etl.store.palette import PALETTE
 from etl.store.queries import Query, find, queries, run
 from tests.small import convolutional
 
@@ -228,9 +229,10 @@ def test_colours_are_legible_and_neighbours_differ() -> None:
     """WCAG asks for a contrast of 4.5 (AA); black on white has 21."""
     assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
     assert all(contrast(fill, colours(fill)["text-color-internal"]) >= 4.5 for fill in PALETTE)
-    rules = json.loads(sheet([(f"layer_{n}", "hidden") for n in range(45)]))
-    fills = [rules[f"node.layer_{n}"]["color"] for n in range(45)]
-    assert all(len(set(fills[n : n + len(PALETTE)])) == len(fills[n : n + len(PALETTE)]) for n in range(45))
+    for count in (3, len(PALETTE), 11, 45, 300):
+        rules = json.loads(sheet([(f"layer_{n}", "hidden") for n in range(count)]))
+        fills = [rules[f"node.layer_{n}"]["color"] for n in range(count)]
+        assert len(set(fills)) == count and all(contrast(fill, colours(fill)["text-color-internal"]) >= 4.5 for fill in fills)
 
 
 def test_roles_and_labels() -> None:

@@ -207,7 +207,7 @@ def test_export_is_quiet(run: Run, tmp_path: Path) -> None:
         (["query", "sumary"], "did you mean summary?"),
         (["query", "summary", "modell=x"], "did you mean model?"),
         (["query", "strongest_inputs", "model=x"], "needs neuron"),
-        (["query", "strongest_inputs", "model=x", "neuron=five"], "neuron is an INTEGER"),
+        (["query", "strongest_inputs", "model=x", "neuron=five"], "neuron is a neuron's address"),
         (["query", "strongest_inputs", "model=x", "neuron=1", f"limit={10**20}"], "64 bits"),
         (["query", "strongest_inputs", "model=x", "neuron=1", "limit=Infinity"], "limit is an INTEGER"),
         (["query", "forward", "model=x", f"input={[[0.5] * 64]}"], "each value is a FLOAT, not [0.5, 0.5,"),
@@ -410,8 +410,8 @@ def test_load_ends_with_what_to_do_next(empty_store: Store, run: Run) -> None:
     assert "Loaded first try: 1,306 neurons, 47,360 weights" in done.out
     password = Path(re.search(r"password in (\S+)", done.out)[1])  # type: ignore[index]
     assert "/browser/" in done.out and password.read_text("utf-8").strip() not in done.out + done.err
-    asked = re.findall(r"etl query (\w+) 'model=first try'(?: neuron=(\d+))?", done.out)
-    assert asked == [("layers", ""), ("strongest_inputs", "1305")]
+    asked = re.findall(r"etl query (\w+) 'model=first try'(?: neuron=(\S+))?", done.out)
+    assert asked == [("layers", ""), ("strongest_inputs", "digit/9")]
     assert "Loading first try" in done.err
     assert json.loads(run("query", "summary", "model=first try", "--format", "json").out) == [
         {"model": "first try", "neurons": 1306, "edges": 47360, "parameters": 2698, "density": pytest.approx(47360 / (1306 * 1305))}
@@ -465,7 +465,7 @@ def test_a_model_may_be_called_7(empty_store: Store, run: Run) -> None:
 
 
 def test_csv_without_rows_has_its_header(loaded: Store, run: Run) -> None:
-    assert run("query", "dead_sources", "--format", "csv").out == "id,layer\n"
+    assert run("query", "dead_sources", "--format", "csv").out == "id,layer,index\n"
 
 
 def test_delete_asks(loaded: Store, run: Run) -> None:

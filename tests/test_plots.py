@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,9 +18,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from etl.analysis.measures import MEASURES
 from etl.analysis.plots import adjacency, distributions, figure, histograms, layers, paths
+from etl.analysis.plots.blocks import blocks, with_followers
 from etl.analysis.plots.scale import LayerScale
 from etl.cli import main
-from etl.errors import BadRequest
 from etl.graph.selection import Selection, graph_in
 from etl.readers import read
 from etl.sinks.memory import collect
@@ -177,7 +176,7 @@ def test_centrality_names_the_classes(ask: Callable[..., Any], measure: str) -> 
     weights = collect(graph_in(read(DIGITS))).weights
     values = MEASURES[measure](1306, *(weights[name].to_numpy() for name in ("source", "target", "weight")))
     classes = [f"a {n}" for n in range(10)]
-    made = distributions.centrality(values, ask("layers"), classes, measure, "title")
+    made = distributions.centrality(values, ask("layers"), ask("layers")[-1:], classes, measure, "title")
     left, right = made.axes
     assert [text.get_text() for text in left.get_yticklabels()] == list(NAMES)
     assert [text.get_text() for text in right.get_yticklabels()] == classes
@@ -188,34 +187,131 @@ def test_centrality_names_the_classes(ask: Callable[..., Any], measure: str) -> 
 def test_centralities_of_both_signs_have_a_logarithmic_scale(ask: Callable[..., Any]) -> None:
     """Every value is in a bin: those of -1e-6 and 1e-6 are told apart."""
     values = np.random.default_rng(0).choice([-1.0, 1.0], 1306) * np.geomspace(1e-6, 1, 1306)
-    left, _ = distributions.centrality(values, ask("layers"), [], "rank", "title").axes
+    left, _ = distributions.centrality(values, ask("layers"), ask("layers")[-1:], [], "rank", "title").axes
     assert left.get_xscale() == "symlog"
     first, last = left.transData.transform([(-1e-6, 0), (1e-6, 0)])[:, 0]
     assert last - first > 5 and left.get_xlim()[0] <= -1 and left.get_xlim()[1] >= 1
 
 
 def test_main_paths_are_a_network(ask: Callable[..., Any]) -> None:
+    """Each weight of the paths is a line of its colour between two neurons, all of which say where they are."""
     rows, table = ask("strongest_paths", limit=6), ask("layers")
     axes = paths.main_paths(rows, table, "nine", "title").axes[0]
     edges = {(s, t): w for row in rows for s, t, w in zip(row["neurons"], row["neurons"][1:], row["weights"], strict=False)}
-    drawn = [line for line in axes.lines if len(line.get_xdata()) == 2]
-    place = paths.places(rows, {n: r for row in rows for n in row["neurons"] for r in table if r["begin"] <= n < r["end"]})
-    assert len(set(place.values())) == len(place)
-    for line, ((source, target), weight) in zip(drawn, edges.items(), strict=True):
-        assert [*zip(line.get_xdata(), line.get_ydata(), strict=True)] == [place[source], place[target]]
-        assert to_hex(line.get_color()) == (figure.POSITIVE if weight > 0 else figure.NEGATIVE)
-    said = {text.get_text() for text in axes.texts}
-    assert {"nine", *(f"{weight:.2g}" for weight in edges.values())} <= said
+    lines = [line for line in axes.lines if len(line.get_xdata()) == 2]
+    dots = {tuple(line.get_xydata()[0]) for line in axes.lines if len(line.get_xdata()) == 1}
+    assert len(dots) == len({n for pair in edges for n in pair}) and len(lines) == len(edges)
+    assert {tuple(end) for line in lines for end in line.get_xydata()} == dots
+    signs = [to_hex(line.get_color()) for line in lines]
+    assert signs == [figure.POSITIVE if weight > 0 else figure.NEGATIVE for weight in edges.values()]
+    said = [text.get_text() for text in axes.texts]
+    assert {"nine", *NAMES} <= set(said)
     first = rows[0]["neurons"][0] - table[0]["begin"]
-    assert ", ".join(map(str, np.unravel_index(first, (8, 8, 1)))) in said
-    assert [text.get_text() for text in axes.get_xticklabels()] == list(NAMES)
+    assert ",".join(map(str, np.unravel_index(first, (8, 8, 1)))) in said
+
+
+def test_a_line_of_folded_layers_is_the_product_of_its_weights() -> None:
+    """A deep chain: every second layer is a normalization, drawn with the dense layer before it."""
+    kinds = [("x", "InputLayer", 0), *((f"{kind}_{n}", kind, 5) for n in range(12) for kind in ("Dense", "BatchNormalization"))]
+    table = [
+        {"name": name, "type": kind, "begin": n, "end": n + 1, "neurons": 1, "edges": 1, "parameters": stored, "shape": [1]}
+        for n, (name, kind, stored) in enumerate(kinds)
+    ]
+    weights = np.random.default_rng(5).normal(size=24).tolist()
+    row = {"neurons": list(range(25)), "weights": weights}
+    columns = paths.columns_of(range(25), with_followers(table))
+    edges = paths.joined([row], columns)
+    assert [part.name for part in columns] == ["x", *(f"Dense_{n}" for n in range(12))]
+    assert list(edges) == [(0, 2), *((n, n + 2) for n in range(2, 24, 2))]
+    assert_allclose(list(edges.values()), np.prod(np.reshape(weights, (12, 2)), axis=1))
+    made = paths.main_paths([row], table, "end", "title")
+    assert tuple(made.get_size_inches()) <= figure.SCREEN and "Dense_11 +1" in [text.get_text() for text in made.axes[0].texts]
+
+
+def test_layers_become_blocks_by_what_their_names_share() -> None:
+    def named(*names: str, parameters: int = 1) -> list[dict[str, Any]]:
+        return [{"name": name, "type": "Conv2D", "begin": n, "end": n + 1, "parameters": parameters} for n, name in enumerate(names)]
+
+    blocks_of_two = named(*(f"block_{n}_{part}" for n in range(20) for part in ("expand", "project")))
+    assert [part.name for part in blocks(blocks_of_two, 24)] == [f"block_{n}" for n in range(20)]
+    counted = blocks(named("conv2d", *(f"conv2d_{n}" for n in range(1, 60))), 24)
+    assert [part.name for part in counted][:2] == ["conv2d … conv2d_2", "conv2d_3 … conv2d_5"] and len(counted) == 20
+    assert [part.name for part in blocks(named(*(f"features.{n}.{m}" for n in range(9) for m in range(9))), 24)] == [
+        f"features.{n}" for n in range(9)
+    ]
+    assert [len(part.layers) for part in blocks(blocks_of_two, None)] == [1] * 40
+
+
+def deep(count: int) -> list[dict[str, Any]]:
+    """Rows of `layers` of a residual network: blocks of three, the third of which adds what the block before gave."""
+    kinds = [("image", "InputLayer", 0), *((f"stage_{n}_{part}", kind, stored) for n in range(count) for part, kind, stored in PARTS)]
+    return [
+        {"name": name, "type": kind, "begin": 40 * n, "end": 40 * n + 40, "neurons": 40, "edges": 80, "parameters": stored, "shape": [8, 5]}
+        for n, (name, kind, stored) in enumerate(kinds)
+    ]
+
+
+def ends(end: str, layer: dict[str, Any]) -> dict[str, Any]:
+    """One end of a row of `adjacency_bins`: a whole layer."""
+    return {f"{end}_layer": layer["name"], f"{end}_begin": layer["begin"], f"{end}_end": layer["end"]}
+
+
+PARTS = (("conv_with_a_long_name_of_its_own", "Conv2D", 9), ("norm", "BatchNormalization", 4), ("add", "Add", 0))
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 20, 100])
+def test_pictures_of_deep_networks_fit_on_a_screen_and_no_text_lies_on_another(count: int) -> None:
+    table = deep(count)
+    rng = np.random.default_rng(count)
+    feeds = [(n, n + 1) for n in range(len(table) - 1)] + [(n, n + 3) for n in range(0, len(table) - 3, 3)]
+    graph = [{"source": table[n], "target": table[m]} for n, m in feeds] + [{"source": table[-1], "target": None}]
+    cells = [{"edges": 80, "mean": float(rng.normal())} | ends("source", table[a]) | ends("target", table[b]) for a, b in feeds]
+    ways = [[40 * n + int(rng.integers(40)) for n in range(len(table))] for _ in range(8)]
+    path_rows = [{"neurons": way, "weights": rng.normal(size=len(table) - 1).tolist()} for way in ways]
+    told = [{"layer": row["name"], "direction": way, "degree": 2, "neurons": 40} for row in table for way in ("in", "out")]
+    strong = [{"layer": row["name"], "incoming": float(rng.normal()), "outgoing": 1.0} for row in table]
+    for made in (
+        adjacency.heat_map(cells, table, "title"),
+        layers.layer_graph(graph, "title"),
+        paths.main_paths(path_rows, table, "goal", "title"),
+        distributions.degrees(told, table, "title"),
+        distributions.strengths(strong, table, "title"),
+        distributions.centrality(rng.random(40 * len(table)), table, table[-1:], [], "rank", "title"),
+    ):
+        width, height = made.get_size_inches() * figure.DPI
+        assert width <= 1600.5 and height <= 1200.5
+        check_texts(made)
+
+
+def check_texts(made: Any) -> None:
+    """All texts that are drawn are inside of the picture, none over another."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    made.set_dpi(figure.DPI)
+    canvas, draw, boxes = FigureCanvasAgg(made), Text.draw, dict[Any, Any]()
+
+    def noted(text: Text, renderer: Any) -> None:
+        draw(text, renderer)
+        if text.get_visible() and text.get_text().strip():
+            boxes[text] = text.get_window_extent(renderer).padded(-1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Text, "draw", noted)
+        canvas.draw()
+    whole, earlier = made.bbox.padded(1), list[Any]()
+    for text, box in boxes.items():
+        assert whole.x0 <= box.x0 and box.x1 <= whole.x1 and whole.y0 <= box.y0 and box.y1 <= whole.y1, text
+        assert not [other for other in earlier if box.overlaps(boxes[other])], text
+        earlier.append(text)
 
 
 def test_the_layer_graph_is_the_models(ask: Callable[..., Any]) -> None:
-    text = layers.dot(ask("layer_graph"), "title")
-    assert re.findall(r"<B>(\w+)</B><BR/>(\w+) ([0-9x]+)", text)[1:3] == [("strokes", "Conv2D", "8x8x8"), ("shapes", "Conv2D", "6x6x16")]
-    assert re.findall(r"n(\d+) -> n(\d+)", text) == [(str(n), str(n + 1)) for n in range(6)]
-    assert "512 neurons, 3,872 weights" in text and "only moves values" in text
+    made = layers.layer_graph(ask("layer_graph"), "title")
+    said = [text.get_text() for text in made.axes[0].texts]
+    assert said[::3] == ["pixels", "strokes", "shapes", "pool", "flatten", "dropout", "digit"]
+    assert said[4:9] == ["Conv2D 8x8x8", "512 neurons, 3,872 weights", "shapes", "Conv2D 6x6x16", "576 neurons, 41,472 weights"]
+    assert said[14] == "only moves values" and said[2] == "64 neurons"
 
 
 def recurrent() -> list[dict[str, Any]]:
@@ -235,8 +331,9 @@ def recurrent() -> list[dict[str, Any]]:
 def test_sublayers_are_drawn_as_their_layer() -> None:
     nodes = recurrent()
     rows = [{"source": one, "target": other} for one, other in zip(nodes, [*nodes[1:], None], strict=True)]
-    text = layers.dot(rows, "title")
-    assert re.findall(r"n(\d+) -> n(\d+)", text) == [("0", "1"), ("1", "2")] and "10 neurons, 10 weights" in text and "gate" not in text
+    every, pairs = layers.whole_layers(rows)
+    assert [layer["name"] for layer in every] == ["x", "lstm", "y"] and pairs == [("x", "lstm"), ("lstm", "y")]
+    assert "10 neurons, 10 weights" in [text.get_text() for text in layers.layer_graph(rows, "title").axes[0].texts]
     scale = LayerScale.of(nodes)
     assert [(layer["name"], layer["begin"], layer["end"]) for layer in scale.layers] == [("x", 0, 2), ("lstm", 2, 12), ("y", 12, 14)]
     assert_allclose(scale.place(["lstm/step_1/gate", "lstm"], [7, 7]), [(scale.borders[1] + scale.borders[2]) / 2] * 2)
@@ -245,7 +342,7 @@ def test_sublayers_are_drawn_as_their_layer() -> None:
     made = distributions.degrees(told, nodes, "title")
     assert {line.get_label(): line.get_xydata().tolist() for line in made.axes[1].lines} == {"x": [[3, 2]], "lstm": [[3, 10]], "y": [[3, 2]]}
     assert made.axes[1].get_ylim()[1] > 10
-    made = distributions.centrality(np.arange(14.0), nodes, [], "rank", "title")
+    made = distributions.centrality(np.arange(14.0), nodes, nodes[-1:], [], "rank", "title")
     assert [bar.get_width() for bar in made.axes[1].patches] == [12, 13]
 
 
@@ -262,12 +359,6 @@ def test_weights_that_steps_share_are_drawn_once_and_equal_ones_are_seen() -> No
     assert [bar.get_height() for bar in made.axes[2].patches] == [4, 0] and made.axes[2].patches[0].get_width() > 0.005
 
 
-def test_without_graphviz_it_is_said(ask: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(BadRequest, match=r"Graphviz, which is not installed .*install graphviz"):
-        layers.draw(ask("layer_graph"), "title", tmp_path / "layers.png")
-
-
 KINDS: list[tuple[str, list[str], list[str]]] = [
     ("adjacency", ["--bins", "80"], ["adjacency matrix", "mean weight in a cell", *NAMES]),
     ("adjacency", ["--source", "pool", "--target", "digit"], ["adjacency matrix, pool to digit", "the 144 of pool"]),
@@ -277,15 +368,13 @@ KINDS: list[tuple[str, list[str], list[str]]] = [
     ("strengths", [], ["sum of a neuron's incoming weights", *NAMES]),
     ("centrality", ["--measure", "pagerank"], ["pagerank", *NAMES]),
     ("centrality", ["--weighted"], ["weighted eigenvector", *NAMES]),
-    ("paths", ["--into", "4"], ["strongest paths into digit 4", "row, column, channel"]),
+    ("paths", ["--into", "4"], ["strongest paths into digit/4", *NAMES]),
     ("layers", [], [*NAMES, "flatten", "MaxPooling2D"]),
 ]
 
 
 @pytest.mark.parametrize(("kind", "options", "said"), KINDS)
 def test_every_picture_is_written(run: Run, tmp_path: Path, kind: str, options: list[str], said: list[str]) -> None:
-    if kind == "layers" and not shutil.which("dot"):
-        pytest.skip("no Graphviz on the path (Debian: apt-get install graphviz)")
     code, out = run(kind, "digits", tmp_path / "a.svg", *options)
     assert code == 0 and f"Wrote {tmp_path / 'a.svg'}\n" in out
     text = (tmp_path / "a.svg").read_text("utf-8").replace("&#39;", "'").replace("&apos;", "'")
@@ -300,10 +389,9 @@ def test_every_picture_is_written(run: Run, tmp_path: Path, kind: str, options: 
 
 def test_names_from_files_are_only_text(run: Run, tmp_path: Path) -> None:
     for kind, options in (("adjacency", []), ("weights", []), ("weights", ["--layer", EVIL]), ("degrees", []), ("paths", []), ("layers", [])):
-        if kind != "layers" or shutil.which("dot"):
-            code, out = run(kind, "evil", tmp_path / "a.svg", *options)
-            assert code == 0, out
-            assert "</script><b>" not in (tmp_path / "a.svg").read_text("utf-8")
+        code, out = run(kind, "evil", tmp_path / "a.svg", *options)
+        assert code == 0, out
+        assert "</script><b>" not in (tmp_path / "a.svg").read_text("utf-8")
 
 
 def test_classes_have_names(run: Run, tmp_path: Path) -> None:
@@ -381,3 +469,22 @@ def test_pages_open_by_themselves(run: Run, chrome: Chrome, tmp_path: Path, kind
     assert [entry for entry in chrome.get_log("browser") if entry["level"] not in ("INFO", "DEBUG")] == []
     assert chrome.execute_script("return performance.getEntriesByType('resource').map(e => e.name)") == []
     assert json.loads(chrome.execute_script("return JSON.stringify([...document.querySelectorAll('body > b')].length)")) == 0
+
+
+@pytest.mark.parametrize(("model", "titles"), [("digits", 5), ("evil", 5), ("bare", 2)])
+def test_the_overview_is_a_page_of_its_own(run: Run, chrome: Chrome, tmp_path: Path, model: str, titles: int) -> None:
+    """Everything is in it, all pictures are seen, names are text, and each part says its query."""
+    assert run("overview", model, tmp_path / "a.html", "--quiet") == (0, "")
+    chrome.get((tmp_path / "a.html").as_uri())
+    headings = [heading.text for heading in chrome.find_elements("css selector", "h2")]
+    assert len(headings) == titles and headings[:2] == ["Layers", "Sizes"]
+    pictures = chrome.execute_script("return [...document.images].map(image => image.complete && image.naturalWidth > 100)")
+    assert pictures and all(pictures)
+    assert [entry for entry in chrome.get_log("browser") if entry["level"] not in ("INFO", "DEBUG")] == []
+    assert chrome.execute_script("return performance.getEntriesByType('resource').map(e => e.name).filter(n => !n.startsWith('data:'))") == []
+    assert chrome.execute_script("return [...document.querySelectorAll('b')].length") == 0
+    commands = [command.text for command in chrome.find_elements("css selector", ".behind code")]
+    assert commands[:2] == [f"etl query {name} model={model}" for name in ("layer_graph", "layers")]
+    if model == "digits":
+        assert "1,306 neurons, 47,360 weights" in chrome.find_element("css selector", "h1 + p").text
+        assert "Nobody reads 0 neurons." in chrome.page_source and "Strongest paths into digit/9" in headings

@@ -120,7 +120,7 @@ def test_a_store(digits: etl.Graph, etl_home: Path, empty_store: Any) -> None:
         with pytest.raises(NotInStore, match=r"no model named nobody \(models: digits_cnn\)"):
             store["nobody"]
         strength = store["digits_cnn"].measure("strength", write="strength")
-        assert [row["id"] for row in strength] == list(range(1306)) and strength.columns == ("id", "value")
+        assert [row["id"] for row in strength] == list(range(1306)) and strength.columns == ("id", "layer", "index", "value")
         with pytest.raises(BadRequest, match="did you mean strength"):
             store["digits_cnn"].measure("strenght")
         assert max(c.relative for c in etl.verify(DIGITS, store=store)) < 2e-4

@@ -92,10 +92,10 @@ def test_a_wrong_name_suggests_the_nearest() -> None:
     ("name", "values", "told"),
     [
         ("summary", {"modell": "x"}, r"no parameter modell \(did you mean model\?\): it takes model STRING"),
-        ("strongest_inputs", {"model": "x"}, "needs neuron: it takes model STRING, neuron INTEGER, limit INTEGER = 20"),
-        ("strongest_inputs", {"neuron": "one"}, 'neuron is an INTEGER, not "one"'),
-        ("strongest_inputs", {"neuron": 1.5}, "neuron is an INTEGER, not 1.5"),
-        ("strongest_inputs", {"neuron": True}, "neuron is an INTEGER, not true"),
+        ("strongest_inputs", {"model": "x"}, "needs neuron: it takes model STRING, neuron NEURON, limit INTEGER = 20"),
+        ("strongest_inputs", {"neuron": "one"}, 'neuron is a neuron\'s address (layer/index, such as digit/4) or its id, not "one"'),
+        ("strongest_inputs", {"neuron": 1.5}, "neuron is a neuron's address (layer/index, such as digit/4) or its id, not 1.5"),
+        ("strongest_inputs", {"neuron": True}, "neuron is a neuron's address (layer/index, such as digit/4) or its id, not true"),
         ("forward", {"input": [1, "x"]}, 'input: each value is a FLOAT, not "x"'),
         ("forward", {"input": 1}, "input is a LIST OF FLOAT, not 1"),
         ("dead_sources", {"limit": None}, "limit is an INTEGER, not null"),
@@ -178,8 +178,8 @@ def check_paths(store: Store, known: nx.MultiDiGraph, outputs: set[int], base: i
     source = next(n for n in nx.ancestors(known, target) if known.nodes[n]["op"] == "input")
     found = run(store, "shortest_path", {"model": "asked", "source": source + base, "target": target + base})[0]
     assert found["hops"] == nx.shortest_path_length(known, source, target) == len(found["weights"])
-    assert nx.is_path(known, [n - base for n in found["path"]])
-    assert found["layers"] == [known.nodes[n - base]["layer"] for n in found["path"]]
+    assert nx.is_path(known, [n - base for n in found["neurons"]])
+    assert found["layers"] == [known.nodes[n - base]["layer"] for n in found["neurons"]]
 
 
 def check_heaviest(store: Store, known: nx.MultiDiGraph, base: int) -> None:

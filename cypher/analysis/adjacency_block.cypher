@@ -1,12 +1,16 @@
 // The weights between two layers, as a block of the adjacency matrix
 // One row a weight, in the order of ids: what a heat map draws. A layer that only moves values (Flatten, Dropout ...) stands for those it shows.
-// $model STRING              model name
-// $source STRING             layer that is read
-// $target STRING             layer that reads it
-// $limit INTEGER = 100000    rows
-// -> source INTEGER          neuron that is read
-// -> target INTEGER          neuron that reads it
-// -> weight FLOAT            weight; a pair may have several
+// $model STRING                     model name
+// $source STRING                    layer that is read
+// $target STRING                    layer that reads it
+// $limit INTEGER = 100000           rows
+// -> source INTEGER                 neuron that is read
+// -> source_layer STRING            its layer
+// -> source_index LIST OF INTEGER   its place in it
+// -> target INTEGER                 neuron that reads it
+// -> target_layer STRING            its layer
+// -> target_index LIST OF INTEGER   its place in it
+// -> weight FLOAT                   weight; a pair may have several
 // :param [{model, source, target, limit}] => {RETURN 'digits_cnn' AS model, 'shapes' AS source, 'pool' AS target, 100000 AS limit}
 
 MATCH (m:Model {name: $model})
@@ -23,7 +27,7 @@ MATCH (b:Neuron) WHERE b.id >= t.begin AND b.id < t.end
 WITH sources, b ORDER BY b.id
 CALL (sources, b) {
   MATCH (b)<-[w:WEIGHT]-(a:Neuron) WHERE a.layer IN sources
-  RETURN a.id AS source, w.weight AS weight ORDER BY source
+  RETURN a, w.weight AS weight ORDER BY a.id
 }
-RETURN source, b.id AS target, weight
+RETURN a.id AS source, a.layer AS source_layer, a.index AS source_index, b.id AS target, b.layer AS target_layer, b.index AS target_index, weight
 ORDER BY target, source LIMIT $limit

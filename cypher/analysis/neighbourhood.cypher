@@ -1,11 +1,11 @@
 // A neuron and what is around it, to look at in Browser
 // One neuron with its strongest weights: half of them coming in, half going out. Without an id, the model's last neuron.
-// $model STRING              model name
-// $neuron INTEGER = null     its id
-// $limit INTEGER = 30        weights to show
-// -> source NODE             neuron that is read
-// -> weight RELATIONSHIP     weight
-// -> target NODE             neuron that reads it
+// $model STRING            model name
+// $neuron NEURON = null    its address, such as digit/4, or id
+// $limit INTEGER = 30      weights to show
+// -> source NODE           neuron that is read
+// -> weight RELATIONSHIP   weight
+// -> target NODE           neuron that reads it
 // :param [{model, neuron, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, 30 AS limit}
 
 MATCH (m:Model {name: $model})

@@ -1,7 +1,7 @@
 // Where a neuron can be seen
 // The neurons of a layer, or of the outputs, to which weights lead from it.
 // $model STRING              model name
-// $neuron INTEGER = null     its id; without one, the model's first neuron
+// $neuron NEURON = null      its address, such as digit/4, or id; without one, the model's first neuron
 // $layer STRING = null       layer to look at; without one, the outputs
 // $limit INTEGER = 10000     rows
 // -> id INTEGER              neuron that sees it

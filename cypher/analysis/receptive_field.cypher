@@ -1,7 +1,7 @@
 // What a neuron can see
 // The neurons of a layer, or of the inputs, from which weights lead to it.
 // $model STRING              model name
-// $neuron INTEGER = null     its id; without one, the model's last neuron
+// $neuron NEURON = null      its address, such as digit/4, or id; without one, the model's last neuron
 // $layer STRING = null       layer to look at; without one, the inputs
 // $limit INTEGER = 10000     rows
 // -> id INTEGER              neuron that it sees

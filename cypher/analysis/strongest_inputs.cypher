@@ -1,7 +1,7 @@
 // What a neuron listens to most
 // The weights into one neuron, largest absolute value first, with the neurons that they come from.
 // $model STRING              model name
-// $neuron INTEGER            its id (between begin and end of its layer, see the query layers)
+// $neuron NEURON             its address: layer and index, such as digit/4 or pool/2,2,15; or its id
 // $limit INTEGER = 20        rows to return
 // -> source INTEGER          neuron that is read
 // -> layer STRING            its layer

@@ -1,7 +1,7 @@
 // The strongest ways into a neuron
 // Of all paths along weights the ones whose product of |weight| is largest: from the inputs, or from a layer, into a neuron such as a class.
 // $model STRING              model name
-// $neuron INTEGER = null     id of the neuron; without one, the model's last neuron
+// $neuron NEURON = null      its address, such as digit/4, or id; without one, the model's last neuron
 // $layer STRING = null       layer to start from; without one, the inputs
 // $limit INTEGER = 5         paths
 // -> product FLOAT           product of |weight| along the path

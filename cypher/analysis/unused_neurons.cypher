@@ -1,9 +1,10 @@
 // Neurons that no output depends on
 // No way along weights leads from them to an output: what they compute is thrown away.
-// $model STRING             model name
-// $limit INTEGER = 100000   rows
-// -> id INTEGER             neuron
-// -> layer STRING           its layer
+// $model STRING              model name
+// $limit INTEGER = 100000    rows
+// -> id INTEGER              neuron
+// -> layer STRING            its layer
+// -> index LIST OF INTEGER   its place in it
 // :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 100000 AS limit}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end
@@ -23,5 +24,5 @@ UNWIND range(m.base, last) AS id
 WITH id WHERE NOT used[(last - id) / 4096][(last - id) % 4096]
 WITH id ORDER BY id LIMIT $limit
 MATCH (n:Neuron {id: id})
-RETURN id, n.layer AS layer
+RETURN id, n.layer AS layer, n.index AS index
 ORDER BY id

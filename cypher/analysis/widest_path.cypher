@@ -1,7 +1,7 @@
 // The widest way into a neuron
 // For each start the path whose least |weight| is largest; the widest first. From the inputs, or from a layer, into a neuron such as a class.
 // $model STRING              model name
-// $neuron INTEGER = null     id of the neuron; without one, the model's last neuron
+// $neuron NEURON = null      its address, such as digit/4, or id; without one, the model's last neuron
 // $layer STRING = null       layer to start from; without one, the inputs
 // $limit INTEGER = 5         paths
 // -> width FLOAT             least |weight| along the path

@@ -5,4 +5,4 @@ MATCH (m:Model {name: $model})
 OPTIONAL MATCH (m)-[:HAS_LAYER]->(l:Layer)
 WITH m, l ORDER BY l.position
 RETURN m.state AS state, m.base AS base, m.neurons AS neurons, m.edges AS edges, m.sha256 AS sha256,
-       collect(l {.name, .begin, .end, .edges}) AS layers
+       collect(l {.name, .begin, .end, .edges, .shape}) AS layers

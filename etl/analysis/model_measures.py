@@ -15,8 +15,8 @@ Progress = Callable[[str, int, int], None]
 
 def measured(
     store: Store, name: str, measure: str, *, weighted: bool = False, write: str | None = None, progress: Progress = lambda *_: None
-) -> tuple[list[dict[str, Any]], tuple[str, str]]:
-    """Rows of id and value, in the order of ids, value None where undefined (of the spectrum: number and value); and their columns.
+) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
+    """Rows of id, layer, index and value, in the order of ids, value None where undefined (of the spectrum: number and value); and their columns.
 
     weighted  along the weights, of a measure that leaves them aside
     write     a property that the values are stored in
@@ -32,5 +32,8 @@ def measured(
     values = compute(*edges)
     if write is not None:
         stored_graph.write(store, model, write, values, progress)
-    column, first = ("number", 0) if measure == SPECTRUM else ("id", model.base)
-    return [{column: first + n, "value": None if v != v else v} for n, v in enumerate(values.tolist())], (column, "value")
+    numbers = [None if value != value else value for value in values.tolist()]  # NaN: undefined
+    if measure == SPECTRUM:
+        return [{"number": n, "value": value} for n, value in enumerate(numbers)], ("number", "value")
+    places = zip(model.places(), numbers, strict=True)
+    return [{"id": model.base + n, **place, "value": value} for n, (place, value) in enumerate(places)], ("id", "layer", "index", "value")

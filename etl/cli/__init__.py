@@ -12,14 +12,14 @@ from typing import Annotated
 
 import typer
 
-from etl.cli import analysis, graph, output, plot, server
+from etl.cli import analysis, graph, output, plot, query, server
 from etl.cli import store as stored
 from etl.errors import EtlError
 from etl.extras import EXTRAS, missing
 from etl.version import VERSION
 
 app = typer.Typer(name="etl", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-for group in (graph, stored, analysis, plot, server):
+for group in (graph, query, stored, analysis, plot, server):
     group.add_to(app)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from math import prod
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +19,7 @@ from etl.cli.progress import display
 from etl.cli.server import say_login
 from etl.errors import BadRequest, EtlError
 from etl.graph.selection import Selection
+from etl.store.addresses import address
 
 if TYPE_CHECKING:
     from etl.analysis.comparison import Comparison
@@ -110,15 +112,25 @@ def load(
         remark("interrupted: the same command goes on where it was")
         raise
     if not quiet:
-        say_loaded(loaded, uri or os.environ.get("NEO4J_URI"))
+        say_loaded(loaded, last_neuron(graph, loaded), uri or os.environ.get("NEO4J_URI"))
 
 
-def say_loaded(loaded: Loaded, uri: str | None) -> None:
-    """What was loaded, where to look at it, and what to ask first. uri: of the store, None for the local one."""
+def last_neuron(graph: etl.Graph, loaded: Loaded) -> str:
+    """The address of the last neuron, such as a class; its id where the layer's shape gives no addresses."""
+    layers = [layer for layer in graph.layers.to_pylist() if layer["end"] > layer["begin"]]
+    shape = (layers[-1]["shape"] or [1]) if layers else []
+    if layers and prod(shape) == layers[-1]["end"] - layers[-1]["begin"]:
+        return address(layers[-1]["name"], [size - 1 for size in shape])
+    return str(loaded.base + loaded.neurons - 1)
+
+
+def say_loaded(loaded: Loaded, last: str, uri: str | None) -> None:
+    """What was loaded, where to look at it, and what to ask first. last: its last neuron; uri: of the store, None for the local one."""
     from etl import store as stores
 
     how = {"loaded": "Loaded", "resumed": "Went on and loaded", "replaced": "Replaced", "unchanged": "Already there:"}[loaded.outcome]
-    speed = "" if loaded.outcome == "unchanged" else f" in {duration(loaded.seconds)} ({loaded.edges / loaded.seconds:,.0f} weights/s)"
+    rate = f" ({loaded.edges / loaded.seconds:,.0f} weights/s)" if loaded.edges else ""
+    speed = "" if loaded.outcome == "unchanged" else f" in {duration(loaded.seconds)}{rate}"
     say(f"{how} {plain(loaded.name)}: {loaded.neurons:,} neurons, {loaded.edges:,} weights{speed}.", style="bold")
     if uri is None:
         say_login(stores.status())
@@ -127,7 +139,7 @@ def say_loaded(loaded: Loaded, uri: str | None) -> None:
     ask = f"{program()} query {{}} {quote(f'model={loaded.name}')}"
     say(f"Try:      {ask.format('layers')}")
     if loaded.edges:
-        say(f"          {ask.format('strongest_inputs')} neuron={loaded.base + loaded.neurons - 1} limit=5")
+        say(f"          {ask.format('strongest_inputs')} {quote(f'neuron={last}')} limit=5")
 
 
 def export(

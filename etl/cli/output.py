@@ -10,6 +10,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from etl.cli.options import Format
+from etl.store.addresses import address
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -138,9 +139,9 @@ def cell(column: str, value: Any) -> str:
 
 
 def brief(properties: Mapping[str, Any]) -> str:
-    """A node or a relationship in a few words: `1295 pool [2, 2, 15]`, `pool (MaxPooling2D)`, a weight's number."""
+    """A node or a relationship in a few words: `pool/2,2,15`, `pool (MaxPooling2D)`, a weight's number."""
     if {"id", "layer", "index"} <= properties.keys():
-        return plain(f"{properties['id']} {properties['layer']} {to_json(properties['index'])}")
+        return plain(address(properties["layer"], properties["index"]))
     if {"name", "type"} <= properties.keys():
         return plain(f"{properties['name']} ({properties['type']})")
     if "weight" in properties:

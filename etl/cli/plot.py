@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from etl.cli.analysis import Measure, Weighted
+from etl.cli.classes import Classes, read_classes
 from etl.cli.options import ModelName, Quiet, Uri
 from etl.cli.output import say
-from etl.cli.progress import Display
 from etl.cli.store import connected
 from etl.errors import BadRequest
 
 if TYPE_CHECKING:
-    from etl.store import Store
+    from etl.analysis.plots.model_plots import ModelPlots
 
 PICTURE, PAGE = (".png", ".svg"), (".png", ".svg", ".html")
 
@@ -24,45 +24,29 @@ Out = Annotated[Path, typer.Argument(metavar="OUT", help="The picture: what its 
 PageOut = Annotated[
     Path, typer.Argument(metavar="OUT", help="The picture: .png, .svg, or .html to zoom and point into.", show_default=False, readable=False)
 ]
-Classes = Annotated[
-    Path | None, typer.Option(help="Names of the classes, one a line, in the order of the last layer.", metavar="FILE", show_default=False)
-]
+OverviewOut = Annotated[Path, typer.Argument(metavar="OUT", help="The page: .html.", show_default=False, readable=False)]
+Full = Annotated[bool, typer.Option("--full", help="Every layer by itself, however large the picture gets; else it fits on a screen.")]
 
 
 def add_to(app: typer.Typer) -> None:
     plots = typer.Typer(no_args_is_help=True, help="Draw a model that is in the store: PNG, SVG or HTML, as the suffix says.")
-    for command in (adjacency, weights, degrees, strengths, centrality, layers, paths):
+    for command in (adjacency, weights, degrees, strengths, centrality, layers, paths, overview):
         plots.command()(command)
     app.add_typer(plots, name="plot")
 
 
-class Sheet:
-    """What a picture asks the store for, and where it goes."""
-
-    def __init__(self, store: Store, name: str, out: Path, shown: Display) -> None:
-        self.store, self.name, self.out, self.shown = store, name, out, shown
-        self.layers = self.ask("layers")
-
-    def ask(self, query: str, **values: Any) -> list[dict[str, Any]]:
-        """The rows of a stored query about this model."""
-        from etl.store import queries
-
-        return queries.run(self.store, query, {"model": self.name, **values})
-
-    def neurons(self) -> int:
-        count = sum(layer["neurons"] for layer in self.layers)
-        if not count:
-            raise BadRequest(f"{self.name} was loaded as layers only: `etl plot layers` draws those")
-        return count
-
-
-def on_sheet(draw: Callable[[Sheet], None], name: str, out: Path, suffixes: tuple[str, ...], uri: str | None, quiet: bool) -> None:
+def on_sheet(draw: Callable[[ModelPlots], Any], name: str, out: Path, suffixes: tuple[str, ...], uri: str | None, quiet: bool) -> None:
     """Draw, once it is known that the place can be written; say where the picture is."""
-    from etl.analysis.plots.figure import check_place
+    from etl.analysis.plots import figure, interactive
+    from etl.analysis.plots.model_plots import ModelPlots
 
-    check_place(out, suffixes)
+    figure.check_place(out, suffixes)
     with connected(uri, f"Reading {name}", quiet=quiet) as (store, shown):
-        draw(Sheet(store.connection, name, out, shown))
+        drawn = draw(ModelPlots(store.connection, name, shown.count))
+    if out.suffix == ".html":
+        interactive.save(drawn, name, out)
+    else:
+        figure.save(drawn, out)
     if not quiet:
         say(f"Wrote {out}")
 
@@ -82,21 +66,9 @@ def adjacency(
     Example: `etl plot adjacency digits_cnn block.png --source pool --target digit`
     """
 
-    def draw(sheet: Sheet) -> None:
-        from etl.analysis.plots import figure, interactive
-        from etl.analysis.plots.adjacency import heat_map
-
-        sheet.neurons()
-        whole = source is None and target is None
-        rows = sheet.ask("adjacency_bins", source=source, target=target, bins=bins)
-        if not rows:
-            ends = "" if whole else f" from {source or 'any layer'} to {target or 'any layer'}"
-            raise BadRequest(f"{name} has no weights{ends}: `etl query layer_graph` shows which layer feeds which")
-        title = f"{name}: adjacency matrix" + ("" if whole else f", {source or 'all layers'} to {target or 'all layers'}")
-        if out.suffix == ".html":
-            interactive.save(interactive.heat_map(rows, sheet.layers, title, whole=whole), title, out)
-        else:
-            figure.save(heat_map(rows, sheet.layers, title, whole=whole), out)
+    def draw(plots: ModelPlots) -> Any:
+        page = plots.adjacency_page if out.suffix == ".html" else plots.adjacency
+        return page(source=source, target=target, bins=bins)
 
     on_sheet(draw, name, out, PAGE, uri, quiet)
 
@@ -107,6 +79,7 @@ def weights(
     out: PageOut,
     layer: Annotated[str | None, typer.Option(help="One layer, with a histogram for each kernel.", metavar="LAYER", show_default=False)] = None,
     bins: Annotated[int, typer.Option(help="Bins of each histogram.", min=1, max=1000)] = 50,
+    full: Full = False,
     uri: Uri = None,
     quiet: Quiet = False,
 ) -> None:
@@ -115,54 +88,30 @@ def weights(
     Example: `etl plot weights digits_cnn kernels.png --layer shapes`
     """
 
-    def draw(sheet: Sheet) -> None:
-        from etl.analysis.plots import figure, histograms, interactive
-
-        sheet.neurons()
-        whole = sheet.ask("weight_histogram", layer=layer, bins=bins)
-        if not whole:
-            raise BadRequest(f"{name}: {layer or 'it'} has no stored weights to draw")
-        title = f"{name}: stored weights" + (f" of {layer}" if layer else " of each layer")
-        kernels = sheet.ask("kernel_histogram", layer=layer, bins=bins) if layer else []
+    def draw(plots: ModelPlots) -> Any:
         if out.suffix == ".html":
-            page = interactive.kernel_histograms(whole, kernels, title) if layer else interactive.layer_histograms(whole, title)
-            interactive.save(page, title, out)
-        else:
-            statistics = sheet.ask("weight_statistics", layer=layer)
-            made = histograms.kernel_histograms(whole, kernels, statistics, title) if layer else histograms.layer_histograms(whole, statistics, title)
-            figure.save(made, out)
+            return plots.weights_page(layer=layer, bins=bins)
+        return plots.weights(layer=layer, bins=bins, full=full)
 
     on_sheet(draw, name, out, PAGE, uri, quiet)
 
 
-def degrees(*, name: ModelName, out: Out, uri: Uri = None, quiet: Quiet = False) -> None:
+def degrees(*, name: ModelName, out: Out, full: Full = False, uri: Uri = None, quiet: Quiet = False) -> None:
     """How many neurons have how many weights, in and out, layer by layer.
 
     Example: `etl plot degrees digits_cnn degrees.png`
     """
 
-    def draw(sheet: Sheet) -> None:
-        from etl.analysis.plots import distributions, figure
-
-        sheet.neurons()
-        figure.save(distributions.degrees(sheet.ask("degree_distribution"), sheet.layers, f"{name}: degrees"), out)
-
-    on_sheet(draw, name, out, PICTURE, uri, quiet)
+    on_sheet(lambda plots: plots.degrees(full=full), name, out, PICTURE, uri, quiet)
 
 
-def strengths(*, name: ModelName, out: Out, uri: Uri = None, quiet: Quiet = False) -> None:
+def strengths(*, name: ModelName, out: Out, full: Full = False, uri: Uri = None, quiet: Quiet = False) -> None:
     """How the sums of neurons' weights are distributed, in and out, layer by layer.
 
     Example: `etl plot strengths digits_cnn strengths.png`
     """
 
-    def draw(sheet: Sheet) -> None:
-        from etl.analysis.plots import distributions, figure
-
-        rows = sheet.ask("strength", limit=sheet.neurons())
-        figure.save(distributions.strengths(rows, sheet.layers, f"{name}: strengths"), out)
-
-    on_sheet(draw, name, out, PICTURE, uri, quiet)
+    on_sheet(lambda plots: plots.strengths(full=full), name, out, PICTURE, uri, quiet)
 
 
 def centrality(
@@ -172,6 +121,7 @@ def centrality(
     measure: Annotated[Measure, typer.Option(help="The measure, as `etl measure` has them.", metavar="MEASURE")] = Measure.eigenvector,
     weighted: Weighted = False,
     classes: Classes = None,
+    full: Full = False,
     uri: Uri = None,
     quiet: Quiet = False,
 ) -> None:
@@ -184,77 +134,74 @@ def centrality(
     names = read_classes(classes)
     if measure is Measure.laplacian_spectrum:
         raise BadRequest("laplacian_spectrum belongs to no neurons: choose another measure")
-    compute = measure_of(measure, weighted=weighted)
+    measure_of(measure, weighted=weighted)  # what can't be weighted is said before anything is started
 
-    def draw(sheet: Sheet) -> None:
-        from etl.analysis.plots import distributions, figure
-        from etl.store import stored_graph as stored
-
-        sheet.neurons()
-        edges = stored.edges(sheet.store, stored.span(sheet.store, name), sheet.shown.count)
-        values = compute(*edges)
-        label = ("weighted " if weighted else "") + measure.replace("_", " ")
-        figure.save(distributions.centrality(values, sheet.layers, names, label, f"{name}: {label}, layer by layer"), out)
+    def draw(plots: ModelPlots) -> Any:
+        return plots.centrality(measure.value, weighted=weighted, classes=names, full=full)
 
     on_sheet(draw, name, out, PICTURE, uri, quiet)
 
 
-def layers(*, name: ModelName, out: Out, uri: Uri = None, quiet: Quiet = False) -> None:
-    """The graph of the layers, drawn by Graphviz.
+def layers(*, name: ModelName, out: Out, full: Full = False, uri: Uri = None, quiet: Quiet = False) -> None:
+    """The graph of the layers: which feeds which, and what each has.
 
     Example: `etl plot layers digits_cnn layers.svg`
     """
 
-    def draw(sheet: Sheet) -> None:
-        from etl.analysis.plots import layers
-
-        layers.draw(sheet.ask("layer_graph"), f"{name}: layers", out)
-
-    on_sheet(draw, name, out, PICTURE, uri, quiet)
+    on_sheet(lambda plots: plots.layer_graph(full=full), name, out, PICTURE, uri, quiet)
 
 
 def paths(
     *,
     name: ModelName,
     out: Out,
-    into: Annotated[str | None, typer.Option(help="The class: its number, or its name in --classes.", metavar="CLASS", show_default=False)] = None,
+    into: Annotated[
+        str | None,
+        typer.Option(help="A neuron, such as digit/4; or a class: its number, or its name in --classes.", metavar="CLASS", show_default=False),
+    ] = None,
     layer: Annotated[str | None, typer.Option(help="Layer to start from.  [default: the inputs]", metavar="LAYER", show_default=False)] = None,
     limit: Annotated[int, typer.Option(help="How many paths.", min=1, max=40)] = 8,
     classes: Classes = None,
+    full: Full = False,
     uri: Uri = None,
     quiet: Quiet = False,
 ) -> None:
-    """The strongest paths into a class (products of |weight|), drawn as a small network.
+    """The strongest paths into a neuron (products of |weight|), drawn as a small network; one of a few neurons whole.
 
-    Example: `etl plot paths digits_cnn paths.png --into 4`
+    Example: `etl plot paths digits_cnn paths.png --into digit/4`
     """
     names = read_classes(classes)
 
-    def draw(sheet: Sheet) -> None:
-        from etl.analysis.plots import figure
-        from etl.analysis.plots.paths import main_paths
+    def draw(plots: ModelPlots) -> Any:
+        from etl.store.addresses import neuron_id
 
-        sheet.neurons()
-        last = [each for each in sheet.layers if each["neurons"]][-1]
-        number = class_number(into, names, last["neurons"])
-        rows = sheet.ask("strongest_paths", neuron=last["begin"] + number, layer=layer, limit=limit)
-        if not rows:
-            raise BadRequest(f"{name} has no path from {layer or 'an input'} to class {number}")
-        goal = names[number] if number < len(names) else f"{last['name']} {number}"
-        title = f"{name}: the {len(rows)} strongest paths into {goal}" + (f" from {layer}" if layer else "")
-        figure.save(main_paths(rows, sheet.layers, goal, title), out)
+        plots.neurons()
+        last = plots.outputs()[-1]
+        if into is not None and "/" in into and into not in names:
+            return plots.paths(neuron_id(into, plots.layers, name), into, layer=layer, limit=limit, full=full)
+        number = class_number(into, names, last["end"] - last["begin"])
+        goal = names[number] if number < len(names) else f"{last['name']}/{number}"
+        return plots.paths(last["begin"] + number, goal, layer=layer, limit=limit, full=full)
 
     on_sheet(draw, name, out, PICTURE, uri, quiet)
 
 
-def read_classes(path: Path | None) -> list[str]:
-    """Names of classes, one a line; none without a file."""
-    if path is None:
-        return []
-    try:
-        return [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{path} can't be read as a list of classes ({error}): write one name a line") from error
+def overview(*, name: ModelName, out: OverviewOut, uri: Uri = None, quiet: Quiet = False) -> None:
+    """A page with the network at a glance: layers, sizes, weights, strongest paths, dead neurons, and the queries behind each.
+
+    Example: `etl plot overview digits_cnn digits.html`
+    """
+    from etl.analysis.plots import figure
+    from etl.analysis.plots.model_plots import ModelPlots
+    from etl.analysis.plots.overview import page
+
+    figure.check_place(out, (".html",))
+    with connected(uri, f"Reading {name}", quiet=quiet) as (store, shown):
+        text = page(ModelPlots(store.connection, name, shown.count), store.connection.browser)
+    with figure.writing(out):
+        out.write_text(text, "utf-8")
+    if not quiet:
+        say(f"Wrote {out}")
 
 
 def class_number(into: str | None, names: list[str], count: int) -> int:

@@ -13,13 +13,12 @@ from pathlib import Path
 
 from cypher import text
 from etl.errors import BadRequest
+from etl.store.palette import channels, layer_colours
 from etl.store.queries import present, queries
 from etl.store.transactions import Store
 
 Rules = dict[str, dict[str, str]]
 
-# Neighbours in this list, and its two ends, are easy to tell apart, also where red and green are not.
-PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#B84A00", "#F0E442", "#7A4FA3", "#8FBF5A", "#A05A2C")
 INK, PAPER, GREY, PALE = "#1B1B1F", "#FFFFFF", "#6B7280", "#B8BEC8"
 DIAMETERS = {"input": "40px", "hidden": "50px", "output": "80px"}
 UNSPEAKABLE = frozenset("\\\n\r\u2028\u2029")  # Browser reads a backslash in a selector with whatever follows as a dot, and stops at ends of lines
@@ -49,9 +48,9 @@ def sheet(layers: list[tuple[str, str]]) -> str:
     roles: dict[str, str] = {}
     for label, role in layers:
         roles[label] = role if roles.get(label) in (None, "hidden") else roles[label]
-    for number, (label, role) in enumerate(roles.items()):
+    for (label, role), fill in zip(roles.items(), layer_colours(len(roles)), strict=True):
         if not UNSPEAKABLE.intersection(label):
-            rules[selector(label)] = {"diameter": DIAMETERS[role], **colours(PALETTE[number % len(PALETTE)]), "caption": "{index}"}
+            rules[selector(label)] = {"diameter": DIAMETERS[role], **colours(fill), "caption": "{index}"}
     lines = (f"{json.dumps(name)}: {json.dumps(look)}" for name, look in rules.items())
     return "{\n" + ",\n".join(lines) + "\n}\n"
 
@@ -63,8 +62,7 @@ def selector(label: str) -> str:
 
 def colours(fill: str) -> dict[str, str]:
     """A fill with a darker border, and a text on it in black or white, whichever is easier to read."""
-    channels = [int(fill[i : i + 2], 16) for i in (1, 3, 5)]
-    border = "#" + "".join(f"{channel * 3 // 4:02X}" for channel in channels)
+    border = "#" + "".join(f"{channel * 3 // 4:02X}" for channel in channels(fill))
     return {"color": fill, "border-color": border, "text-color-internal": max(INK, PAPER, key=lambda colour: contrast(colour, fill))}
 
 
@@ -76,7 +74,7 @@ def contrast(one: str, other: str) -> float:
 
 def luminance(colour: str) -> float:
     """Relative luminance of #RRGGBB, from 0 to 1 (WCAG 2.2, relative luminance)."""
-    values = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    values = [channel / 255 for channel in channels(colour)]
     red, green, blue = (v / 12.92 if v <= 0.04045 else ((v + 0.055) / 1.055) ** 2.4 for v in values)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 

@@ -35,9 +35,20 @@ def connect(
     if uri is None:
         return _connect_local(progress, database)
     _check_address(uri)
+    if username is None and password is None and "NEO4J_PASSWORD" not in os.environ and is_local_neo4j(uri):
+        return _connect_local(progress, database)
     username = username or os.environ.get("NEO4J_USERNAME") or "neo4j"
     password = password or os.environ.get("NEO4J_PASSWORD") or None
     return _open(uri, (username, password) if password else None, database, browser=None, is_local=False)
+
+
+def is_local_neo4j(uri: str) -> bool:
+    """Whether this is the address of the local Neo4j that runs, under any name of this machine: its password is known."""
+    from etl.store.local import server as local
+
+    running, named = urlsplit(local.status().uri or ""), urlsplit(uri)
+    here = named.hostname in (running.hostname, "localhost", "127.0.0.1", "::1")
+    return running.port is not None and named.port == running.port and here and not named.scheme.endswith(("+s", "+ssc"))
 
 
 def _connect_local(progress: Callable[[str], None] | None, database: str | None) -> Store:

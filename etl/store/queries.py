@@ -3,6 +3,7 @@
 // Title: the question in a few words
 // What it answers, in as many lines as it takes.
 // $model STRING          model name
+// $neuron NEURON = null  neuron                  (an address such as digit/4 or pool/2,2,15, or an id; the statement gets the id)
 // $limit INTEGER = 20    rows to return          (a value in JSON after = makes a parameter optional)
 // -> id INTEGER          neuron                  (one line a column, in their order)
 // writes: paths                                  (only where it writes: the scratch property that it leaves behind nowhere)
@@ -23,10 +24,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from math import isfinite
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cypher import text
-from etl.errors import NotInStore, QueryError, did_you_mean
+from etl.errors import BadRequest, NotInStore, QueryError, did_you_mean
+from etl.store import home
+from etl.store.addresses import address, neuron_id
 from etl.store.models import models
 from etl.store.transactions import Store
 
@@ -38,6 +42,7 @@ COLUMN = re.compile(r"-> (\w+) +((?:LIST OF )?[A-Z]+)(?: +(\S.*))?")
 NOT_CODE = re.compile(r"//[^\n]*|/\*.*?\*/|'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 USED = re.compile(r"\$(\w+)")
 REQUIRED: Any = object()
+NEURON = "a neuron's address (layer/index, such as digit/4) or its id"
 log = logging.getLogger("etl")
 
 
@@ -98,14 +103,37 @@ class Query:
 
 @cache
 def queries() -> dict[str, Query]:
-    """All stored queries by name, their headers checked against their texts."""
+    """All stored queries of the package by name, their headers checked against their texts."""
     names = sorted(f.name.removesuffix(".cypher") for f in (resources.files("cypher") / "analysis").iterdir() if f.name.endswith(".cypher"))
     return {name: parse(name, text("analysis", name)) for name in names}
 
 
+def own_folder() -> Path:
+    """`$ETL_HOME/queries`: files of one's own, like those of cypher/analysis. It need not be there."""
+    return home.place() / "queries"
+
+
+def own_queries(folder: Path | None = None) -> dict[str, Query]:
+    """The queries in a folder by name; without one, of `own_folder()`. Raises QueryError for a wrong header, or a name that the package has."""
+    place = folder or own_folder()
+    if not place.is_dir():
+        if folder is None:
+            return {}
+        raise BadRequest(f"{folder} is no folder: name one with .cypher files")
+    found = {}
+    for path in sorted(place.glob("*.cypher")):
+        if path.stem in queries():
+            raise QueryError(f"{path}: there is a query {path.stem} already; call yours otherwise")
+        try:
+            found[path.stem] = parse(path.stem, path.read_text("utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadRequest(f"{path} can't be read as text ({error})") from error
+    return found
+
+
 def find(name: str) -> Query:
-    """The query of that name. Raises QueryError suggesting the nearest."""
-    known = queries()
+    """The query of that name, of the package or one's own. Raises QueryError suggesting the nearest."""
+    known = queries() if name in queries() else queries() | own_queries()
     if name not in known:
         raise QueryError(f"there is no query {name}{did_you_mean(name, known)}. All of them: etl query")
     return known[name]
@@ -160,16 +188,20 @@ def coerce(value: Any, kind: str, where: str) -> Any:
         return [coerce(each, kind.removeprefix("LIST OF "), f"{where}: each value") for each in value]
     if kind == "STRING":
         return value if isinstance(value, str) else json.dumps(value)  # a name may look like a number
+    if kind == "NEURON" and not isinstance(value, int | float):
+        if isinstance(value, str) and "/" in value.strip("/"):
+            return value
+        raise QueryError(f"{where} is {NEURON}, not {short(value)}")
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind == "FLOAT" and number:
         return float(value)
-    if kind == "INTEGER" and number and isfinite(value) and int(value) == value:
+    if kind in ("INTEGER", "NEURON") and number and isfinite(value) and int(value) == value:
         if not -(2**63) <= value < 2**63:
             raise QueryError(f"{where} is too large: Neo4j's integers have 64 bits")
         return int(value)
     if kind == "BOOLEAN" and isinstance(value, bool):
         return value
-    raise QueryError(f"{where} is {'an' if kind == 'INTEGER' else 'a'} {kind}, not {short(value)}")
+    raise QueryError(f"{where} is {NEURON if kind == 'NEURON' else f'an {kind}' if kind == 'INTEGER' else f'a {kind}'}, not {short(value)}")
 
 
 def short(value: Any) -> str:
@@ -178,12 +210,14 @@ def short(value: Any) -> str:
     return written if len(written) <= 60 else f"{written[:56]} ..."
 
 
-def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+def run(store: Store, wanted: str | Query, values: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
     """The rows that a stored query gives, one dict a row. `model` may be left out where the store has one model.
+
+    wanted  a query, or the name of one
 
     Raises QueryError for a wrong name or parameter, NotInStore for a model that isn't there.
     """
-    query = find(name)
+    query = find(wanted) if isinstance(wanted, str) else wanted
     bound = query.bind(values or {})
     if any(p.name == "model" for p in query.parameters):
         bound["model"] = present(store, bound.get("model"))
@@ -195,7 +229,7 @@ def run(store: Store, name: str, values: Mapping[str, Any] | None = None) -> lis
     def rows(transaction: Transaction) -> list[dict[str, Any]]:
         result = transaction.run(query.text, bound)
         if list(result.keys()) != columns:
-            raise QueryError(f"{name}: header declares the columns {columns}, the text returns {list(result.keys())}")
+            raise QueryError(f"{query.name}: header declares the columns {columns}, the text returns {list(result.keys())}")
         return [{column: plain(record[column]) for column in columns} for record in result]
 
     found = store.transact(rows, writes=query.writes is not None)
@@ -239,15 +273,19 @@ def check_selection(store: Store, query: Query, model: str) -> None:
         raise QueryError(f"{query.name} needs the whole network, and {model} was loaded with {selection}: load it without {' and '.join(wrong)}.")
 
 
-def check_place(store: Store, query: Query, bound: Mapping[str, Any]) -> None:
-    """Say what a query would only answer with no rows: a layer, a neuron or a model that isn't there, a wrong number of input values."""
+def check_place(store: Store, query: Query, bound: dict[str, Any]) -> None:
+    """Replace addresses by ids; say what a query would only answer with no rows: a layer, neuron or model that isn't there, too few inputs."""
     model, layers = bound["model"], store.read(text("analysis", "layers"), model=bound["model"])
+    places = [p.name for p in query.parameters if p.type == "NEURON"]
+    for name in places:
+        if isinstance(bound[name], str):
+            bound[name] = neuron_id(bound[name], layers, model)
     names = {row["name"]: row["neurons"] for row in layers}
     for name in ("layer", "first", "second", "source", "target"):
         if isinstance(bound.get(name), str) and bound[name] not in names:
             raise QueryError(f"{model} has no layer {bound[name]}{did_you_mean(bound[name], names)}: etl query layers lists them.")
     begin, end = (layers[0]["begin"], layers[-1]["end"]) if layers else (0, 0)
-    for name in ("neuron", "source", "target"):
+    for name in places:
         if isinstance(bound.get(name), int) and not begin <= bound[name] < end:
             there = f"its ids are {begin} to {end - 1}" if begin < end else "it was loaded as layers only"
             raise QueryError(f"{query.name}: {model} has no neuron {bound[name]}: {there}.")
@@ -271,22 +309,30 @@ def explain_nothing(store: Store, query: Query, bound: Mapping[str, Any]) -> Non
         log.warning("%s was loaded as layers only: it has no neurons and no weights.", bound["model"])
     elif layer and not layer["neurons"]:
         log.warning("%s (%s) has no neurons of its own, it only passes on others': ask for the layer before it.", layer["name"], layer["type"])
-    elif any(p.name == "target" and p.type == "INTEGER" for p in query.parameters):
+    elif any(p.name == "target" and p.type == "NEURON" for p in query.parameters):
         source = min(row["begin"] for row in layers.values()) if bound["source"] is None else bound["source"]
         target = max(row["end"] for row in layers.values()) - 1 if bound["target"] is None else bound["target"]
-        log.warning("no weights lead from neuron %s to neuron %s: choose with source= and target=, `etl query layers` has the ids.", source, target)
+        log.warning(
+            "no weights lead from neuron %s to neuron %s: choose with source= and target=, each a layer and an index such as digit/4.", source, target
+        )
     elif query.needs:
         log.warning("no neuron of %s has the property %s: `etl features MODEL IMAGE --write NAME` gives it.", bound["model"], query.needs)
 
 
 def plain(value: Any) -> Any:
-    """What the driver gives as what can be printed: nodes and relationships as their properties, a path as the ids of its neurons."""
+    """What the driver gives as what can be printed: nodes and relationships as their properties, a path in one line."""
     from neo4j.graph import Node, Path, Relationship
 
     if isinstance(value, Path):
-        return [node.get("id") for node in value.nodes]
+        steps = (f" -{weight['weight']:.2g}-> {place(node)}" for weight, node in zip(value.relationships, value.nodes[1:], strict=True))
+        return place(value.start_node) + "".join(steps)
     if isinstance(value, Node | Relationship):
         return {name: value[name] for name in sorted(value)}
     if isinstance(value, list):
         return [plain(each) for each in value]
     return value
+
+
+def place(node: Any) -> str:
+    """A neuron's address; of another node its name."""
+    return address(node["layer"], node["index"]) if "layer" in node and "index" in node else str(node.get("name", ""))

@@ -37,7 +37,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Span:
-    """A complete model in the store. layers: name, begin, end, edges; begin and end as positions, without the base."""
+    """A complete model in the store. layers: name, begin, end, edges, shape; begin and end as positions, without the base."""
 
     name: str
     base: int
@@ -45,6 +45,13 @@ class Span:
     edges: int
     sha256: str
     layers: tuple[dict[str, Any], ...]
+
+    def places(self) -> Iterator[dict[str, Any]]:
+        """Layer and index of each neuron, in the order of ids."""
+        for layer in self.layers:
+            shape = layer["shape"] or [1]
+            for index in np.ndindex(*shape) if layer["end"] > layer["begin"] else ():
+                yield {"layer": layer["name"], "index": list(index)}
 
 
 def span(store: Store, name: str) -> Span:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from etl.analysis.plots.blocks import MOST, blocks, follows
 from etl.analysis.plots.figure import Row, new, short, styled
-from etl.analysis.plots.scale import LayerScale
+from etl.analysis.plots.scale import LayerScale, owners, together
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 SIDE = 6.2  # inches of a map
-LEAST_ROOM = 0.022  # share of an axis that a layer's name needs
+LEAST_ROOM = 0.03  # share of an axis that a layer's name needs
 
 
 def scales(rows: Sequence[Row], layers: Sequence[Row], *, whole: bool) -> tuple[LayerScale, LayerScale]:
@@ -39,16 +41,46 @@ def corners(rows: Sequence[Row], down: LayerScale, across: LayerScale) -> NDArra
     )
 
 
-def spread(rows: Sequence[Row]) -> tuple[float, float]:
-    """Two sizes of mean weights: what is usual in a usual layer, and the largest.
+@dataclass(frozen=True)
+class Colours:
+    """How mean weights become colours.
 
-    Colours follow asinh(mean / usual): pools, with weights of 1, leave some for layers whose weights are a hundredth of that.
+    usual   |mean| of a usual cell of a usual layer: colours follow asinh(mean / usual)
+    limit   where the colours end
+    most    the largest |mean|
+    beyond  layers with larger means than the colours show, largest first
     """
+
+    usual: float
+    limit: float
+    most: float
+    beyond: tuple[str, ...]
+
+    def remark(self) -> str:
+        """What is beyond the ends of the colours; nothing where nothing is."""
+        if not self.beyond:
+            return ""
+        more = f" and {len(self.beyond) - 2} more" if len(self.beyond) > 2 else ""
+        return f"beyond ±{self.limit:.2g}, up to {self.most:.3g}: {', '.join(short(name) for name in self.beyond[:2])}{more}"
+
+
+def colour_range(rows: Sequence[Row], layers: Sequence[Row]) -> Colours:
+    """The colours for rows of `adjacency_bins`: made for layers with kernels, where there are any; the ones of pools and additions would drown them.
+
+    layers: rows of `layers`. Colours end at the 99th percentile of the kernels' cells, of the layer where that is largest.
+    """
+    belongs = owners(layers)
     sizes: dict[str, list[float]] = {}
     for row in rows:
-        sizes.setdefault(row["target_layer"], []).append(abs(row["mean"]))
-    most = max(map(max, sizes.values())) or 1.0
-    return max(float(np.median([np.median(layer) for layer in sizes.values()])), most / 1000), most
+        sizes.setdefault(belongs[row["target_layer"]], []).append(abs(row["mean"]))
+    kernels = {layer["name"] for layer in together(layers) if not follows(layer)} & sizes.keys() or sizes.keys()
+    most = {name: max(cells) for name, cells in sizes.items()}
+    largest = max(most.values()) or 1.0
+    limit = max(float(np.percentile(sizes[name], 99)) for name in kernels) or largest
+    limit = largest if largest < 1.5 * limit else limit
+    usual = float(np.median([np.median(sizes[name]) for name in kernels]))
+    beyond = sorted((name for name in most if most[name] > limit), key=lambda name: -most[name])
+    return Colours(max(usual, limit / 1000), limit, largest, tuple(beyond))
 
 
 def single(rows: Sequence[Row]) -> bool:
@@ -65,22 +97,32 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
     down, across = scales(rows, layers, whole=whole)
     cells = corners(rows, down, across)
     edges, means = np.array([row["edges"] for row in rows]), np.array([row["mean"] for row in rows], float)
-    usual, most = spread(rows)
-    signed = AsinhNorm(usual, -most, most), "RdBu_r"
+    range_of = colour_range(rows, layers)
+    signed = AsinhNorm(range_of.usual, -range_of.limit, range_of.limit), "RdBu_r"
     if single(rows) and edges.max() == 1:
         figure = new(SIDE + 1, SIDE, title)
-        draw(figure.subplots(), cells, means, *signed, "weight", down, across)
+        draw(figure.subplots(), cells, means, *signed, "weight", down, across, range_of.remark())
         return figure
     figure = new(2 * SIDE + 1, SIDE, title)
     left, right = figure.subplots(1, 2)
     seen = LinearSegmentedColormap.from_list("counts", colormaps["YlGnBu"](np.linspace(0.25, 1, 64)))  # its palest can't be told from nothing
     draw(left, cells, edges, LogNorm(1, max(edges.max(), 2)), seen, "weights in a cell (count)", down, across)
-    draw(right, cells, means, *signed, "mean weight in a cell", down, across)
+    draw(right, cells, means, *signed, "mean weight in a cell", down, across, range_of.remark())
     return figure
 
 
-def draw(axes: Axes, cells: NDArray[Any], values: NDArray[Any], norm: Any, colours: Any, label: str, down: LayerScale, across: LayerScale) -> None:
-    """One map with its colour bar."""
+def draw(
+    axes: Axes,
+    cells: NDArray[Any],
+    values: NDArray[Any],
+    norm: Any,
+    colours: Any,
+    label: str,
+    down: LayerScale,
+    across: LayerScale,
+    beyond: str = "",
+) -> None:
+    """One map with its colour bar; beyond: what its colours don't show."""
     from matplotlib.collections import PolyCollection
     from matplotlib.ticker import ScalarFormatter
 
@@ -93,9 +135,13 @@ def draw(axes: Axes, cells: NDArray[Any], values: NDArray[Any], norm: Any, colou
     if label != "mean weight in a cell":  # which stands to the right of the counts
         axes.set_ylabel(axis_label("neurons that are read", down))
     name_layers(axes, down, across)
-    ticks = marks(norm.linear_width, norm.vmax) if norm.vmin < 0 else counts(norm.vmax)
-    bar = axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02, ticks=ticks, format=ScalarFormatter() if norm.vmin < 0 else "{x:,.0f}")
+    signed = norm.vmin < 0
+    ticks = marks(norm.linear_width, norm.vmax) if signed else counts(norm.vmax)
+    form: Any = ScalarFormatter() if signed else "{x:,.0f}"
+    bar = axes.figure.colorbar(shown, ax=axes, fraction=0.046, pad=0.02, ticks=ticks, format=form, extend="both" if beyond else "neither")
     bar.ax.minorticks_off()
+    if beyond:
+        bar.set_label(beyond, fontsize=8)
 
 
 def marks(usual: float, most: float) -> list[float]:
@@ -119,22 +165,28 @@ def axis_label(what: str, scale: LayerScale) -> str:
 
 
 def name_layers(axes: Axes, down: LayerScale, across: LayerScale) -> None:
-    """Names in the middle of each layer that has room for it, lines between layers."""
+    """Names in the middle of each block of layers that has room for it, pale lines between blocks, below the data."""
     from matplotlib.ticker import MaxNLocator
 
     for scale, axis, line in ((across, axes.xaxis, axes.axvline), (down, axes.yaxis, axes.axhline)):
-        borders = scale.borders
         if len(scale.layers) == 1:
             count = scale.neurons
             numbers = [int(n) for n in MaxNLocator(10, integer=True).tick_values(0, count - 1) if 0 <= n < count]
             axis.set_ticks([(n + 0.5) / count for n in numbers], [str(n) for n in numbers])
             continue
-        for border in borders[1:-1]:
-            line(border, color="0.75", linewidth=0.4, zorder=0.5)
-        middle = (borders[1:] + borders[:-1]) / 2
-        named = list(roomy(middle))
-        axis.set_ticks(middle[named], [short(scale.layers[n]["name"]) for n in named], rotation=90 if axis is axes.xaxis else 0)
+        edges, names = named_places(scale)
+        for edge in edges:
+            line(edge, color="0.88", linewidth=0.4, zorder=0.5)
+        axis.set_ticks([place for place, _ in names], [name for _, name in names], rotation=90 if axis is axes.xaxis else 0, fontsize=8)
         axis.set_tick_params(length=0)
+
+
+def named_places(scale: LayerScale) -> tuple[list[float], list[tuple[float, str]]]:
+    """Where blocks of layers meet on an axis, and the names that it has room for, each with its place."""
+    parts, borders = blocks(scale.layers, MOST), scale.borders
+    ends = np.cumsum([0, *(len(part.layers) for part in parts)])
+    middle = (borders[ends[1:]] + borders[ends[:-1]]) / 2
+    return borders[ends[1:-1]].tolist(), [(float(middle[n]), short(parts[n].name)) for n in roomy(middle)]
 
 
 def roomy(middle: NDArray[Any]) -> list[int]:

@@ -1,14 +1,15 @@
-"""How degrees, strengths and centralities are distributed over neurons, layer by layer."""
+"""How degrees, strengths and centralities are distributed over neurons, layer by layer; block by block where layers are many."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from etl.analysis.plots.blocks import MOST, Block, blocks, colours, numbered
 from etl.analysis.plots.figure import NEUTRAL, Row, new, ridges, short, styled
 from etl.analysis.plots.scale import owners, together
 
@@ -16,79 +17,98 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_NAMED = 16  # layers in a legend
 MOST_BARS = 40  # neurons of the last layer
 BINS = 50
 
 
 @styled
-def degrees(rows: Sequence[Row], layers: Sequence[Row], title: str) -> Figure:
-    """rows of `degree_distribution`; layers: rows of `layers`."""
-    from matplotlib import colormaps
-
-    belongs = owners(layers)
-    found: Counter[tuple[str, str, int]] = Counter()
+def degrees(rows: Sequence[Row], layers: Sequence[Row], title: str, *, full: bool = False) -> Figure:
+    """rows of `degree_distribution`; layers: rows of `layers`; full: each layer by itself, however many."""
+    parts = shown_blocks(layers, full)
+    belongs, number = owners(layers), numbered(parts)
+    neurons: Counter[tuple[int, str, int]] = Counter()
     for row in rows:
-        found[belongs[row["layer"]], row["direction"], row["degree"]] += row["neurons"]
-    names = [layer["name"] for layer in together(layers)]
-    colours = dict(zip(names, colormaps["turbo"](np.linspace(0.05, 0.95, len(names))), strict=True))
-    figure = new(11, 4.4, title)
+        neurons[number[belongs[row["layer"]]], row["direction"], row["degree"]] += row["neurons"]
+    figure = new(12, max(4.6, 0.75 + 0.19 * len(parts)), title, full=full)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, direction, what in zip(panels, ("in", "out"), ("into", "out of"), strict=True):
-        for name in names:
-            mine = sorted((degree, count) for (layer, way, degree), count in found.items() if (layer, way) == (name, direction))
-            x, y = [degree for degree, _ in mine], [count for _, count in mine]
-            axes.vlines(x, 0.5, y, color=colours[name], linewidth=1, alpha=0.5)
-            axes.plot(x, y, "o", color=colours[name], markersize=5, label=short(name))
-        axes.set(xlabel=f"weights {what} a neuron (count)", yscale="log", ylim=(0.5, 2 * max(found.values())))
+        for place, (part, colour) in enumerate(zip(parts, colours(parts), strict=True)):
+            points = sorted((degree, count) for (block, way, degree), count in neurons.items() if (block, way) == (place, direction))
+            x, y = [degree for degree, _ in points], [count for _, count in points]
+            axes.vlines(x, 0.5, y, color=colour, linewidth=1, alpha=0.5)
+            axes.plot(x, y, "o", color=colour, markersize=5, label=short(part.name))
+        axes.set(xlabel=f"weights {what} a neuron (count)", yscale="log", ylim=(0.5, 2 * max(neurons.values())))
         axes.set_xscale("symlog", linthresh=1)
         axes.set_xlim(-0.2, 2 * max(row["degree"] for row in rows) + 1)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.yaxis.set_major_formatter("{x:,.0f}")
     panels[0].set_ylabel("neurons (count)")
-    if len(names) <= MOST_NAMED:
-        panels[1].legend(title="layer", loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
-    else:
-        panels[1].set_title(f"{len(names)} layers, from blue (input) to red (output)")
+    called = "layer" if len(parts) == len(together(layers)) else "layers"
+    panels[1].legend(title=called, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     return figure
 
 
 @styled
-def strengths(rows: Sequence[Row], layers: Sequence[Row], title: str) -> Figure:
-    """rows of `strength` for all neurons; layers: rows of `layers`."""
-    figure = new(11, height(layers), title)
+def strengths(rows: Sequence[Row], layers: Sequence[Row], title: str, *, full: bool = False) -> Figure:
+    """rows of `strength` for all neurons; layers: rows of `layers`; full: each layer by itself, however many."""
+    parts = shown_blocks(layers, full)
+    figure = new(11, height(parts), title, full=full)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, direction in zip(panels, ("incoming", "outgoing"), strict=True):
-        groups = grouped([(row["layer"], row[direction]) for row in rows], layers)
-        ridges(axes, groups, bounds(np.concatenate([values for _, values in groups])))
+        groups = grouped(((row["layer"], row[direction]) for row in rows), parts, layers)
+        ridges(axes, groups, bounds(np.concatenate([values for _, values in groups])), colours(parts))
         axes.axvline(0, color="0.6", linewidth=0.6)
         axes.set_xlabel(f"sum of a neuron's {direction} weights")
-    panels[0].set_ylabel("neurons (count, to each layer's own scale)")
+    panels[0].set_ylabel(f"neurons (count, to each {what_rows_are(parts)} own scale)")
     return figure
 
 
 @styled
-def centrality(values: NDArray[Any], layers: Sequence[Row], classes: Sequence[str], measure: str, title: str) -> Figure:
-    """values  a measure of all neurons in the order of ids, NaN where undefined; layers: rows of `layers`; classes: names for the last layer's."""
+def centrality(
+    values: NDArray[Any],
+    layers: Sequence[Row],
+    lasts: Sequence[Row],
+    classes: Sequence[str],
+    measure: str,
+    title: str,
+    *,
+    full: bool = False,
+) -> Figure:
+    """How a measure is distributed, and its value for each neuron of the output layers.
+
+    values   the measure of all neurons in the order of ids, NaN where undefined
+    layers   rows of `layers`; lasts: those that the model returns
+    classes  names for the neurons of the last of these
+    full     each layer by itself, however many
+    """
     first = layers[0]["begin"]
-    shown = together(layers)
-    groups = [(layer["name"], values[layer["begin"] - first : layer["end"] - first]) for layer in shown]
-    groups = [(name, part[np.isfinite(part)]) for name, part in groups]
-    figure = new(11, height(layers), title)
-    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
-    every = np.concatenate([part for _, part in groups])
-    sizes = np.abs(every[every != 0])
-    if len(sizes) and sizes.max() > 1e3 * sizes.min():
-        logarithmic(left, groups, every, floor=max(float(sizes.min()), float(sizes.max()) * 1e-12))
-    else:
-        ridges(left, groups, bounds(every))
-    left.set(xlabel=measure, ylabel="neurons (count, to each layer's own scale)", title="all layers")
-    last = [layer for layer in layers if layer["end"] > layer["begin"]][-1]  # of a layer with sublayers the last of these
-    last_layer(right, last, values[last["begin"] - first : last["end"] - first], classes, measure)
+    parts = shown_blocks(layers, full)
+    groups = [(part.name, values[part.begin - first : part.end - first]) for part in parts]
+    groups = [(name, neurons[np.isfinite(neurons)]) for name, neurons in groups]
+    bars = sum(min(layer["end"] - layer["begin"], MOST_BARS // len(lasts)) for layer in lasts)
+    figure = new(11, max(height(parts), 1.4 + 0.13 * bars + 0.9 * (len(lasts) - 1)), title, full=full)
+    halves: Any = figure.subfigures(1, 2, width_ratios=[3, 2])
+    left, right = halves
+    distribution(left.subplots(), groups, parts, measure)
+    panels = np.atleast_1d(right.subplots(len(lasts), 1))
+    for axes, layer in zip(panels, lasts, strict=True):
+        named = classes if layer is lasts[-1] else ()
+        last_layer(axes, layer, values[layer["begin"] - first : layer["end"] - first], named, measure, MOST_BARS // len(lasts))
     return figure
 
 
-def logarithmic(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], every: NDArray[Any], floor: float) -> None:
+def distribution(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], parts: Sequence[Block], measure: str) -> None:
+    """A ridge a layer, on a logarithmic axis where values differ by more than three orders of magnitude."""
+    every = np.concatenate([values for _, values in groups])
+    sizes = np.abs(every[every != 0])
+    if len(sizes) and sizes.max() > 1e3 * sizes.min():
+        logarithmic(axes, groups, colours(parts), every, floor=max(float(sizes.min()), float(sizes.max()) * 1e-12))
+    else:
+        ridges(axes, groups, bounds(every), colours(parts))
+    axes.set(xlabel=measure, ylabel=f"neurons (count, to each {what_rows_are(parts)} own scale)", title="all layers")
+
+
+def logarithmic(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], fills: Sequence[str], every: NDArray[Any], floor: float) -> None:
     """Ridges on a logarithmic scale down to `floor`; where some values are negative, one to either side of zero."""
     from matplotlib.ticker import SymmetricalLogLocator
 
@@ -98,34 +118,44 @@ def logarithmic(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], every: N
         ticks = SymmetricalLogLocator(base=10, linthresh=floor, subs=[1.0])
         ticks.set_params(numticks=9)
         axes.xaxis.set_major_locator(ticks)
-        ridges(axes, groups, np.concatenate([-upwards[::-1], upwards]))
+        ridges(axes, groups, np.concatenate([-upwards[::-1], upwards]), fills)
     else:
         axes.set_xscale("log")
-        ridges(axes, [(name, np.maximum(part, floor)) for name, part in groups], upwards)
+        ridges(axes, [(name, np.maximum(part, floor)) for name, part in groups], upwards, fills)
         if every.min() < floor:
-            axes.text(0.01, 1.0, f"below {floor:.1g}: in the first bin", transform=axes.transAxes, fontsize=7, color="0.4")
+            axes.text(0.01, 1.0, f"below {floor:.1g}: in the first bin", transform=axes.transAxes, fontsize=8, color="0.4")
     axes.xaxis.set_major_formatter("{x:.0e}")
 
 
-def last_layer(axes: Axes, layer: Row, values: NDArray[Any], classes: Sequence[str], measure: str) -> None:
+def last_layer(axes: Axes, layer: Row, values: NDArray[Any], classes: Sequence[str], measure: str, most: int) -> None:
     """A bar a neuron, with its class where that is known; the largest where they are many."""
     order = np.arange(len(values))
-    if len(values) > MOST_BARS:
-        order = np.sort(np.argsort(-np.nan_to_num(values))[:MOST_BARS])
+    if len(values) > most:
+        order = np.sort(np.argsort(-np.nan_to_num(values), kind="stable")[:most])
     axes.barh(range(len(order)), np.nan_to_num(values[order]), color=NEUTRAL)
     axes.set_yticks(range(len(order)), [short(classes[n]) if n < len(classes) else str(n) for n in order.tolist()])
+    axes.tick_params(axis="y", labelsize=9 if len(order) <= MOST else 7)
     axes.invert_yaxis()
-    part = f" (the largest {MOST_BARS} of {len(values)})" if len(values) > MOST_BARS else ""
+    part = f" (the largest {most} of {len(values):,})" if len(values) > most else ""
     axes.set(xlabel=measure, ylabel="class" if classes else "unit", title=f"{short(layer['name'])}{part}")
 
 
-def grouped(values: Sequence[tuple[str, float]], layers: Sequence[Row]) -> list[tuple[str, NDArray[Any]]]:
-    """Values by layer, in the order of layers, those of sublayers with their layer's."""
-    found: dict[str, list[float]] = {layer["name"]: [] for layer in together(layers)}
-    belongs = owners(layers)
+def shown_blocks(layers: Sequence[Row], full: bool) -> list[Block]:
+    """The layers that have neurons, as blocks that fit on a screen."""
+    return blocks(together(layers), None if full else MOST)
+
+
+def grouped(values: Iterable[tuple[str, float]], parts: Sequence[Block], layers: Sequence[Row]) -> list[tuple[str, NDArray[Any]]]:
+    """Values by block, those of sublayers with their layer's."""
+    belongs, number = owners(layers), numbered(parts)
+    groups: list[list[float]] = [[] for _ in parts]
     for name, value in values:
-        found[belongs[name]].append(value)
-    return [(name, np.array(part)) for name, part in found.items() if part]
+        groups[number[belongs[name]]].append(value)
+    return [(part.name, np.array(group)) for part, group in zip(parts, groups, strict=True)]
+
+
+def what_rows_are(parts: Sequence[Block]) -> str:
+    return "layer's" if all(len(part.layers) == 1 for part in parts) else "row's"
 
 
 def bounds(values: NDArray[Any]) -> NDArray[Any]:
@@ -133,6 +163,6 @@ def bounds(values: NDArray[Any]) -> NDArray[Any]:
     return np.histogram_bin_edges(values, BINS)
 
 
-def height(layers: Sequence[Row]) -> float:
-    """Inches for a ridge a layer."""
-    return min(1.6 + 0.42 * len(together(layers)), 40)
+def height(parts: Sequence[Block]) -> float:
+    """Inches for a ridge a block, and for the bars of the last layer beside them."""
+    return max(4.5, 1.6 + 0.36 * len(parts))

@@ -1,4 +1,4 @@
-"""Figures without a screen: one style for all of them, PNG or SVG by suffix."""
+"""Figures without a screen: one style for all of them, PNG or SVG by suffix, and none larger than a screen unless it is asked for in full."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ R = TypeVar("R")
 Row = dict[str, Any]
 NEGATIVE, POSITIVE, NEUTRAL = "#2166ac", "#b2182b", "#555555"  # the ends of the red-blue scale
 LONGEST = 28  # characters of a name on an axis
+DPI = 110
+SCREEN = (1600 / DPI, 1200 / DPI)  # inches
+LARGEST = 32_000 / DPI  # inches: no renderer takes 65,536 pixels
 STYLE: dict[Any, Any] = {
     "text.parse_math": False,  # names come from files: a dollar is a dollar
     "svg.fonttype": "none",
@@ -28,7 +31,7 @@ STYLE: dict[Any, Any] = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.constrained_layout.use": True,
-    "savefig.dpi": 150,
+    "savefig.dpi": DPI,
 }
 
 
@@ -47,11 +50,12 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return inside
 
 
-def new(width: float, height: float, title: str) -> Figure:
-    """An empty figure, in inches."""
+def new(width: float, height: float, title: str, *, full: bool = False) -> Figure:
+    """An empty figure, in inches: at most a screen, at most what can be drawn at all where it is to be full."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height))
+    widest, highest = (LARGEST, LARGEST) if full else SCREEN
+    figure = Figure(figsize=(min(width, widest), min(height, highest)))
     figure.suptitle(title, fontsize=11)
     return figure
 
@@ -79,10 +83,10 @@ def check_place(path: Path, suffixes: Sequence[str]) -> None:
         raise BadRequest(f"{path.parent} is no folder: make it, or choose another place")
 
 
-def short(name: str) -> str:
+def short(name: str, longest: int = LONGEST) -> str:
     """A name that fits on an axis: its end says more than its beginning."""
     shown = printable(name)
-    return shown if len(shown) <= LONGEST else "…" + shown[1 - LONGEST :]
+    return shown if len(shown) <= longest else "…" + shown[1 - longest :]
 
 
 def printable(name: str) -> str:
@@ -90,12 +94,10 @@ def printable(name: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
 
 
-def ridges(axes: Axes, groups: Sequence[tuple[str, Any]], bounds: Any) -> None:
+def ridges(axes: Axes, groups: Sequence[tuple[str, Any]], bounds: Any, colours: Sequence[str]) -> None:
     """One histogram above the other, each as high as its largest bin: the first group at the top, its name on the axis."""
     import numpy as np
-    from matplotlib import colormaps
 
-    colours = colormaps["viridis"](np.linspace(0.1, 0.85, len(groups)))
     for place, (_, values) in enumerate(groups):
         counts, _ = np.histogram(values, bounds)
         top = np.concatenate([counts, counts[-1:]]) / max(counts.max(), 1) * 0.85

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_LAYERS, MOST_KERNELS = 60, 64  # panels that can still be read
+MOST_LAYERS, MOST_KERNELS = 42, 64  # panels that can still be read on a screen
 FEW_LAYERS = 12  # in rows of three
 
 
@@ -43,32 +43,38 @@ def told(statistics: Row) -> str:
 
 
 @styled
-def layer_histograms(rows: Sequence[Row], statistics: Sequence[Row], title: str) -> Figure:
-    """A panel for each layer. rows of `weight_histogram`, statistics of `weight_statistics`."""
+def layer_histograms(rows: Sequence[Row], statistics: Sequence[Row], title: str, *, full: bool = False) -> Figure:
+    """A panel for each layer. rows of `weight_histogram`, statistics of `weight_statistics`; full: however many."""
     every = by_layer(rows)
-    layers = dict(list(every.items())[:MOST_LAYERS])
+    layers = dict(list(every.items())[: None if full else MOST_LAYERS])
     whole = {row["layer"]: row for row in statistics if row["kernel"] is None}
     across = min(len(layers), 3 if len(layers) <= FEW_LAYERS else 6)
-    title += f" (the first {MOST_LAYERS} of {len(every)})" if len(every) > MOST_LAYERS else ""
+    title += f" (the first {len(layers)} of {len(every)}: --full shows them all)" if len(every) > len(layers) else ""
     down = math.ceil(len(layers) / across)
-    figure = new(3.6 * across + 0.4, 2.4 * down + 0.5, title)
+    few = len(layers) <= FEW_LAYERS
+    figure = new((3.6 if few else 2.35) * across + 0.4, (2.4 if few else 1.45) * down + 0.5, title, full=full)
     panels = figure.subplots(down, across, squeeze=False)
     for axes, (name, bins) in zip(panels.flat, layers.items(), strict=False):
         bars(axes, bins, NEUTRAL)
-        axes.set_title(f"{short(name)}: {whole[name]['weights']:,} weights\n{told(whole[name])}")
+        axes.set_title(f"{short(name)}: {whole[name]['weights']:,} weights\n{told(whole[name])}", fontsize=10 if few else 7)
+        axes.tick_params(labelsize=9 if few else 7)
     finish(figure, panels, len(layers))
     return figure
 
 
 @styled
-def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], statistics: Sequence[Row], title: str) -> Figure:
-    """The layer's own histogram, and a small one for each kernel. Rows of `weight_histogram`, `kernel_histogram` and `weight_statistics`."""
-    chosen = dict(list(by_kernel(kernels).items())[:MOST_KERNELS])
+def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], statistics: Sequence[Row], title: str, *, full: bool = False) -> Figure:
+    """The layer's own histogram, and a small one for each kernel.
+
+    Rows of `weight_histogram`, `kernel_histogram` and `weight_statistics`; full: all kernels, however many.
+    """
+    chosen = dict(list(by_kernel(kernels).items())[: None if full else MOST_KERNELS])
     numbers = {row["kernel"]: row for row in statistics}
     across = min(8, len(chosen))
     down = math.ceil(len(chosen) / across)
-    figure = new(max(1.5 * across, 5) + 0.6, 2.6 + 1.35 * down, title)
-    parts: Any = figure.subfigures(2, 1, height_ratios=[2.6, 1.35 * down])
+    small = 1.35 if down < 6 else 1.03
+    figure = new(max(1.5 * across, 5) + 0.6, 2.6 + small * down, title, full=full)
+    parts: Any = figure.subfigures(2, 1, height_ratios=[2.6, small * down])
     above, below = parts
     axes = above.subplots()
     bars(axes, whole, NEUTRAL)
@@ -78,7 +84,7 @@ def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], statistics: 
         bars(panel, bins, NEUTRAL)
         panel.axvline(numbers[kernel]["mean"], color="C1", linewidth=1)
         panel.set_title(f"kernel {kernel}", fontsize=7, pad=2)
-        panel.tick_params(labelsize=6)
+        panel.tick_params(labelsize=7)
     panels.flat[0].set_xlim(whole[0]["low"], whole[-1]["high"] or None)
     for panel in panels.flat[len(chosen) :]:
         panel.set_visible(False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.analysis.plots.adjacency import corners, marks, roomy, scales, spread
+from etl.analysis.plots.adjacency import colour_range, corners, marks, named_places, scales
 from etl.analysis.plots.figure import NEUTRAL, Row, printable, short, writing
 from etl.analysis.plots.histograms import by_kernel, by_layer
 from etl.analysis.plots.scale import LayerScale
@@ -42,20 +42,26 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
     left, right, top, bottom = corners(rows, down, across).T
     columns = {name: [one[name] for one in rows] for name in ("source_layer", "target_layer", "source_begin", "target_begin", "edges", "mean")}
     lasts = {f"{end}_last": [one[f"{end}_end"] - 1 for one in rows] for end in ("source", "target")}
-    usual, most = spread(rows)
+    range_of = colour_range(rows, layers)
+    usual, limit = range_of.usual, range_of.limit
     shade = np.arcsinh(np.array(columns["mean"], float) / usual)
     cells = ColumnDataSource({"left": left, "right": right, "top": top, "bottom": bottom, "shade": shade, **columns, **lasts})
     counted = LogColorMapper(palette=YlGnBu9[-3::-1], low=1, high=max(*columns["edges"], 2))
-    signed = LinearColorMapper(palette=RdBu11, low=-np.arcsinh(most / usual), high=np.arcsinh(most / usual))
+    signed = LinearColorMapper(palette=RdBu11, low=-np.arcsinh(limit / usual), high=np.arcsinh(limit / usual))
     tools = "pan,wheel_zoom,box_zoom,reset,save"
     size = {"width": SIDE, "height": SIDE, "tools": tools, "active_drag": "box_zoom", "tooltips": CELL}
     first = figure(title="weights in a cell (count)", x_range=(0, 1), y_range=(1, 0), **size)
-    second = figure(title="mean weight in a cell", x_range=first.x_range, y_range=first.y_range, **size)
+    second = figure(
+        title="mean weight in a cell" + (f" ({printable(range_of.remark())})" if range_of.beyond else ""),
+        x_range=first.x_range,
+        y_range=first.y_range,
+        **size,
+    )
     for one, field, mapper in ((first, "edges", counted), (second, "shade", signed)):
         shown = one.quad("left", "right", "top", "bottom", source=cells, line_color=None, fill_color={"field": field, "transform": mapper})
         bar = shown.construct_color_bar(width=10)
         if field == "shade":
-            named = {float(np.arcsinh(mark / usual)): f"{mark:g}" for mark in marks(usual, most)}
+            named = {float(np.arcsinh(mark / usual)): f"{mark:g}" for mark in marks(usual, limit)}
             bar.ticker, bar.major_label_overrides = FixedTicker(ticks=list(named)), named
         one.add_layout(bar, "right")
         name_layers(one, down, across)
@@ -70,14 +76,10 @@ def heading(title: str) -> Any:
 
 
 def name_layers(one: Any, down: LayerScale, across: LayerScale) -> None:
-    """Layers' names in their middles, lines between them."""
+    """Names of blocks of layers in their middles, lines between them."""
     for scale, axis, grid in ((across, one.xaxis, one.xgrid), (down, one.yaxis, one.ygrid)):
-        borders = scale.borders
-        middle = (borders[1:] + borders[:-1]) / 2
-        named = roomy(middle)
-        axis.ticker = [float(middle[n]) for n in named]
-        axis.major_label_overrides = {float(middle[n]): short(scale.layers[n]["name"]) for n in named}
-        grid.ticker = [float(border) for border in borders]
+        edges, names = named_places(scale)
+        axis.ticker, axis.major_label_overrides, grid.ticker = [place for place, _ in names], dict(names), edges
     one.xaxis.major_label_orientation = "vertical"
     one.xaxis.axis_label, one.yaxis.axis_label = "neurons that read, by layer", "neurons that are read, by layer"
 

@@ -30,14 +30,20 @@ def owners(layers: Sequence[Row]) -> dict[str, str]:
 
 
 def together(layers: Sequence[Row]) -> list[Row]:
-    """The layers of the file that have neurons, in the order of ids: name, begin, end of the layer and its sublayers."""
-    found: dict[str, Row] = {}
+    """The layers of the file that have neurons, in the order of ids, as rows of `layers`: each with its sublayers' neurons, edges and parameters."""
+    whole: dict[str, Row] = {}
     belongs = owners(layers)
+    types = {layer["name"]: layer["type"] for layer in layers}
     for layer in layers:
         if layer["end"] > layer["begin"]:
             name = belongs[layer["name"]]
-            found[name] = {"name": name, "begin": found.get(name, layer)["begin"], "end": layer["end"]}
-    return list(found.values())
+            before = whole.get(name, layer | {"edges": 0, "parameters": 0})
+            counts = {key: before[key] + (layer.get(key) or 0) for key in ("edges", "parameters")}
+            whole[name] = layer | counts | {"name": name, "type": types[name], "begin": before["begin"]}
+    for layer in layers:  # where all neurons are sublayers', the parameters are the layer's own
+        if layer["name"] in whole and layer["end"] == layer["begin"]:
+            whole[layer["name"]]["parameters"] += layer.get("parameters") or 0
+    return list(whole.values())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,104 @@
+"""A model at a glance: one page that needs no network, by Jinja, its pictures inside as SVG; each part with the query behind it."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass, field
+from importlib import resources
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode
+
+from etl.analysis.plots.figure import DPI, Row, printable, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from etl.analysis.plots.model_plots import ModelPlots
+
+FIRST = 20  # rows of a table that may be long
+
+
+@dataclass
+class Part:
+    """A part of the page. command: what to type for it; link: to the query in Neo4j Browser; rows: a table."""
+
+    title: str
+    command: str
+    link: str = ""
+    remark: str = ""
+    picture: str = ""
+    rows: list[Row] = field(default_factory=list)
+
+
+def page(plots: ModelPlots, browser: str | None) -> str:
+    """The page of a model. browser: Neo4j Browser's address, where it is known."""
+    from jinja2 import Environment
+
+    (summary,) = plots.ask("summary")
+    facts = f"{count(summary['neurons'], 'neuron')}, {count(summary['edges'], 'weight')}, {count(summary['parameters'], 'parameter')}"
+    template = Environment(autoescape=True).from_string(resources.files(__package__).joinpath("overview.html").read_text("utf-8"))
+    return template.render(name=printable(plots.name), facts=facts, parts=parts(plots, browser), shown=shown)
+
+
+def parts(plots: ModelPlots, browser: str | None) -> list[Part]:
+    """Layer graph, sizes, weights, strongest paths, neurons that nobody reads; of a model that was loaded as layers only the first two."""
+
+    def behind(query: str) -> dict[str, str]:
+        return {"command": f"etl query {query} {quoted(f'model={plots.name}')}", "link": link(query, browser)}
+
+    sizes = [{name: layer[name] for name in ("name", "type", "shape", "neurons", "edges", "parameters")} for layer in plots.layers]
+    graph = Part("Layers", **behind("layer_graph"), picture=inline(plots.layer_graph()))
+    made = [graph, Part("Sizes", **behind("layers"), rows=sizes)]
+    if not any(layer["neurons"] for layer in plots.layers):
+        return made
+    if plots.ask("weight_histogram", bins=1):
+        made.append(Part("Weights", **behind("weight_histogram"), picture=inline(plots.weights())))
+    last = plots.outputs()[-1]["end"] - 1
+    paths = [{"product": row["product"], "path": row["path"]} for row in plots.ask("strongest_paths", neuron=last, limit=5)]
+    if paths:
+        called = paths[0]["path"].rpartition("-> ")[2]
+        made.append(Part(f"Strongest paths into {called}", **behind("strongest_paths"), picture=inline(plots.paths(last, called)), rows=paths))
+    dead = plots.ask("dead_sources", limit=1_000_000)
+    few = f" The first {FIRST} of them:" if len(dead) > FIRST else ""
+    made.append(Part("Dead neurons", **behind("dead_sources"), remark=f"Nobody reads {count(len(dead), 'neuron')}.{few}", rows=dead[:FIRST]))
+    return made
+
+
+def link(query: str, browser: str | None) -> str:
+    """Neo4j Browser with the query in its editor."""
+    from etl.store.queries import find
+
+    return f"{browser}?{urlencode({'cmd': 'edit', 'arg': find(query).text}, quote_via=quote)}" if browser else ""
+
+
+@styled
+def inline(figure: Figure) -> str:
+    """A figure inside of a page, its letters as outlines: they look alike everywhere."""
+    import matplotlib
+
+    matplotlib.rcParams["svg.fonttype"] = "path"
+    held = BytesIO()
+    figure.savefig(held, format="svg", dpi=DPI, metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(held.getvalue()).decode()
+
+
+def count(number: int, thing: str) -> str:
+    """`1 neuron`, `1,306 neurons`."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def quoted(text: str) -> str:
+    """Text as a shell takes it."""
+    from shlex import quote as shell
+
+    return shell(printable(text))
+
+
+def shown(value: Any) -> str:
+    """A value in a table."""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "x".join(map(str, value)) if isinstance(value, list) else printable(str(value))
