@@ -12,11 +12,13 @@ HEAD = """# Stored queries
 Each is one file in `cypher/analysis/`. `etl query` lists them, `etl query NAME param=value ...` asks one. A value is JSON where it parses as JSON,
 else text; `param=@file.json` reads it from a file. `model` may be left out where the store has one model only.
 
-A parameter of type NEURON takes an address, layer and index (`digit/4`, `pool/2,2,15`: the same in every store and after every load), or an id. A row that names a neuron has
-its id, layer and index. A path is one text, `pixels/2,2,0 -0.67-> strokes/2,2,0 ...`. `etl query NAME --help` shows what stands here; `--classes FILE` adds the names of classes.
+A parameter of type NEURON takes an address, layer and index (`digit/4`, `pool/2,2,15`: the same in every store and after every load), or an id. A
+row that names a neuron has its id, layer and index. A path is one text, `pixels/2,2,0 -0.67-> strokes/2,2,0 ...`. `etl query NAME --help` shows what
+stands here; `--classes FILE` adds the names of classes.
 
-The same files run in Neo4j Browser: paste the `:param` line, then the file; there a neuron is its id. To add a question, put a file like these into `$ETL_HOME/queries`, or into a
-folder that `--queries` names; its header is checked against its text. `etl query --cypher TEXT` runs any other statement in a read transaction.
+The same files run in Neo4j Browser: paste the `:param` line, then the file; there a neuron is its id. To add a question, put a file like these into
+`$ETL_HOME/queries`, or into a folder that `--queries` names; its header is checked against its text. `etl query --cypher TEXT` runs any other
+statement in a read transaction.
 
 This page is made from the headers by `python docs/generate.py`.
 """

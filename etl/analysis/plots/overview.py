@@ -44,7 +44,7 @@ def page(plots: ModelPlots, browser: str | None) -> str:
 def parts(plots: ModelPlots, browser: str | None) -> list[Part]:
     """Layer graph, sizes, weights, strongest paths, neurons that nobody reads; of a model that was loaded as layers only the first two."""
 
-    def behind(query: str) -> dict[str, str]:
+    def behind(query: str) -> dict[str, Any]:
         return {"command": f"etl query {query} {quoted(f'model={plots.name}')}", "link": link(query, browser)}
 
     sizes = [{name: layer[name] for name in ("name", "type", "shape", "neurons", "edges", "parameters")} for layer in plots.layers]
