@@ -126,12 +126,12 @@ class Graph:
     def plan(self) -> Plan:
         """What a load would create; creates nothing."""
         from etl.graph import estimate
-        from etl.sinks.neo4j import mode
+        from etl.sinks.neo4j import capacity
 
         graph, densities = self._graph, estimate.density(self._graph)
         columns = ("name", "type", "shape", "neurons", "edges", "parameters")
         layers = [{name: getattr(row, name) for name in columns} | {"density": densities[row.name]} for row in graph.rows]
-        cost, free, bulk = estimate.cost(graph.neurons, graph.edges), mode.free(), estimate.quicker(graph)
+        cost, free, bulk = estimate.cost(graph.neurons, graph.edges), capacity.free(), estimate.quicker(graph)
         fitting, lack = estimate.most_edges(graph, free, bulk=bulk), estimate.lacking(graph, free, bulk=bulk)
         smaller = []
         if self._path and graph.edges > fitting:

@@ -9,6 +9,7 @@ from etl.errors import Missing
 EXTRAS = {  # what a package comes with, and what needs it
     "bokeh": "plot",
     "igraph": "analysis",
+    "jinja2": "plot",
     "matplotlib": "plot",
     "networkx": "analysis",
     "onnxruntime": "onnx",

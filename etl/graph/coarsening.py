@@ -14,7 +14,7 @@ from math import prod
 import numpy as np
 
 from etl.graph.batches import boxes, lift, take
-from etl.graph.rows import ROWS, Row
+from etl.graph.rows import ROWS, Row, channels_of
 from etl.graph.trace import Graph
 from etl.network import Array
 from etl.rules.scope import NOTHING, OPS, Edges, Ids, Step, Weights
@@ -123,12 +123,6 @@ def widest(total: Weights, seen: Weights, target: Ids, source: Ids, weight: Weig
     pair = target[key // max(len(read), 1), 0] * len(read) + key % max(len(read), 1)
     np.maximum.at(total.reshape(-1), pair, norm)
     seen.reshape(-1)[pair] = True
-
-
-def channels_of(row: Row) -> tuple[int, int]:
-    """How many channels a row has, and how many neurons lie side by side in one: (1, all of them) where it has no axis of channels."""
-    axis = row.channel_axis
-    return (1, max(row.neurons, 1)) if axis is None else (row.shape[axis], prod(row.shape[axis + 1 :]))
 
 
 def channel_bias(step: Step, width: int, inner: int) -> Weights | None:

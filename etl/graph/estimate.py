@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from etl.errors import EtlError
-from etl.graph.coarsening import channels_of
 from etl.graph.inputs import input_shape_list
-from etl.graph.rows import Row
+from etl.graph.rows import Row, channels_of
 from etl.graph.selection import Selection, graph_of
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 ROWS = 1 << 18  # of a batch: with its columns about the size of a core's cache, where cutting is fastest
 
@@ -38,3 +39,9 @@ class Row:
     def channel_axis(self) -> int | None:
         """Which axis of its shape is the channels', None where none is."""
         return self.axes.split(",").index("channel") if self.axes and "channel" in self.axes.split(",") else None
+
+
+def channels_of(row: Row) -> tuple[int, int]:
+    """How many channels a row has, and how many neurons lie side by side in one: (1, all of them) where it has no axis of channels."""
+    axis = row.channel_axis
+    return (1, max(row.neurons, 1)) if axis is None else (row.shape[axis], prod(row.shape[axis + 1 :]))

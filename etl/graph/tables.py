@@ -100,9 +100,11 @@ class TableGraph:
 
     def neuron_block(self, row: Row, begin: int, end: int) -> NeuronBlock:
         """Neurons of one row, from their files."""
-        found = dataset(self.folder, "neurons").to_table(["op", "bias"], filter=(ds.field("id") >= begin) & (ds.field("id") < end))
-        bias = found.column("bias").cast(pa.float64()).fill_null(np.nan).to_numpy()
-        op = pc.cast(found.column("op"), pa.string())[0].as_py() if found.num_rows else None
+        files = dataset(self.folder, "neurons")
+        there = [name for name in ("op", "bias") if name in files.schema.names]
+        found = files.to_table(["id", *there], filter=(ds.field("id") >= begin) & (ds.field("id") < end))
+        bias = found["bias"].cast(pa.float64()).fill_null(np.nan).to_numpy() if "bias" in there else np.full(end - begin, np.nan)
+        op = pc.cast(found["op"], pa.string())[0].as_py() if "op" in there and found.num_rows else None
         return NeuronBlock(row, op, row.activation, np.arange(begin, end), bias)
 
     def blocks(self, rows: int = ROWS) -> Iterator[Block]:

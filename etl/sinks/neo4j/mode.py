@@ -6,18 +6,15 @@ import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 
-import psutil
-
 from etl.errors import BadRequest
 from etl.graph import estimate
 from etl.graph.protocol import Graph
 from etl.sinks.neo4j import bulk
 from etl.sinks.neo4j.bulk import Bulk
+from etl.sinks.neo4j.capacity import free
 from etl.sinks.neo4j.live import Live
-from etl.store import home
 from etl.store import models as catalogue
 from etl.store.connection import connect
-from etl.store.local import configuration
 from etl.store.local import server as local
 from etl.store.local.class_training import ready
 
@@ -69,8 +66,3 @@ def require(graph: Graph, *, bulk: bool) -> None:
     """Raises BadRequest, with the numbers and a way out, where the local Neo4j has no room for the graph on the disk or in memory."""
     if lack := estimate.lacking(graph, free(), bulk=bulk):
         raise BadRequest(f"{graph.model.name} {lack}: make room, or the graph smaller (`etl plan` says how)")
-
-
-def free() -> estimate.Needs:
-    """What this machine has free for the local Neo4j."""
-    return estimate.Needs(home.free_disk(), psutil.virtual_memory().available, configuration.page_cache())
