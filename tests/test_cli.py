@@ -364,7 +364,7 @@ def test_columns_go_in_groups_that_tell_their_rows() -> None:
 
 def test_nodes_in_a_few_words() -> None:
     neuron = {"id": 1295, "layer": "pool", "index": [2, 2, 15], "op": "max", "bias": None}
-    assert output.cell("source", neuron) == "1295 pool [2, 2, 15]"
+    assert output.cell("source", neuron) == "pool/2,2,15"
     assert output.cell("source", {"name": "pool", "type": "MaxPooling2D", "begin": 3}) == "pool (MaxPooling2D)"
     assert output.cell("weight", {"weight": 0.123456789, "layer": "digit"}) == "0.123457"
     assert output.cell("weights", [0.123456789, 1.0, "é"]) == '[0.123457, 1.0, "é"]'

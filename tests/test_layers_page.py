@@ -50,7 +50,7 @@ def test_the_page_names_every_kind():
 
 
 def test_rows_say_what_a_rule_takes():
-    rows = {row["kind"]: row for row in layer_rows()}
+    rows = {row["kind"]: row for row in layer_rows() if ":" not in row["family"]}  # those of Keras
     assert rows["ReLU"] == {
         "family": "Activation",
         "kind": "ReLU",

@@ -12,6 +12,9 @@ from etl.network.nesting import VIEW
 Rule: TypeAlias = Callable[..., Any]  # of a Scope, values and options: values
 
 
+OWN = "Your own"  # the family of rules that users add
+
+
 def handed_on(here: Any, *values: Any) -> Any:
     """What it is given: a nested model, or an input of one."""
     return values
@@ -49,6 +52,10 @@ class Dialect:
             if kind in rules:
                 return rules[kind]
         raise Unsupported(self.refused.get(kind, "there is no rule for this kind"))
+
+    def taught(self, kind: str) -> bool:
+        """Whether somebody has put a rule of their own into the table for a kind, which no refusal of the reader's stops then."""
+        return kind in self.families.get(OWN, {})
 
     def ignores(self, kind: str, option: str) -> bool:
         """Whether an option of a kind changes nothing at inference."""
