@@ -244,3 +244,14 @@ def test_a_shape_that_the_file_leaves_open_makes_no_other_network() -> None:
     model = Model("m", Network((), (Input("x", (None, 8, 1)), Input("y", (4,))), ()), "", "memory")
     assert Selection(input_shapes=((5, 8, 1), (4,))).written(model) is None
     assert Selection(input_shapes=((5, 6, 1), (4,))).written(model) == "--input-shape 5,6,1 --input-shape 4"
+
+
+def test_axes_that_are_known_in_part_are_learnt_once() -> None:
+    """A BatchNormalization names an input's channels and nothing else: the search for rows to name ends there."""
+    from etl.network import INPUT, Call, Input, Model, Network, Tensor
+    from tests.handmade import layer
+
+    ones = np.ones(3, np.float32)
+    norm = layer("BatchNormalization", {"moving_mean": ones, "moving_variance": ones}, center=False, scale=False)
+    found = trace(Model("m", Network((Call(norm, (Tensor(INPUT),)),), (Input("x", (4, 5, 3)),), (Tensor(0),)), "", "memory"))
+    assert [row.axes for row in found.rows] == ["?,?,channel", "?,?,channel"]

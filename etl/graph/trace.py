@@ -317,7 +317,7 @@ class Walk:
             while "?" in (rows[at].axes or "?") and places.fits(rows[at].shape):
                 rows[at] = replace(rows[at], axes=written(names[len(names) - len(rows[at].shape) :]))
                 below = place_of(self.tape.same.get(rows[at].begin, rows[at].begin))
-                if rows[below].shape != rows[at].shape:
+                if below == at or rows[below].shape != rows[at].shape:
                     break
                 at = below
 
