@@ -93,9 +93,9 @@ def test_a_wrong_name_suggests_the_nearest() -> None:
     [
         ("summary", {"modell": "x"}, r"no parameter modell \(did you mean model\?\): it takes model STRING"),
         ("strongest_inputs", {"model": "x"}, "needs neuron: it takes model STRING, neuron NEURON, limit INTEGER = 20"),
-        ("strongest_inputs", {"neuron": "one"}, 'neuron is a neuron\'s address (layer/index, such as digit/4) or its id, not "one"'),
-        ("strongest_inputs", {"neuron": 1.5}, "neuron is a neuron's address (layer/index, such as digit/4) or its id, not 1.5"),
-        ("strongest_inputs", {"neuron": True}, "neuron is a neuron's address (layer/index, such as digit/4) or its id, not true"),
+        ("strongest_inputs", {"neuron": "one"}, 'neuron is a neuron\'s address \\(layer/index, such as digit/4\\) or its id, not "one"'),
+        ("strongest_inputs", {"neuron": 1.5}, "neuron is a neuron's address \\(layer/index, such as digit/4\\) or its id, not 1.5"),
+        ("strongest_inputs", {"neuron": True}, "neuron is a neuron's address \\(layer/index, such as digit/4\\) or its id, not true"),
         ("forward", {"input": [1, "x"]}, 'input: each value is a FLOAT, not "x"'),
         ("forward", {"input": 1}, "input is a LIST OF FLOAT, not 1"),
         ("dead_sources", {"limit": None}, "limit is an INTEGER, not null"),
@@ -184,7 +184,7 @@ def check_paths(store: Store, known: nx.MultiDiGraph, outputs: set[int], base: i
 
 def check_heaviest(store: Store, known: nx.MultiDiGraph, base: int) -> None:
     """NetworkX on the largest of the weights between the same two neurons."""
-    simple = nx.DiGraph(known.edges)
+    simple = nx.DiGraph((a, b) for a, b, _ in known.edges)
     for a, b in simple.edges:
         simple[a][b]["weight"] = max(weight for _, c, weight in known.out_edges(a, data="weight") if c == b)
     theirs = nx.dag_longest_path(simple, weight="weight")

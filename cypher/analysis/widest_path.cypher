@@ -42,7 +42,7 @@ ORDER BY width DESC, a.id LIMIT $limit
 CALL (a, end, last, reach) {
   // from the start on, where every step leads on: the sum keeps the planner from beginning at the end
   MATCH path = (a)((x)-[w:WEIGHT]->(y)
-    WHERE y.id <= last AND reach[(last - x.id) / 4096][(last - x.id) % 4096] = CASE
+    WHERE y.id + 0 <= last AND reach[(last - x.id) / 4096][(last - x.id) % 4096] = CASE
       WHEN abs(w.weight) < reach[(last - y.id) / 4096][(last - y.id) % 4096] THEN abs(w.weight)
       ELSE reach[(last - y.id) / 4096][(last - y.id) % 4096] END)+(z:Neuron)
   WHERE z.id + 0 = end
