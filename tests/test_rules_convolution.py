@@ -76,13 +76,14 @@ def test_computes_what_the_framework_does(shape, kind, options, edges, package):
 
 @pytest.mark.parametrize(("shape", "kind", "options", "edges"), [case for case in CONVOLUTIONS if case[2].get("padding") != "causal"])
 def test_channels_first_is_the_same_with_the_axes_turned(shape, kind, options, edges):
-    """Kernels lie as ever, channels of inputs and outputs come first; the rows of the graph number neurons channels last."""
+    """Kernels lie as ever, channels of inputs, outputs and rows come first."""
     layer, turned = getattr(keras.layers, kind), (shape[-1], *shape[:-1])
     first = sequential(turned, layer(**options, data_format="channels_first"))
     last = sequential(shape, layer(**options))
     graph = check_channels_first(first, last)
     assert edges is None or graph.edges == edges
-    assert graph.rows[-1].shape == tuple(last.output_shape[1:])
+    *places, channels = last.output_shape[1:]
+    assert graph.rows[-1].shape == (channels, *places)
 
 
 @pytest.mark.parametrize("kind", ["Conv1D", "DepthwiseConv1D", "SeparableConv1D"])

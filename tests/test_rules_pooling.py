@@ -57,7 +57,8 @@ def test_global_pools_compute_what_the_framework_does(kind, shape, options, pack
     layer = getattr(package.layers, f"{kind}{len(shape) - 1}D")(**options)
     graph = check(sequential(shape, layer, package=package))
     channels = shape[0] if "data_format" in options else shape[-1]
-    assert graph.rows[-1].shape == ((1,) * (len(shape) - 1) + (channels,) if "keepdims" in options else (channels,))
+    ones = (1,) * (len(shape) - 1) if "keepdims" in options else ()
+    assert graph.rows[-1].shape == ((channels, *ones) if "data_format" in options else (*ones, channels))
     assert graph.edges == np.prod(shape)
 
 

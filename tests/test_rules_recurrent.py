@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from etl.errors import Unsupported
 from etl.graph.trace import trace
-from etl.network import Tensor
+from etl.network import INPUT, Tensor
 from etl.readers import read_keras_model
 from tests.forward import run_graph
 from tests.handmade import forward, graph_of, layer
@@ -91,7 +91,7 @@ def test_convolutional_channels_first():
     arrays = {"kernel": rng.normal(size=(2, 2, 3, 8)), "recurrent_kernel": rng.normal(size=(2, 2, 2, 8)), "bias": rng.normal(size=8)}
     options = {"padding": "same", "return_sequences": True, "return_state": True, "recurrent_activation": "sigmoid", "strides": [2, 1]}
     x, h, c = rng.normal(size=(3, 5, 4, 3)), rng.normal(size=(3, 4, 2)), rng.normal(size=(3, 4, 2))
-    states = {"initial_state": [Tensor(1), Tensor(2)]}
+    states = {"initial_state": [Tensor(INPUT, 1), Tensor(INPUT, 2)]}
     last = graph_of(layer("ConvLSTM2D", arrays, **options), x.shape, h.shape, c.shape, given=states, outputs=3)
     x1, h1, c1 = (np.moveaxis(one, -1, -3) for one in (x, h, c))
     first = graph_of(layer("ConvLSTM2D", arrays, data_format="channels_first", **options), x1.shape, h1.shape, c1.shape, given=states, outputs=3)
@@ -292,7 +292,7 @@ def test_lstm_is_its_formula(steps, n, units, backwards, sequences, state, begun
     arrays = {"kernel": rng.normal(size=(n, 4 * units)), "recurrent_kernel": rng.normal(size=(units, 4 * units)), "bias": rng.normal(size=4 * units)}
     one = layer("LSTM", arrays, return_sequences=sequences, return_state=state, go_backwards=backwards)
     x, h, c = rng.normal(size=(steps, n)), *(rng.normal(size=(2, units)) if begun else np.zeros((2, units)))
-    given_states = {"initial_state": [Tensor(1), Tensor(2)]} if begun else {}
+    given_states = {"initial_state": [Tensor(INPUT, 1), Tensor(INPUT, 2)]} if begun else {}
     inputs = [x, h, c] if begun else [x]
     graph = graph_of(one, *(i.shape for i in inputs), given=given_states, outputs=3 if state else 1)
     outputs, h, c = lstm_loop(x[::-1] if backwards else x, *arrays.values(), h, c)

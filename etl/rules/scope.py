@@ -231,7 +231,7 @@ class Scope:
         written = np.broadcast_shapes(np.shape(bias) if bias is not None else (), *(e.out for e in edges))
         if axes is None:
             axes = inherited(edges, len(written)) if shape is None else None
-        own = tuple(np.empty(written, np.bool_).reshape(shape).shape) if shape is not None and -1 in shape else shape or written
+        own = written if shape is None else tuple(np.broadcast_to(True, written).reshape(shape).shape) if -1 in shape else shape
         names = axes if axes is not None and len(axes) == len(own) else (None,) * len(own)
         return self.tape.add(f"{self.name}/{part}" if part else self.name, op, written, own, names, edges, bias, activation, self.dialect.batched)
 
