@@ -215,11 +215,9 @@ def test_a_table_looked_up_at_each_step():
 
 @both
 @pytest.mark.parametrize("kind", ["LSTM", "SimpleRNN"])
-def test_state_across_calls_is_refused(kind, package):
-    one = getattr(package.layers, kind)(2, stateful=True)
-    model = package.Sequential([package.Input(batch_shape=(1, 3, 2)), one])
-    with pytest.raises(Unsupported, match=rf"{one.name} \({kind}\).*stateful=True"):
-        trace(read_keras_model(model))
+def test_state_across_calls_is_that_of_the_first_call(kind, package):
+    """A layer that keeps its state begins with zeros: the graph is the first call's."""
+    check(package.Sequential([package.Input(batch_shape=(1, 3, 2)), getattr(package.layers, kind)(2, stateful=True)]))
 
 
 def test_what_is_refused_inside_a_wrapper_is_named():
@@ -315,6 +313,8 @@ def test_cudnn_layers(kind, count, rows, n):
     model = sequential(tf_keras, (4, n), native)
     native.set_weights(_convert_rnn_weights(native, arrays))
     x = rng.normal(size=(4, n)).astype(np.float32)
-    one = layer(f"CuDNN{kind}", dict(zip(("kernel", "recurrent_kernel", "bias"), arrays, strict=True)), keras=2, units=units, return_sequences=True)
+    one = layer(
+        f"CuDNN{kind}", dict(zip(("kernel", "recurrent_kernel", "bias"), arrays, strict=True)), dialect="keras2", units=units, return_sequences=True
+    )
     (found,) = forward(graph_of(one, x.shape), x)
     np.testing.assert_allclose(found, np.asarray(model(x[None]))[0], rtol=1e-4, atol=1e-6)

@@ -18,7 +18,7 @@ from etl.analysis.split import split as write_parts
 from etl.cli import main
 from etl.errors import BadRequest, Conflict
 from etl.graph.selection import Selection, graph_of
-from etl.network import Call, Layer, Network, Tensor
+from etl.network import INPUT, Call, Input, Layer, Network, Tensor
 from etl.network import cut_points as split
 from etl.readers import read
 from tests import zoo
@@ -34,14 +34,18 @@ DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
 def wired(*calls: tuple[str, str], outputs: str = "") -> Network:
     """`("c", "a b")`: a call of c on the outputs of the last calls of a and b; no reads is an input."""
     made: list[Call] = []
-    last: dict[str, int] = {}
+    inputs: list[Input] = []
+    last: dict[str, Tensor] = {}
     numbers: dict[str, int] = {}
     for name, sources in calls:
-        args = tuple(Tensor(last[one]) for one in sources.split())
-        made.append(Call(Layer(name, "Dense" if args else "InputLayer"), args, number=numbers.get(name, 0)))
-        last[name], numbers[name] = len(made) - 1, numbers.get(name, 0) + 1
+        if not sources:
+            last[name] = Tensor(INPUT, len(inputs))
+            inputs.append(Input(name, (1,)))
+            continue
+        made.append(Call(Layer(name, "Dense"), tuple(last[source] for source in sources.split()), number=numbers.get(name, 0)))
+        last[name], numbers[name] = Tensor(len(made) - 1), numbers.get(name, 0) + 1
     ends = outputs.split() or [calls[-1][0]]
-    return Network(tuple(made), tuple(Tensor(n) for n, call in enumerate(made) if not call.args), tuple(Tensor(last[name]) for name in ends))
+    return Network(tuple(made), tuple(inputs), tuple(last[name] for name in ends))
 
 
 RESIDUAL = wired(("x", ""), ("a", "x"), ("b", "a"), ("c", "b"), ("add", "a c"), ("relu", "add"), ("end", "relu"))
