@@ -73,7 +73,7 @@ def test_cut_points() -> None:
 def test_parts(network: Network, at: list[str], branches: bool, calls: list[list[str]]) -> None:
     found = split.parts(network, at, branches=branches)
     assert [[network.calls[n].layer.name for n in part.calls] for part in found] == calls
-    assert found[0].inputs == network.inputs and found[-1].outputs == network.outputs
+    assert found[0].inputs == tuple(Tensor(INPUT, n) for n in range(len(network.inputs))) and found[-1].outputs == network.outputs
     assert all(one.outputs == following.inputs for one, following in pairwise(found))
 
 
