@@ -233,10 +233,9 @@ def test_layers_above_mixed9() -> None:
     keras = pytest.importorskip("keras")
     keras.backend.clear_session()
     model = keras.applications.InceptionV3(weights=None, include_top=False, input_shape=(75, 75, 3))
-    from etl.graph.trace import Graph
     from etl.readers import read_keras_model
 
-    found = split.layers_above(Graph(read_keras_model(model)), "mixed9")
+    found = split.layers_above(read_keras_model(model).network, "mixed9")
     numbered = [f"{kind}_{n}" for kind in ("conv2d", "batch_normalization", "activation") for n in range(85, 94)]
     assert sorted(found) == sorted(["mixed9", "mixed9_1", "mixed10", "concatenate_1", "average_pooling2d_8", *numbered]) and found[0] == "mixed9"
 
