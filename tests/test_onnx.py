@@ -271,3 +271,84 @@ def test_what_has_no_rule_is_named_all_at_once():
     model = model_of(nodes, s=np.float32(1))
     with pytest.raises(Unsupported, match=r"3 layers.*quantized.*com.example.Magic.*random"):
         trace(read_onnx_model(model))
+
+
+def test_outputs_that_depend_on_no_example_are_neurons_without_edges():
+    nodes = [helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Add", ["w", "w"], ["c"]), helper.make_node("Relu", ["x"], ["y"])]
+    model = model_of(nodes, {"x": [1, 4]}, ("s", "y", "c", "s"), w=np.array([1.5, -2], np.float32))
+    shape, y, constant, again = values_of(model, np.array([[1.0, -2, 3, -4]]))
+    np.testing.assert_array_equal(shape, [1, 4])
+    np.testing.assert_array_equal(again, [1, 4])
+    np.testing.assert_array_equal(constant, [3, -4])
+    np.testing.assert_array_equal(y, [[1, 0, 3, 0]])
+    graph = trace(read_onnx_model(model))
+    assert [(row.name, row.neurons, row.edges) for row in graph.rows if row.type == "constant"] == [("Shape_0/output_0", 2, 0), ("c/output_0", 2, 0)]
+
+
+def counting_loop(trips: int, onward: Sequence[Any]) -> onnx.ModelProto:
+    """A loop that adds x to x; `onward` gives "on", whether it goes on, of its turn "i" and its condition "go"."""
+    body = helper.make_graph(
+        [helper.make_node("Add", ["s", "x"], ["t"]), *onward],
+        "body",
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("s", TensorProto.FLOAT, None),
+        ],
+        [helper.make_empty_tensor_value_info("on"), helper.make_empty_tensor_value_info("t")],
+    )
+    return model_of([helper.make_node("Loop", ["n", "", "x"], ["y"], body=body)], n=np.array(trips))
+
+
+def test_loops_of_a_billion_turns_are_refused_before_the_first():
+    identity = [helper.make_node("Identity", ["go"], ["on"])]
+    with pytest.raises(EtlError, match="turns of loops"):
+        trace(read_onnx_model(counting_loop(10**9, identity)))
+    ends = [
+        helper.make_node("Constant", [], ["two"], value=numpy_helper.from_array(np.array(2))),
+        helper.make_node("Less", ["i", "two"], ["on"]),
+    ]
+    x = np.array([[1.0, -2, 3, -4]])
+    np.testing.assert_allclose(values_of(counting_loop(10**9, ends), x)[0], 4 * x)  # turns 0, 1 and 2
+
+
+def varint(number: int) -> bytes:
+    made = bytearray()
+    while number > 127:
+        made.append(number & 127 | 128)
+        number >>= 7
+    return bytes([*made, number])
+
+
+def field(number: int, content: bytes) -> bytes:
+    """One length-delimited field of a protobuf message."""
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def test_branches_a_thousand_deep_are_refused(tmp_path):
+    graph = b""
+    for _ in range(1000):
+        branch = field(1, b"then_branch") + field(6, graph) + varint(20 << 3) + varint(5)
+        graph = field(1, field(1, b"c") + field(2, b"y") + field(4, b"If") + field(5, branch)) + field(12, field(1, b"y"))
+    (tmp_path / "deep.onnx").write_bytes(varint(1 << 3) + varint(8) + field(7, graph))
+    with pytest.raises(BadFile, match=r"deep\.onnx") as error:
+        read(tmp_path / "deep.onnx")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["LinearRegressor", "LinearClassifier"])
+def test_what_linear_models_learned_is_counted_and_keeps_its_place(kind):
+    coefficients = [1.0, 2, 3, 4, 5, 6, 7, 8]
+    regressor = kind == "LinearRegressor"
+    options = {"targets": 2} if regressor else {"classlabels_ints": [0, 1]}
+
+    def node(label: str, scores: str) -> onnx.NodeProto:
+        names = [scores] if regressor else [label, scores]
+        return helper.make_node(kind, ["x"], names, domain="ai.onnx.ml", coefficients=coefficients, intercepts=[0.5, -1], **options)
+
+    model = model_of([node("l", "y"), node("m", "z")], outputs=("y", "z"))
+    model.opset_import.append(helper.make_opsetid("ai.onnx.ml", 3))
+    x = np.array([[1.0, -2, 3, -4]])
+    np.testing.assert_allclose(values_of(model, x)[0], x @ np.reshape(coefficients, (2, 4)).T + [0.5, -1])
+    graph = trace(read_onnx_model(model))
+    assert graph.parameters == 20

@@ -20,11 +20,12 @@ from etl.graph.fold import Folds, foldable, merged
 from etl.graph.inputs import input_shape_list
 from etl.graph.leaf import Computed, Extent, Leaf, whole
 from etl.graph.rows import ROWS, Row
-from etl.network import Array, Call, Input, Model, Tensor, flow, leaves, substitute
+from etl.network import Array, Call, Input, Layer, Model, Tensor, flow, leaves, substitute
 from etl.network.nesting import flat
 from etl.rules.binding import check
+from etl.rules.dialect import CONSTANT
 from etl.rules.dialects import DIALECTS
-from etl.rules.ids import Axes, Ids, axis_names, is_live
+from etl.rules.ids import Axes, Ids, axis_names, is_live, zeros
 from etl.rules.lookups import Lookups
 from etl.rules.scope import MOST_STEPS, Step, Tape, Weights
 
@@ -202,7 +203,8 @@ class Walk:
         network = self.model.network
         inputs = [self.input(number, given) for number, given in enumerate(network.inputs)]
         outputs = flow(network, inputs, self.call)
-        self.graph.outputs = [self.returned(value) for value in outputs] if outputs else []
+        if outputs:
+            self.graph.outputs = [self.returned(tensor, value) for tensor, value in zip(network.outputs, outputs, strict=True)]
         self.learn_axes()
         return self.graph
 
@@ -217,11 +219,15 @@ class Walk:
         self.row(self.graph.inputs[-1], "InputLayer", 0, (), given.name)
         return Value(ids[..., 0] if looked_up else ids, given.name)
 
-    def returned(self, value: Value) -> Ids:
-        """What an output of the model returns. Raises Unsupported where no neuron computes it."""
-        if not is_live(value.content):
-            raise Unsupported(f"{self.model.name} returns a constant, which depends on no input")
-        return value.content
+    def returned(self, tensor: Tensor, value: Value) -> Ids:
+        """What an output of the model returns; a constant becomes a layer of its own, `NAME/output_0`, of neurons without edges."""
+        if is_live(value.content):
+            return value.content
+        call = self.model.network.calls[tensor.call]
+        name = f"{call.title}/output_{tensor.output}"
+        if name not in self.graph.values:  # a model may return a value twice
+            self.call(Call(Layer(name, CONSTANT, dialect=call.layer.dialect, label=call.layer.label or call.layer.name), (value.content,)), {})
+        return self.graph.values.get(name, zeros(()))
 
     def call(self, call: Call, reach: Mapping[Tensor, Value]) -> list[Value] | None:
         """One call of one layer: its outputs, each with the row it is known by; None where it has no rule."""

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from etl.errors import Unsupported
 from etl.network.nesting import VIEW
 
@@ -20,7 +22,16 @@ def handed_on(here: Any, *values: Any) -> Any:
     return values
 
 
-EVERYWHERE: Mapping[str, Rule] = {VIEW: handed_on}  # kinds of no framework
+def constant_neurons(here: Any, values: Any) -> Any:
+    """Neurons without edges whose bias is a constant: what a model returns whatever the example. Raises Unsupported where it is no number."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiub":
+        raise Unsupported("is returned by the model, and is neither a tensor nor numbers")
+    return here.sum(bias=array if array.dtype.kind == "f" else array.astype(np.float64))
+
+
+CONSTANT = "constant"  # the kind of an output that depends on no example
+EVERYWHERE: Mapping[str, Rule] = {VIEW: handed_on, CONSTANT: constant_neurons}  # kinds of no framework
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from etl.readers.onnx.evaluation import MOST_ELEMENTS, SIZES, Computed, evaluate
 from etl.readers.onnx.names import Name, names
 from etl.readers.onnx.opsets import Node, newest
 from etl.readers.onnx.protobuf import every_node
-from etl.readers.onnx.stored import held, stored
+from etl.readers.onnx.stored import held, learned, stored
 
 Value: TypeAlias = Tensor | Array | None
 SMALL = 4096  # elements of an array of floats that is read to fold with it; constants made of larger ones are computed when they are needed
@@ -24,6 +24,12 @@ MOST_AXES = 32
 
 # Inputs that decide what a rule does rather than flow into weights: constants, no stored numbers of the layer.
 LITERALS = {"Pow": {1}, "Clip": {1, 2}, "Pad": {2}, "Resize": {1, 2}, "OneHot": {1, 2}, "Dropout": {1}}
+# Attributes that hold what was learned.
+ATTRIBUTES = {
+    "ai.onnx.ml.LinearClassifier": ("coefficients", "intercepts"),
+    "ai.onnx.ml.LinearRegressor": ("coefficients", "intercepts"),
+    "ai.onnx.ml.Scaler": ("offset", "scale"),
+}
 EVERY_OUTPUT = {"Split", "LSTM", "GRU", "RNN", "TopK", "If", "Loop", "Scan"}  # whose rules return all their outputs
 
 
@@ -200,7 +206,8 @@ class Builder:
             used = max((place + 1 for place, output in enumerate(node.outputs) if output in self.context.read), default=1)
             if used > 1 and node.kind not in EVERY_OUTPUT:
                 options["outputs"] = used
-            layer = Layer(name.layer, node.kind, options, (), inner, None, "onnx", label=name.label, refusal=refusal)
+            arrays = learned(options, ATTRIBUTES.get(node.kind, ()), f"{self.scope}{name.layer}")
+            layer = Layer(name.layer, node.kind, options, arrays, inner, None, "onnx", label=name.label, refusal=refusal)
             self.layers[name.layer] = layer
         self.calls.append(Call(layer, (*args, *(tensor for tensors in captured for tensor in tensors)), {}, name.number))
         for place, output in enumerate(node.outputs):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -53,11 +54,12 @@ class External:
 
 @dataclass(frozen=True)
 class Held:
-    """A small constant, by value."""
+    """A constant by value; `name` keeps equal numbers of two layers apart."""
 
     values: bytes = field(repr=False)
     dtype: str
     shape: tuple[int, ...]
+    name: str = ""
 
     def __call__(self) -> NDArray[Any]:
         return np.frombuffer(self.values, self.dtype).reshape(self.shape)
@@ -69,6 +71,18 @@ def held(values: NDArray[Any], role: str = "constant") -> Array:
     if values.dtype.kind in "OUS":
         raise Unsupported("holds text, which no neuron holds")
     return Array(role, values.shape, values.dtype, None, Held(values.tobytes(), values.dtype.str, values.shape))
+
+
+def learned(options: dict[str, Any], names: Sequence[str], layer: str) -> tuple[Array, ...]:
+    """Numbers that an operator keeps in attributes, taken out of its options: stored arrays of the layer, laid end to end."""
+    arrays, begin = list[Array](), 0
+    for name in names:
+        values = np.asarray(options.pop(name, ()), np.float32)
+        if values.size:
+            read = Held(values.tobytes(), values.dtype.str, values.shape, f"{layer}/{name}")
+            arrays.append(Array(name, values.shape, values.dtype, begin, read))
+            begin += values.size
+    return tuple(arrays)
 
 
 def widened(values: NDArray[Any]) -> NDArray[Any]:

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from etl.errors import TooLarge, Unsupported
-from etl.network import Layer
+from etl.network import INPUT, Layer, Tensor
 from etl.rules.binding import run_part
 from etl.rules.ids import is_live
 from etl.rules.primitives.elementwise import neurons
 from etl.rules.scope import Ids, Scope
 
-MOST_TURNS = 2**12  # of all loops of a model together: a file of a few bytes may ask for 10^9
+MOST_TURNS = 2**11  # of all loops of a model together: a file of a few bytes may ask for 10^9
 LIVE_CONDITION = "has a condition that depends on the example, so there is no one graph"
 
 
@@ -41,6 +41,8 @@ def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, cap
     if is_live(trips) or is_live(condition):
         raise Unsupported("runs as often as the example says, so there is no one graph")
     count = MOST_TURNS + 1 if trips is None else int(np.ravel(trips)[0])
+    if count > MOST_TURNS and (condition is None or np.all(condition)) and goes_on_for_ever(body):
+        raise TooLarge(f"more than {MOST_TURNS:,} turns of loops")
     cut = len(values) - captured[0]
     states, outside = list(values[:cut]), values[cut:]
     scans: list[list[Any]] = []
@@ -53,6 +55,15 @@ def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, cap
         goes_on, states, turn = bool(np.all(made[0])), list(made[1 : 1 + len(states)]), turn + 1
         scans.append(list(made[1 + len(states) :]))
     return tuple(states) + tuple(stacked(here, column, f"constant_{number}") for number, column in enumerate(zip(*scans, strict=True)))
+
+
+def goes_on_for_ever(body: Layer) -> bool:
+    """Whether a loop's body only hands on the condition that it is given, so that nothing but the count ends it."""
+    network = body.network
+    tensor = network.outputs[0] if network else None
+    while network and tensor and tensor.call != INPUT and network.calls[tensor.call].layer.kind == "Identity":
+        tensor = next(network.calls[tensor.call].tensors(), None)
+    return tensor == Tensor(INPUT, 1)
 
 
 def scan(
