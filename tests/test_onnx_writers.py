@@ -1,0 +1,86 @@
+"""What others write as ONNX: scikit-learn by skl2onnx and onnxruntime's own operators. Oracle: onnxruntime."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+
+from tests.test_onnx import DIGITS, model_of, values_of
+
+DRAW = np.random.default_rng(0)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return DRAW.normal(size=shape).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("operator", "shape", "arrays", "options"),
+    [
+        ("Gelu", (1, 3, 4), {}, {}),
+        ("FastGelu", (1, 3, 4), {"b": (4,)}, {}),
+        ("BiasGelu", (1, 3, 4), {"b": (4,)}, {}),
+        ("QuickGelu", (1, 3, 4), {}, {"alpha": 1.5}),
+        ("FusedMatMul", (1, 3, 4), {"w": (5, 4)}, {"alpha": 0.3, "transB": 1}),
+        ("FusedGemm", (1, 4), {"w": (5, 4), "c": (5,)}, {"activation": "Relu", "transB": 1}),
+        ("SkipLayerNormalization", (1, 3, 4), {"skip": (1, 3, 4), "gamma": (4,), "beta": (4,), "bias": (4,)}, {"epsilon": 1e-5}),
+        ("SkipSimplifiedLayerNormalization", (1, 3, 4), {"skip": (1, 3, 4), "gamma": (4,)}, {"epsilon": 1e-5}),
+        ("Attention", (1, 3, 4), {"w": (4, 12), "b": (12,)}, {"num_heads": 2}),
+        ("Attention", (1, 3, 4), {"w": (4, 12), "b": (12,)}, {"num_heads": 2, "unidirectional": 1}),
+    ],
+)
+def test_onnxruntimes_own_operators(operator, shape, arrays, options):
+    runtime = pytest.importorskip("onnxruntime")
+    node = helper.make_node(operator, ["x", *arrays], ["y"], domain="com.microsoft", **options)
+    model = model_of([node], {"x": list(shape)}, **{name: normal(*size) for name, size in arrays.items()})
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
+    x = normal(*shape)
+    (expected,) = runtime.InferenceSession(model.SerializeToString()).run(None, {"x": x})
+    np.testing.assert_allclose(values_of(model, x)[0], expected, rtol=1e-4, atol=1e-5)
+
+
+def estimators() -> dict[str, Callable[[], Any]]:
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+    from sklearn.neural_network import MLPClassifier, MLPRegressor
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import MinMaxScaler, Normalizer, StandardScaler
+
+    return {
+        "regression": lambda: LinearRegression(),
+        "classes": lambda: LogisticRegression(),
+        "perceptron": lambda: make_pipeline(StandardScaler(), MLPClassifier((6,), random_state=0)),
+        "values": lambda: make_pipeline(MinMaxScaler(), MLPRegressor(hidden_layer_sizes=(5,), random_state=0)),
+        "rows": lambda: make_pipeline(Normalizer(), LogisticRegression()),
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["regression", "classes", "perceptron", "values", "rows"])
+def test_scikit_learn(name):
+    pytest.importorskip("sklearn")
+    skl2onnx, runtime = pytest.importorskip("skl2onnx"), pytest.importorskip("onnxruntime")
+    features = np.random.default_rng(1).normal(size=(60, 5)).astype(np.float32)
+    wanted = features @ np.ones((5, 2)) if name in ("regression", "values") else np.digitize(features[:, 0], [-0.5, 0.5])
+    estimator = estimators()[name]().fit(features, wanted)
+    options = {} if wanted.ndim == 2 else {"zipmap": False}
+    model = skl2onnx.to_onnx(estimator, features[:1], options=options)
+    session = runtime.InferenceSession(model.SerializeToString())
+    for row in features[:5, None]:
+        expected = session.run(None, {session.get_inputs()[0].name: row})
+        for ours, theirs in zip(values_of(model, row), expected, strict=True):
+            np.testing.assert_allclose(np.ravel(ours), np.ravel(theirs), rtol=1e-4, atol=1e-5)
+
+
+def test_an_export_needs_no_framework(tmp_path):
+    code = (
+        "import sys, etl; etl.read(sys.argv[1]).save(sys.argv[2]); "
+        "print([m for m in ('torch', 'tensorflow', 'keras', 'onnxruntime') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code, DIGITS, tmp_path / "graph.parquet"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
