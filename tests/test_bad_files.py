@@ -106,7 +106,7 @@ def replaced(path: Path, place: str, **how: Any) -> Path:
 
 
 def test_the_good_file_is_good(good: Path) -> None:
-    assert [layer.name for layer in read(good).network.layers()] == ["x", "dense"]
+    assert [layer.name for layer in read(good).network.layers()] == ["dense"]
 
 
 # What is there at all

@@ -22,6 +22,7 @@ import pytest
 import etl
 from etl.cli import main
 from etl.graph.forward import forward, outputs
+from etl.graph.selection import Selection, graph_of
 from etl.graph.trace import trace
 from etl.readers import read
 from etl.sinks.neo4j import live as neo4j
@@ -171,7 +172,7 @@ def test_readme_says_the_accuracy() -> None:
 
 def test_every_property_is_described(store: Store) -> None:
     """docs/graph.md names whatever a load leaves in Neo4j, and tells its type."""
-    neo4j.load(trace(read(HERE / "data" / "digits_cnn.h5")), store, "described", replace=True)
+    neo4j.load(graph_of(HERE / "data" / "digits_cnn.h5", Selection(min_weight=0.1)), store, "described", replace=True)
     text = (TOP / "docs" / "graph.md").read_text("utf-8")
     described = {}
     for title, table in re.findall(r"^\*\*(\w+)\*\*[^\n]*\n\n\| property.*?\n((?:\|.*\n)+)", text, re.MULTILINE):

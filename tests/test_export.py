@@ -20,7 +20,7 @@ import etl
 from etl import schema
 from etl.errors import BadRequest
 from etl.graph.trace import Graph, trace
-from etl.network import Call, Layer, Model, Network, Tensor
+from etl.network import INPUT, Input, Model, Network, Tensor
 from etl.readers import read
 from etl.sinks import memory, parquet
 from etl.sinks.memory import Tables
@@ -110,7 +110,7 @@ class TestSink:
 def test_files_are_bounded_and_in_order(digits: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "GROUP_ROWS", 1000)
     monkeypatch.setattr(parquet, "FILE_ROWS", 5000)
-    monkeypatch.setattr(parquet.extract.weight_batches, "__defaults__", (300,))
+    monkeypatch.setattr(type(digits).weight_batches, "__defaults__", (300,))
     whole = memory.collect(digits)
     told: list[tuple[str, int, int]] = []
     parquet.Parquet(tmp_path / "x.parquet").write(digits, lambda *said: told.append(said))
@@ -138,7 +138,7 @@ def test_model_json(digits: Graph, tmp_path: Path) -> None:
     said = json.loads((tmp_path / "x.parquet" / "model.json").read_text("utf-8"))
     assert said["name"] == "digits_cnn" and said["sha256"] == hashlib.sha256(DIGITS.read_bytes()).hexdigest()
     assert (said["neurons"], said["edges"], said["parameters"]) == (1306, 47360, 2698)
-    assert said["inputs"] == [{"name": "pixels", "shape": [8, 8, 1]}] and said["outputs"] == [{"shape": [10]}]
+    assert said["inputs"] == [{"name": "pixels", "shape": [8, 8, 1]}] and said["outputs"] == [{"name": "digit", "shape": [10]}]
 
 
 def test_the_same_file_gives_the_same_bytes(digits: Graph, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_no_permission(digits: Graph, tmp_path: Path) -> None:
 
 
 def test_a_model_without_weights(tmp_path: Path) -> None:
-    network = Network((Call(Layer("only", "InputLayer", {"batch_shape": (None, 3)})),), (Tensor(0),), (Tensor(0),))
+    network = Network((), (Input("only", (3,), np.dtype("float32")),), (Tensor(INPUT),))
     graph = trace(Model("nothing", network, "0", "memory"))
     parquet.Parquet(tmp_path / "x.parquet").write(graph)
     found = read_folder(tmp_path / "x.parquet")

@@ -196,7 +196,7 @@ def test_values_in_the_store(store: Any, digit: Path, tmp_path: Path, run: Run) 
     for name, fold in (("features_plain", False), ("features_folded", True)):
         neo4j.load(graph_of(path, Selection(fold=fold)), store, name, replace=True)
         code, _, err = run("features", path, tmp_path / "noise.png", "--preprocess", "symmetric", "--out", tmp_path / "x.png", "--write", name, "-q")
-        assert code == 0 and not err
+        assert (code, err) == (0, "")
         query = "MATCH (n:Neuron {model: $name}) RETURN n.layer AS layer, collect(n.value) AS found, count(*) AS neurons"
         for row in store.read(query, name=name):
             assert len(row["found"]) == row["neurons"]

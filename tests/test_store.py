@@ -312,7 +312,7 @@ def test_a_server_that_is_killed_while_it_starts_is_told(second_home: Path, monk
         return False
 
     stop(second_home)
-    monkeypatch.setattr(local, "_listens", kill)
+    monkeypatch.setattr(local, "listens", kill)
     with pytest.raises(FetchError, match=r"did not start: another program ended it; try again"):
         start(home=second_home)
     assert not status(second_home).running

@@ -28,17 +28,16 @@ WITH m, reduce(forward = [[]], l IN layers | COLLECT {
          head([p IN told WHERE p[0] = 'exponent' | toFloat(p[1])]) AS exponent,
          head([p IN told WHERE p[0] = 'approximate' | p[1]]) = 'True' AS rough
     MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end
-    CALL (b, m, forward) {
-      OPTIONAL MATCH (b)<-[w:WEIGHT]-(a:Neuron)
-      WITH b, w.weight * forward[(a.id - m.base) / 4096][(a.id - m.base) % 4096] AS x
-      RETURN sum(x) AS total, max(CASE b.op WHEN 'max' THEN x END) AS top, min(CASE b.op WHEN 'min' THEN x END) AS least,
-             collect(CASE b.op WHEN 'product' THEN x END) AS factors
-    }
+    WITH *, COLLECT {
+      MATCH (b)<-[w:WEIGHT]-(a:Neuron)
+      RETURN w.weight * forward[(a.id - m.base) / 4096][(a.id - m.base) % 4096]
+    } AS terms
+    // added up and compared by hand: Neo4j 5 takes no sum() and no max() in here
     WITH b, before + b.id - l.begin AS place, f, alpha, slope, most, threshold, below, b4, exponent, rough, toFloat(CASE b.op
-           WHEN 'sum' THEN coalesce(b.bias, 0.0) + total
-           WHEN 'max' THEN CASE WHEN top IS NULL OR b.bias > top THEN b.bias ELSE top END
-           WHEN 'min' THEN CASE WHEN least IS NULL OR b.bias < least THEN b.bias ELSE least END
-           WHEN 'product' THEN reduce(p = coalesce(b.bias, 1.0), x IN factors | p * x)
+           WHEN 'sum' THEN coalesce(b.bias, 0.0) + reduce(total = 0.0, x IN terms | total + x)
+           WHEN 'max' THEN reduce(top = b.bias, x IN terms | CASE WHEN x <= top THEN top ELSE x END)
+           WHEN 'min' THEN reduce(least = b.bias, x IN terms | CASE WHEN x >= least THEN least ELSE x END)
+           WHEN 'product' THEN reduce(product = coalesce(b.bias, 1.0), x IN terms | product * x)
          END) AS x
     WITH *, 1 / (1 + exp(-x)) AS sigmoid, 1 - 2 / (exp(2 * x) + 1) AS tanh, CASE WHEN x > 0 THEN x ELSE 0.0 END + log(1 + exp(-abs(x))) AS softplus,
          CASE WHEN x > 3 THEN 1.0 WHEN x < -3 THEN 0.0 ELSE (x + 3) / 6 END AS hard, coalesce(alpha, 1.0) AS alpha1
@@ -101,21 +100,14 @@ WITH m, reduce(forward = [[]], l IN layers | COLLECT {
     END END ORDER BY b.id
   } AS own, l.activation AS activation, CASE WHEN l.activation IN ['softmax', 'log_softmax'] THEN coalesce(l.shape[-1], 1) END AS wide
   // softmax is over the neurons that share every index but the last: those follow each other
-  CALL (own, activation, wide) {
-    UNWIND CASE WHEN wide IS NULL THEN [] ELSE range(0, size(own) - 1, wide) END AS first
-    CALL (own, wide, first) {
-      UNWIND own[first..first + wide] AS x
-      RETURN max(x) AS top
-    }
-    CALL (own, wide, first, top) {
-      UNWIND own[first..first + wide] AS x
-      RETURN sum(exp(x - top)) AS total
-    }
-    UNWIND range(first, first + wide - 1) AS place
-    WITH place, CASE activation WHEN 'softmax' THEN exp(own[place] - top) / total ELSE own[place] - top - log(total) END AS x ORDER BY place
-    RETURN collect([x]) AS shared
-  }
-  WITH CASE WHEN wide IS NULL THEN own ELSE [x IN shared | x[0]] END AS own
+  WITH own, activation, wide, [first IN CASE WHEN wide IS NULL THEN [] ELSE range(0, size(own) - 1, wide) END |
+    reduce(top = own[first], x IN own[first..first + wide] | CASE WHEN x > top THEN x ELSE top END)] AS tops
+  WITH own, activation, wide, tops, [number IN range(0, size(tops) - 1) |
+    reduce(total = 0.0, x IN own[number * wide..(number + 1) * wide] | total + exp(x - tops[number]))] AS totals
+  WITH CASE activation
+    WHEN 'softmax' THEN [place IN range(0, size(own) - 1) | exp(own[place] - tops[place / wide]) / totals[place / wide]]
+    WHEN 'log_softmax' THEN [place IN range(0, size(own) - 1) | own[place] - tops[place / wide] - log(totals[place / wide])]
+    ELSE own END AS own
   WITH [x IN forward[-1] + own | x] AS own
   UNWIND forward[..-1] + [i IN range(0, size(own) / 4096) | [x IN own[i * 4096..(i + 1) * 4096] | x]] AS part
   RETURN part

@@ -11,11 +11,11 @@ WITH m, collect(l) AS layers
 WITH m, reduce(most = [[]], l IN layers | COLLECT {
   WITH [h IN most[-1] + COLLECT {
     MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end
-    CALL (b, m, most) {
-      OPTIONAL MATCH (b)<-[:WEIGHT]-(a:Neuron)
-      RETURN max(most[(a.id - m.base) / 4096][(a.id - m.base) % 4096]) + 1 AS hops
-    }
-    RETURN CASE WHEN b.op = 'input' THEN 0 ELSE hops END ORDER BY b.id
+    // compared by hand: Neo4j 5 takes no max() in here
+    RETURN reduce(hops = CASE b.op WHEN 'input' THEN 0 END, before IN COLLECT {
+      MATCH (b)<-[:WEIGHT]-(a:Neuron)
+      RETURN most[(a.id - m.base) / 4096][(a.id - m.base) % 4096]
+    } | CASE WHEN before < hops THEN hops ELSE coalesce(before + 1, hops) END) ORDER BY b.id
   } | h] AS own
   UNWIND most[..-1] + [i IN range(0, size(own) / 4096) | [h IN own[i * 4096..(i + 1) * 4096] | h]] AS part
   RETURN part

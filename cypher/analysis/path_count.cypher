@@ -11,11 +11,11 @@ WITH m, collect(l) AS layers
 WITH m, reduce(paths = [[]], l IN layers | COLLECT {
   WITH [p IN paths[-1] + COLLECT {
     MATCH (b:Neuron) WHERE b.id >= l.begin AND b.id < l.end
-    CALL (b, m, paths) {
-      OPTIONAL MATCH (b)<-[:WEIGHT]-(a:Neuron)
-      RETURN sum(paths[(a.id - m.base) / 4096][(a.id - m.base) % 4096]) AS ways
-    }
-    RETURN CASE WHEN b.op = 'input' THEN 1.0 ELSE ways END ORDER BY b.id
+    // added up by hand: Neo4j 5 takes no sum() in here
+    RETURN reduce(ways = CASE b.op WHEN 'input' THEN 1.0 ELSE 0.0 END, before IN COLLECT {
+      MATCH (b)<-[:WEIGHT]-(a:Neuron)
+      RETURN paths[(a.id - m.base) / 4096][(a.id - m.base) % 4096]
+    } | ways + before) ORDER BY b.id
   } | p] AS own
   UNWIND paths[..-1] + [i IN range(0, size(own) / 4096) | [p IN own[i * 4096..(i + 1) * 4096] | p]] AS part
   RETURN part

@@ -24,12 +24,12 @@ WITH m, t, layers, head(layers).end - 1 AS last
 WITH m, t, layers, last, reduce(reach = [[]], l IN layers | COLLECT {
   WITH [r IN reach[-1] + COLLECT {
     MATCH (a:Neuron) WHERE a.id >= l.begin AND a.id < l.end
-    CALL (a, last, reach) {
+    // compared by hand: Neo4j 5 takes no max() in here
+    RETURN reduce(best = CASE WHEN a = t THEN 1.0e300 END, through IN COLLECT {
       MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE b.id <= last
       WITH abs(w.weight) AS weight, reach[(last - b.id) / 4096][(last - b.id) % 4096] AS follows
-      RETURN max(CASE WHEN weight < follows THEN weight ELSE follows END) AS best
-    }
-    RETURN CASE WHEN a = t THEN 1.0e300 ELSE best END ORDER BY a.id DESC
+      RETURN CASE WHEN weight < follows THEN weight ELSE follows END
+    } | CASE WHEN through <= best THEN best ELSE coalesce(through, best) END) ORDER BY a.id DESC
   } | r] AS own
   UNWIND reach[..-1] + [i IN range(0, size(own) / 4096) | [r IN own[i * 4096..(i + 1) * 4096] | r]] AS part
   RETURN part

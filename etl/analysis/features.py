@@ -16,6 +16,7 @@ from etl.errors import BadFile, BadRequest, NotInStore
 from etl.extras import needed
 from etl.frameworks import loaded, predictions
 from etl.graph.forward import forward, onehot
+from etl.graph.selection import Selection, graph_in
 from etl.graph.trace import Graph, trace
 from etl.network import Model
 
@@ -231,7 +232,7 @@ def write(store: Store, name: str, found: Features, progress: Callable[[str, int
 
     model = stored.span(store, name)
     loaded = catalogue.find(store, name)
-    graphs = (trace(found.model, found.input_shapes, fold=fold) for fold in (False, True))
+    graphs = (graph_in(found.model, Selection(tuple(map(tuple, found.input_shapes)), fold=fold)) for fold in (False, True))
     graph = next((graph for graph in graphs if loaded and loaded["fingerprint"] == fingerprint(graph)), None)
     if graph is None:
         raise NotInStore(f"{name} in the store is not the whole graph of this file for pictures of this size: load it with the same --input-shape")

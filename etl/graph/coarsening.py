@@ -172,6 +172,7 @@ def layer_graph(fine: Graph) -> LayerGraph:
     """Layers of the file, joined where one reads another; sublayers left out."""
     within = {row.name: row for row in fine.rows if row.type in OPS}
     made = LayerGraph(fine.model)
+    made.inputs.extend(fine.inputs)
     for row in fine.rows:
         if row.name not in within:
             inputs = tuple(dict.fromkeys(name for name in outside(row.inputs, within) if name != row.name))

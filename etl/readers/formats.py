@@ -103,7 +103,7 @@ def family(path: Path) -> str:
         return "torch-weights"
     if head.lstrip()[:1] == b"{" and path.stat().st_size <= LARGEST and b'"weight_map"' in path.read_bytes():
         table = parsed(path.read_bytes(), str(path)).get("weight_map")
-        if isinstance(table, dict) and all(isinstance(name, str) and name.endswith(".safetensors") for name in table.values()):
+        if isinstance(table, dict) and table and all(isinstance(name, str) and name.endswith(".safetensors") for name in table.values()):
             return "safetensors-index"
     return "keras"
 

@@ -19,7 +19,7 @@ from etl.store.transactions import Store
 
 Rules = dict[str, dict[str, str]]
 
-INK, PAPER, GREY, PALE = "#1B1B1F", "#FFFFFF", "#6B7280", "#B8BEC8"
+INK, BLACK, PAPER, GREY, PALE = "#1B1B1F", "#000000", "#FFFFFF", "#6B7280", "#B8BEC8"
 DIAMETERS = {"input": "40px", "hidden": "50px", "output": "80px"}
 UNSPEAKABLE = frozenset("\\\n\r\u2028\u2029")  # Browser reads a backslash in a selector with whatever follows as a dot, and stops at ends of lines
 TEXT = {"text-color-external": INK, "text-color-internal": PAPER}
@@ -63,7 +63,7 @@ def selector(label: str) -> str:
 def colours(fill: str) -> dict[str, str]:
     """A fill with a darker border, and a text on it in black or white, whichever is easier to read."""
     border = "#" + "".join(f"{channel * 3 // 4:02X}" for channel in channels(fill))
-    return {"color": fill, "border-color": border, "text-color-internal": max(INK, PAPER, key=lambda colour: contrast(colour, fill))}
+    return {"color": fill, "border-color": border, "text-color-internal": max(BLACK, PAPER, key=lambda colour: contrast(colour, fill))}
 
 
 def contrast(one: str, other: str) -> float:

@@ -137,11 +137,13 @@ def check_keras_1(entry: Any, version: str | None) -> None:
             check_keras_1(one, version)
     elif isinstance(entry, Mapping):
         config = entry.get("config")
-        if isinstance(config, Mapping) and ALIASES.get(entry.get("class_name", ""), entry.get("class_name")) in ROLES and KERAS_1 & set(config):
-            written = f"Keras 1 ({version})" if version and version.startswith(("0.", "1.")) else "Keras 1"
+        written = entry.get("class_name")
+        known = isinstance(written, str) and ALIASES.get(written, written) in ROLES
+        if known and isinstance(config, Mapping) and KERAS_1 & set(config):
+            keras = f"Keras 1 ({version})" if version and version.startswith(("0.", "1.")) else "Keras 1"
             odd = ", ".join(sorted(KERAS_1 & set(config)))
             raise Unsupported(
-                f"it is written by {written}, whose layers have other options ({config.get('name')}: {odd}); "
+                f"it is written by {keras}, whose layers have other options ({config.get('name')}: {odd}); "
                 "load it with Keras 2.0 to 2.3 and save it again"
             )
         for one in entry.values():
