@@ -180,9 +180,13 @@ def term_block(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array,
     place = Place.of(weight, stored, rank)
     source = take(lift(edges.source, rank), box)
     target = take(step.ids[(..., *(None,) * edges.over)], box)
+    factor = take(lift(weight, rank), box).astype(dtype, copy=False)
+    size = tuple(cut.stop - cut.start for cut in box)
+    if np.broadcast_shapes(source.shape, target.shape, factor.shape) != size:  # a source that is read several times, as `expand` repeats it
+        source = np.broadcast_to(source, size)
     parameter = None if place is None else place.take(box)
     gaps = bool(source.size) and int(source.min()) < 0
-    return Block(row, source, target, take(lift(weight, rank), box).astype(dtype, copy=False), parameter, gaps)
+    return Block(row, source, target, factor, parameter, gaps)
 
 
 @dataclass(frozen=True)

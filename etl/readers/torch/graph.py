@@ -216,7 +216,7 @@ class Builder:
 
     def call(self, kind: str, arguments: Mapping[str, Any], node: Node) -> Tensor:
         """Add a call; a module's layer is one, however often it is called."""
-        refusal = "writes to a tensor that it is given to write to" if node.overload.endswith("out") else None
+        refusal = "writes to a tensor that it is given to write to" if node.overload == "out" or node.overload.endswith("_out") else None
         return self.add(self.name, kind, node.target, arguments, refusal)
 
     def add(self, name: Name, kind: str, target: str, arguments: Mapping[str, Any], refusal: str | None = None) -> Tensor:

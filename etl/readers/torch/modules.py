@@ -48,6 +48,8 @@ def import_torch(label: str) -> Any:
         import torch
     except ImportError as error:
         raise BadFile(f"{label} {WITHOUT_TORCH}") from error
+    if "tensorflow" in sys.modules and "triton" not in sys.modules:
+        sys.modules["triton"] = None  # type: ignore[assignment]  # export imports it if it can: beside TensorFlow's LLVM it aborts the process
     return torch
 
 

@@ -24,6 +24,11 @@ def total(here: Scope, self: Value, dim: Any = None, keepdim: bool = False, dtyp
     return reduce.reduced(here, "sum", self, axes_of(dim, self.ndim), keepdim)
 
 
+def trace(here: Scope, self: Value) -> Value:
+    """The sum of a matrix's diagonal."""
+    return reduce.reduced(here, "sum", np.diagonal(self), (0,))
+
+
 def mean(here: Scope, self: Value, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
     """The mean along some axes: weights 1/n."""
     return reduce.mean(here, self, axes_of(dim, self.ndim), keepdim)

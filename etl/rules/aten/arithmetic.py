@@ -161,10 +161,11 @@ def logaddexp(here: Scope, self: Value, other: Value) -> Value:
 
 
 def softplus(here: Scope, self: Value, beta: float = 1, threshold: float = 20) -> Value:
-    """log(1 + exp(beta x)) / beta."""
-    if threshold < 15:
-        raise Unsupported(f"has no rule for threshold={threshold!r}, beyond which it is a straight line")
-    return scaled_function(here, "softplus", lambda x: np.logaddexp(x, 0), self, before=beta, after=1 / beta)
+    """log(1 + exp(beta x)) / beta, and x itself where beta x is beyond the threshold."""
+    if threshold >= 15:  # where the curve differs from the line by less than 3e-7
+        return scaled_function(here, "softplus", lambda x: np.logaddexp(x, 0), self, before=beta, after=1 / beta)
+    curve = scaled_function(here.part("curve"), "softplus", lambda x: np.logaddexp(x, 0), self, before=beta, after=1 / beta)
+    return logic.where(here, logic.greater(here, self, threshold / beta, part="beyond"), self, curve)
 
 
 def elu(here: Scope, self: Value, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Value:

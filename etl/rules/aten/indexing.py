@@ -148,6 +148,19 @@ def index_fill(here: Scope, self: Value, dim: int, index: Any, value: Any) -> Va
     return placed(here, self, along(self, dim, index), value if is_live(value) else np.asarray(value))
 
 
+def put(here: Scope, self: Value, index: Any, source: Value, accumulate: bool = False) -> Value:
+    """A copy with other values at places counted in C order, or with those added."""
+    return index_put(here, np.reshape(self, (-1,)), [index], source, accumulate).reshape(self.shape)
+
+
+def fill_diagonal(here: Scope, self: Value, fill_value: Any, wrap: bool = False) -> Value:
+    """A copy with a number on the diagonal."""
+    if wrap or self.ndim != 2:
+        raise Unsupported("has a rule for matrices without wrap=True only")
+    place = np.arange(min(self.shape))
+    return placed(here, self, (place, place), np.asarray(fill_value))
+
+
 def masked_scatter(here: Scope, self: Value, mask: Any, source: Value) -> Value:
     """A copy with values one after the other where a constant mask says so."""
     where = np.broadcast_to(places(mask), self.shape)

@@ -13,7 +13,7 @@ from etl.errors import Unsupported
 from etl.rules.aten import windows
 from etl.rules.aten.attend import attention
 from etl.rules.aten.normalize import normalized, shift_and_scale
-from etl.rules.aten.values import Value, add, constants, live_or_constant_sum, multiply, numbers
+from etl.rules.aten.values import Value, add, all_constant, check_size, live_or_constant_sum, multiply, numbers
 from etl.rules.aten.views import sizes, whole
 from etl.rules.aten.windows import Pads, axes_names, for_each
 from etl.rules.ids import Ids, axis_names, is_live
@@ -27,7 +27,8 @@ TRAINING = "was exported in training mode; call model.eval() before the export"
 
 def linear(here: Scope, input: Value, weight: Value, bias: Value | None = None) -> Value:
     """Every neuron reads the last axis through one row of the weight: (..., n), (units, n) -> (..., units)."""
-    if constants(input, weight):
+    if all_constant(input, weight):
+        check_size((*input.shape[:-1], *weight.shape[:-1]))
         made = input @ weight.T
         return made if bias is None else add(here, made, bias)
     if not is_live(weight):
@@ -44,9 +45,6 @@ def linear(here: Scope, input: Value, weight: Value, bias: Value | None = None) 
 
 def einsum_of(here: Scope, equation: str, *operands: Value, part: str | None = None, scale: float = 1.0) -> Value:
     """Einstein's sum of live values and constants; broadcast axes of one place meet any other."""
-    if constants(*operands):
-        made = np.einsum(equation, *operands)
-        return made * scale if scale != 1 else made
     terms, out = spelled(equation, [np.ndim(one) for one in operands])
     sized: dict[str, int] = {}
     for letters, operand in zip(terms, operands, strict=True):
@@ -54,6 +52,10 @@ def einsum_of(here: Scope, equation: str, *operands: Value, part: str | None = N
             if sized.setdefault(letter, size) != size and 1 not in (size, sized[letter]):
                 raise ValueError(f"{sized[letter]} values meet {size} along {letter} of {equation}")
             sized[letter] = max(sized[letter], size)
+    if all_constant(*operands):
+        check_size([sized[letter] for letter in out])
+        total = np.einsum(equation, *operands)
+        return total * scale if scale != 1 else total
     pairs = [(one if is_live(one) else numbers(one), letters) for one, letters in zip(operands, terms, strict=True)]
     if scale != 1:
         pairs.append((np.asarray(scale, np.float64), ""))
@@ -107,8 +109,8 @@ def addr(here: Scope, self: Value, vec1: Value, vec2: Value, beta: float = 1, al
 
 
 def inner(here: Scope, self: Value, other: Value) -> Value:
-    """The sum of products along the last axes of both."""
-    return linear(here, self, other)
+    """The sum of products along the last axes of both: (..., n), (---, n) -> (..., ---)."""
+    return tensordot(here, self, other, self.ndim - 1, other.ndim - 1) if self.ndim and other.ndim else multiply(here, self, other)
 
 
 def addbmm(here: Scope, self: Value, batch1: Value, batch2: Value, beta: float = 1, alpha: float = 1) -> Value:
@@ -334,11 +336,21 @@ def batch_norm(
     eps: float = 1e-5,
     cudnn_enabled: bool = False,
 ) -> Ids:
-    """gamma (x - mean) / sqrt(variance + eps) + beta with stored moments: one edge each."""
+    """gamma (x - mean) / sqrt(variance + eps) + beta with stored moments: one edge each. A constant, such as a kernel, may be taken by its own."""
+    if all_constant(input, weight, bias):
+        return normalized_constant(input, weight, bias, None if training else (running_mean, running_var), eps)
     if training or running_mean is None or running_var is None:
         raise Unsupported(f"takes the moments of the batch: it {TRAINING}")
     x = here.expect(input, axes_names(input.ndim - 2)) if input.ndim > 2 else input
     return shift_and_scale(here, x, running_mean, running_var, weight, bias, eps, axis=1)
+
+
+def normalized_constant(x: Value, weight: Value | None, bias: Value | None, moments: tuple[Value, Value] | None, eps: float) -> Value:
+    """The same of constants (batch, channels, *places); without stored moments, with those of each channel."""
+    across, shape = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
+    mean, variance = (x.mean(across), x.var(across)) if moments is None else moments
+    gamma, beta = (np.ones_like(mean) if weight is None else weight), (np.zeros_like(mean) if bias is None else bias)
+    return (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + eps) * gamma.reshape(shape) + beta.reshape(shape)
 
 
 def layer_norm(

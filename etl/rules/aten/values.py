@@ -20,6 +20,7 @@ from etl.rules.ids import Ids, is_live
 from etl.rules.scope import Edges, Scope
 
 Value: TypeAlias = Any  # Ids where live, an array where constant
+WHOLE = frozenset("abs sign square relu floor ceil".split())  # functions that make whole numbers of whole numbers, and of their type
 MOST_ELEMENTS = 2**27  # of a constant that has to be written out
 
 
@@ -34,9 +35,14 @@ def numbers(operand: Any) -> NDArray[Any]:
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
+def all_constant(*operands: Any) -> bool:
+    """Whether none of them depends on the example."""
+    return not any(map(is_live, operands))
+
+
 def constants(*operands: Any) -> bool:
-    """Whether none of them depends on the example. Raises TooLarge where what they make together is too large to write out."""
-    if any(map(is_live, operands)):
+    """Whether none of them depends on the example. Raises TooLarge where what they make together, place by place, is too large to write out."""
+    if not all_constant(*operands):
         return False
     check_size(np.broadcast_shapes(*map(np.shape, operands)))
     return True
@@ -52,7 +58,7 @@ def add(here: Scope, x: Any, y: Any, scale: float = 1.0, **options: Any) -> Valu
     """x + scale y."""
     x, y = value(x), value(y)
     if constants(x, y):
-        return x + y if scale == 1 else x + scale * y
+        return x + y if scale == 1 else x + (int(scale) if float(scale).is_integer() else scale) * y  # whole numbers stay whole
     terms = ((x, 1.0), (y, float(scale)))
     edges = [Edges(term, weight, over=0) for term, weight in terms if is_live(term)]
     bias = next((numbers(term) * weight for term, weight in terms if not is_live(term)), None)
@@ -110,7 +116,9 @@ def function(here: Scope, activation: str, numpy: Callable[..., Any], x: Any, **
     """A function of each place: `activation` as the graph writes it, `numpy` for constants."""
     if constants(x):
         with np.errstate(all="ignore"):
-            return np.asarray(numpy(numbers(x)))
+            result = np.asarray(numpy(numbers(x)))
+        whole = activation in WHOLE and np.asarray(x).dtype.kind in "iu"
+        return result.astype(np.asarray(x).dtype) if whole else result
     return here.sum(Edges(x, over=0), activation=activation, **options)
 
 
@@ -120,7 +128,9 @@ def scaled_function(
     """after * f(before * x + shift); a factor behind the function is a step of its own."""
     if not is_live(x):
         with np.errstate(all="ignore"):
-            return np.asarray(after * numpy(before * numbers(x) + (shift or 0)))
+            result = np.asarray(after * numpy(before * numbers(x) + (shift or 0)))
+        negated = activation == "linear" and before == -1 and np.asarray(x).dtype.kind == "i"
+        return result.astype(np.asarray(x).dtype) if negated else result
     inner = here.sum(Edges(x, before, over=0), bias=shift, activation=activation, part=None if after == 1 else "function")
     return inner if after == 1 else here.sum(Edges(inner, after, over=0))
 

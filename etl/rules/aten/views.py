@@ -35,11 +35,11 @@ def unchanged(here: Scope, self: Value) -> Value:
     return self
 
 
-def dropout(here: Scope, input: Value, p: float = 0.5, train: bool = False) -> Value:
-    """The tensor itself: dropout is for training."""
+def dropout(here: Scope, input: Value = None, p: float = 0.5, train: bool = False, self: Value = None) -> Value:
+    """The tensor itself: dropout is for training. In place, its argument is called `self`."""
     if train:
         raise Unsupported("drops values at random: it was exported in training mode; call model.eval() before the export")
-    return input
+    return input if self is None else self
 
 
 def constant_output(here: Scope, self: Value) -> Value:

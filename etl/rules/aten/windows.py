@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from etl.errors import Unsupported
-from etl.rules.aten.values import Value, live_or_constant_sum
+from etl.rules.aten.values import Value, check_size, live_or_constant_sum
 from etl.rules.ids import NOTHING, ZERO, Ids, axis_names, is_live, live
 from etl.rules.primitives.windows import ragged, span, spread
 from etl.rules.scope import Edges, Scope, Weights, bounded
@@ -67,6 +67,8 @@ def convolution(
     """
     rank = kernel.ndim - 2
     check_channels(x.shape[1], kernel.shape[1] * groups)
+    if not is_live(x) and not is_live(kernel) and not is_live(bias):
+        return constant_convolution(x, kernel, bias, strides, pads, dilation, groups)
     if not is_live(x):
         raise Unsupported("convolves a constant with a kernel that depends on the example")
     x = here.expect(x, axes_names(rank))
@@ -76,6 +78,21 @@ def convolution(
     source = np.moveaxis(windows, 2, 2 + rank)[:, :, None]  # (batch, groups, 1, *windows, c / groups, *size)
     weight = kernel.reshape(groups, -1, *(1,) * rank, *kernel.shape[1:])
     return filtered(here, source, weight, bias, rank + 1, (x.shape[0], len(kernel), *places), **options)
+
+
+def constant_convolution(
+    x: Weights, kernel: Weights, bias: Weights | None, strides: Sequence[int], pads: Pads, dilation: Sequence[int], groups: int
+) -> Weights:
+    """The same of constants: positions that a network encodes, say."""
+    rank = kernel.ndim - 2
+    wide = np.pad(x, [(0, 0), (0, 0), *pads])
+    windows = seen(wide, kernel.shape[2:], strides, dilation)
+    places = windows.shape[2 : 2 + rank]
+    check_size((x.shape[0], len(kernel), *places))
+    windows = windows.reshape(x.shape[0], groups, -1, prod(places), prod(kernel.shape[2:]))
+    total = np.einsum("bgcpk,gock->bgop", windows, kernel.reshape(groups, -1, kernel.shape[1], prod(kernel.shape[2:])))
+    total = total.reshape(x.shape[0], len(kernel), *places)
+    return total if bias is None else total + bias.reshape(-1, *(1,) * rank)
 
 
 def filtered(here: Scope, source: Ids, weight: Value, bias: Any, over: int, shape: Sequence[int], **options: Any) -> Ids:
