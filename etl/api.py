@@ -41,6 +41,7 @@ def read(
     fold: bool = False,
     ignore_masks: bool = False,
     constants: Mapping[str, Any] | None = None,
+    lambdas: Mapping[str, str] | None = None,
 ) -> Graph:
     """A model as a graph, counted but not created.
 
@@ -57,6 +58,7 @@ def read(
     fold          merge BatchNormalization and lone Activation layers into the layer before, where that is exact
     ignore_masks  take masks as absent, which is an approximation
     constants     ONNX: values of inputs that are options and no data, by name: `{"sr": 16000}`
+    lambdas       Keras: what Lambda layers compute from their input x, by name: `{"scale": "x / 127.5 - 1"}`
     Raises BadFile, Unsupported (naming every layer without a rule), BadRequest.
     """
     from etl.errors import BadRequest
@@ -67,9 +69,10 @@ def read(
     if isinstance(input_shapes, Mapping):
         shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
     written = None if architecture is None else os.fspath(architecture)
-    selection = Selection(shapes, layers, granularity, min_weight, top_k, fold, ignore_masks, written, constants or {})
+    selection = Selection(shapes, layers, granularity, min_weight, top_k, fold, ignore_masks, written, constants or {}, lambdas or {})
     if not isinstance(source, str | os.PathLike):
-        return Graph(graph_in(read_live(source, ignore_masks=ignore_masks, constants=constants, input_shapes=shapes), selection), selection)
+        live = read_live(source, ignore_masks=ignore_masks, constants=constants, input_shapes=shapes, lambdas=lambdas)
+        return Graph(graph_in(live, selection), selection)
     if is_tables(Path(source)):
         from etl.graph.tables import read_tables
 
@@ -90,20 +93,22 @@ def verify(
     inputs: Sequence[NDArray[Any]] = (),
     store: Store | None = None,
     name: str | None = None,
+    trust: bool = False,
     **options: Any,
 ) -> Proof:
     """Run the graph forward and compare with the framework's own prediction, layer by layer. The framework runs the file: it is trusted.
 
     inputs   one array a model input, (examples, *shape) or one example; none: two random examples
     store    let the model `name` (by default the file's stem) there compute the outputs instead
+    trust    let the framework run code that is in the file too: of Lambda layers
     options  as for `read`
     Raises BadRequest for options whose graph isn't exact, NotInStore.
     """
     from etl.analysis import verify as analysis
 
     if store is None:
-        return analysis.verify(Path(path), selected(**options), inputs)
-    return analysis.verify_in_store(Path(path), store.connection, name, selected(**options), inputs)
+        return analysis.verify(Path(path), selected(**options), inputs, trust=trust)
+    return analysis.verify_in_store(Path(path), store.connection, name, selected(**options), inputs, trust=trust)
 
 
 def selected(**options: Any) -> Selection:

@@ -50,7 +50,7 @@ def test_everything_public_is_explained() -> None:
 def test_read_takes_the_options_of_the_commands() -> None:
     from etl.cli.options import selection
 
-    plural = {"input_shapes": "input_shape", "constants": "constant_input"}  # options that are given once for each
+    plural = {"input_shapes": "input_shape", "constants": "constant_input", "lambdas": "lambda_layer"}  # options that are given once for each
     names = set(inspect.signature(etl.read).parameters) - {"source"}
     assert set(inspect.signature(selection).parameters) == {plural.get(name, name) for name in names}
 

@@ -36,15 +36,16 @@ class Proof(list[Comparison]):
         self.untold = list(untold)
 
 
-def verify(path: Path, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0) -> Proof:
+def verify(path: Path, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0, trust: bool = False) -> Proof:
     """Compare every layer of the file, then each output of the model, on given or seeded random examples.
 
     given  one array a model input, (examples, *shape) or one example without the first axis; none: random ones
+    trust  let the framework run the code of Lambda layers too
     The file is trusted: its framework runs it. Raises BadRequest for a selection whose graph isn't exact, BadFile where the framework can't run it.
     """
     model, graph = exact(path, selection)
     examples = arranged(graph, given) if given else drawn(graph, seed)
-    made = loaded_model(path, model, selection.architecture, input_shapes(graph), whole_shapes(graph), selection.constants)
+    made = loaded_model(path, model, selection.architecture, input_shapes(graph), whole_shapes(graph), selection.constants, trust)
     found = forward(graph, examples)
     shown = [(name, kind, ids) for name, kind, ids in layers(graph) if kind != "InputLayer"]
     ours: dict[Key, NDArray[Any]] = {name: pick(found, ids) for name, _, ids in shown}
@@ -54,7 +55,14 @@ def verify(path: Path, selection: Selection = Selection(), given: Sequence[NDArr
 
 
 def verify_in_store(
-    path: Path, store: Store, name: str | None = None, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0
+    path: Path,
+    store: Store,
+    name: str | None = None,
+    selection: Selection = Selection(),
+    given: Sequence[NDArray[Any]] = (),
+    *,
+    seed: int = 0,
+    trust: bool = False,
 ) -> Proof:
     """Compare each output of a loaded model, computed inside Neo4j by the stored query `forward`, with the framework's prediction.
 
@@ -69,7 +77,7 @@ def verify_in_store(
     if loaded is None or loaded["state"] != "COMPLETE" or loaded["fingerprint"] != fingerprint(graph):
         raise NotInStore(f"the store holds no complete load of {path} as {name}: load it first, with the same options (etl load).")
     examples = arranged(graph, given) if given else drawn(graph, seed)
-    made = loaded_model(path, model, selection.architecture, input_shapes(graph), whole_shapes(graph), selection.constants)
+    made = loaded_model(path, model, selection.architecture, input_shapes(graph), whole_shapes(graph), selection.constants, trust)
     ours: dict[Key, NDArray[Any]] = {number: np.zeros((len(examples[0]), *ids.shape)) for number, ids in enumerate(graph.outputs)}
     for number in range(len(examples[0])):
         values = [onehot(array[number : number + 1], row).reshape(-1) for array, row in zip(examples, graph.rows, strict=False)]
@@ -81,7 +89,7 @@ def verify_in_store(
 def exact(path: Path, selection: Selection) -> tuple[Model, Graph]:
     """A file and its graph, which must be all of it."""
     whole(selection)
-    model = read(path, selection.architecture, constants=selection.constants)
+    model = read(path, selection.architecture, constants=selection.constants, lambdas=selection.lambdas)
     return model, graph_in(model, selection)
 
 

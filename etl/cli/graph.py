@@ -186,6 +186,7 @@ def verify(
         typer.Option("--in", help="Let the stored query `forward` compute the outputs inside Neo4j.", show_default=False),
     ] = None,
     name: Annotated[str | None, typer.Option(help="With --in store: the model's name there. [default: the file's stem]", show_default=False)] = None,
+    trust: Annotated[bool, typer.Option("--trust", help="Let Keras run the code of Lambda layers that is in the file.")] = False,
     selection: Selection,
     uri: Uri = None,
     format: Rows = Format.table,
@@ -202,7 +203,7 @@ def verify(
 
     inputs, options = [array(path) for path in input or ()], vars(selection)
     with display(quiet=quiet) as shown, etl.connect(uri, stage=shown.stage) if within else nullcontext() as store:
-        compared = etl.verify(model, inputs=inputs, store=store, name=name, **options)
+        compared = etl.verify(model, inputs=inputs, store=store, name=name, trust=trust, **options)
     wrong = [c for c in compared if not c.right]
     styles = {number: "bold red" for number, c in enumerate(compared) if c in wrong}
     show([vars(c) for c in compared], ("layer", "type", "values", "error", "relative", "arithmetic", "noise"), format, styles)

@@ -79,6 +79,14 @@ def constant(text: str) -> tuple[str, Any]:
         raise typer.BadParameter(f"{value!r} is no number and no list of numbers", param_hint="--constant") from None
 
 
+def expression(text: str) -> tuple[str, str]:
+    """`scale=x / 127.5 - 1` -> ("scale", "x / 127.5 - 1")."""
+    name, equals, said = text.partition("=")
+    if not equals or not name or not said.strip():
+        raise typer.BadParameter(f"{text!r} says of no layer what it computes: write it like scale='x / 127.5 - 1'", param_hint="--lambda")
+    return name, said.strip()
+
+
 def span(text: str) -> tuple[str | None, str | None]:
     """`conv_1..dense_0` -> ("conv_1", "dense_0"); either end may be left out."""
     first, dots, last = text.partition("..")
@@ -135,6 +143,16 @@ def selection(
             rich_help_panel=CHOICE,
         ),
     ] = None,
+    lambda_layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--lambda",
+            help="What a Lambda layer computes from its input x, like scale='x / 127.5 - 1'; of several inputs: 'abs(x[0] - x[1])'.",
+            metavar="NAME=EXPRESSION",
+            show_default=False,
+            rich_help_panel=CHOICE,
+        ),
+    ] = None,
 ) -> Selection:
     """The shared options as one value."""
     return Selection(
@@ -147,6 +165,7 @@ def selection(
         ignore_masks=ignore_masks,
         architecture=architecture,
         constants=dict(constant(text) for text in constant_input or []),
+        lambdas=dict(expression(text) for text in lambda_layer or []),
     )
 
 

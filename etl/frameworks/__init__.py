@@ -26,10 +26,12 @@ def loaded(
     shapes: Mapping[str, Sequence[int]],
     whole: Sequence[Sequence[int]],
     constants: Mapping[str, Any],
+    trust: bool = False,
 ) -> Any:
     """A file in its own framework. Raises BadFile where the framework can't load it, Missing where it is not installed.
 
     shapes  of the inputs by their rows' names, without the batch axis; whole: of the model's inputs in order, as they flow through the graph
+    trust   let it run code that is in the file too: of Lambda layers
     """
     if is_onnx(model):
         from etl.frameworks.onnx import OnnxModel
@@ -41,7 +43,7 @@ def loaded(
         return TorchModel(path, model, architecture, whole)
     from etl.frameworks.keras import keras_model
 
-    return keras_model(path, model, architecture, shapes)
+    return keras_model(path, model, architecture, shapes, trust)
 
 
 def predictions(made: Any, inputs: Sequence[Values]) -> Answers:

@@ -1,6 +1,7 @@
 """The one place where a framework runs a model: its own predictions, layer by layer, for `verify` and feature maps.
 
-Whoever calls this trusts the file: Keras builds the layers that it names. Lambdas stay off (safe mode), nothing is compiled.
+Whoever calls this trusts the file: Keras builds the layers that it names. Code of Lambda layers runs only where
+the caller trusts it by name, nothing is compiled.
 Files of Keras 2 are run by tf_keras, those of Keras 3 by keras.
 """
 
@@ -23,18 +24,22 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.errors import BadFile, EtlError
+from etl.errors import BadFile, BadRequest, EtlError
 from etl.network import Model
 from etl.readers.formats import File, look, with_architecture
 
 
-def keras_model(path: Path, model: Model, architecture: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None) -> Any:
+def keras_model(
+    path: Path, model: Model, architecture: str | None = None, shapes: Mapping[str, Sequence[int]] | None = None, trust: bool = False
+) -> Any:
     """Load a file in its own framework, as it computes anywhere: in float32, without a graphics card, from states of zero.
 
     shapes  of inputs, by their rows' names (`outer/input` inside a nested model), without the batch axis; where the file has others, those change
+    trust   run the code of Lambda layers, which nothing else here runs
     Raises BadFile where the framework can't.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    refuse_code(path, model, trust)
     found = look(path)
     old = any(layer.dialect == "keras2" for layer in model.network.layers())
     with explained(f"{path}: {'tf_keras' if old else 'keras'} itself can't load it"), named(path, found) as file:
@@ -46,13 +51,23 @@ def keras_model(path: Path, model: Model, architecture: str | None = None, shape
         assert text is not None
         portable = without_cards(keras, text)
         if found.architecture is not None and portable == text:
-            made = keras.models.load_model(file, custom_objects=own_layers(keras), compile=False, safe_mode=True)
+            made = keras.models.load_model(file, custom_objects=own_layers(keras), compile=False, safe_mode=not trust)
         else:
             made = keras.models.model_from_json(portable, custom_objects=own_layers(keras))
             made.load_weights(file)
         if old and found.written_by_theano():
             flip(made)
         return changed(keras, made, lambda config: resized(stateless(single(config)), shapes or {}))
+
+
+def refuse_code(path: Path, model: Model, trust: bool) -> None:
+    """Raises BadRequest for Lambda layers whose code nobody has said to trust: the framework would run it while it loads the file."""
+    names = [layer.name for layer in model.network.every_layer() if layer.kind == "Lambda"]
+    if names and not trust:
+        raise BadRequest(
+            f"{path} was not run by Keras, and not compared with it: its Lambda layers ({', '.join(names)}) are code in the file; "
+            "where you trust that, `verify --trust` runs it"
+        )
 
 
 def flip(model: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,7 @@ class Selection:
     ignore_masks  take masks as absent: an approximation, where there are padded steps
     architecture  what describes the layers of a file with weights only: see `etl.readers.read`
     constants     values of inputs that are options and no data, by name: `sr=16000`
+    lambdas       what Lambda layers compute from their input x, by name: `x / 127.5 - 1`
     """
 
     input_shapes: tuple[tuple[int, ...], ...] | Mapping[str, tuple[int, ...]] = ()
@@ -37,6 +39,7 @@ class Selection:
     ignore_masks: bool = False
     architecture: str | None = None
     constants: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    lambdas: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def exact(self) -> bool:
@@ -60,6 +63,8 @@ class Selection:
             said.append(f"--min-weight {self.min_weight:g}")
         if self.top_k:
             said.append(f"--top-k {self.top_k}")
+        said += [f"--constant {quote(f'{name}={json.dumps(value)}')}" for name, value in self.constants.items()]
+        said += [f"--lambda {quote(f'{name}={text}')}" for name, text in self.lambdas.items()]
         said += ["--fold"] * self.fold + ["--ignore-masks"] * self.ignore_masks
         return " ".join(said) or None
 
@@ -81,6 +86,7 @@ def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
         ignore_masks=selection.ignore_masks,
         constants=selection.constants,
         input_shapes=selection.input_shapes,
+        lambdas=selection.lambdas,
     )
     return graph_in(model, selection)
 

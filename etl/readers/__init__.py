@@ -24,6 +24,7 @@ from etl.readers import formats as files
 from etl.readers import torch
 from etl.readers.keras.architecture import keras_major, model_part, parsed
 from etl.readers.keras.builder import network
+from etl.readers.keras.lambdas import with_lambdas
 from etl.readers.keras.masks import settled
 from etl.readers.keras.memory import read_keras_model
 from etl.readers.torch.tensors import check_archive, read_safetensors, read_sharded, read_state_dict
@@ -39,6 +40,7 @@ def read(
     ignore_masks: bool = False,
     constants: Mapping[str, Any] | None = None,
     input_shapes: Shapes = (),
+    lambdas: Mapping[str, str] | None = None,
 ) -> Model:
     """Read a model file; weight arrays are read when they are needed.
 
@@ -48,10 +50,12 @@ def read(
     ignore_masks  take masks as absent, which is an approximation where steps are padded; layers that mask are refused otherwise
     constants     ONNX: values of inputs that are options and no data, by name
     input_shapes  for architectures that are code: a module has no shapes until it is called
+    lambdas       Keras: what Lambda layers compute from their input x, by name: `{"scale": "x / 127.5 - 1"}`
     Raises BadFile, or Unsupported where arrays have no meaning here.
     """
     path = Path(path)
     if files.is_onnx(path):
+        refuse_lambdas(lambdas, path)
         from etl.readers.onnx import read_onnx
 
         with stage(path, "reading it"):
@@ -61,6 +65,7 @@ def read(
     with stage(path, "opening it"):
         family = files.family(path)
     if family != "keras":
+        refuse_lambdas(lambdas, path)
         return read_torch(path, family, None if architecture is None else str(architecture), input_shapes)
     with stage(path, "opening it"):
         found = files.look(path)
@@ -71,18 +76,34 @@ def read(
         assert part.graph is not None
     with stage(path, "reading its weights"):
         found.assign(part)
-        return Model(path.stem, settled(network(part.graph), ignore_masks), sha256(found.sources), found.format, found.version)
+        described = with_lambdas(network(part.graph), lambdas or {})
+        return Model(path.stem, settled(described, ignore_masks), sha256(found.sources), found.format, found.version)
 
 
-def read_live(source: Any, *, ignore_masks: bool = False, constants: Mapping[str, Any] | None = None, input_shapes: Shapes = ()) -> Model:
+def refuse_lambdas(lambdas: Mapping[str, str] | None, source: object) -> None:
+    """Raises BadRequest where expressions are given for a model that can't have Lambda layers."""
+    if lambdas:
+        raise BadRequest(f"{source} has no Lambda layers: --lambda is for Keras models")
+
+
+def read_live(
+    source: Any,
+    *,
+    ignore_masks: bool = False,
+    constants: Mapping[str, Any] | None = None,
+    input_shapes: Shapes = (),
+    lambdas: Mapping[str, str] | None = None,
+) -> Model:
     """A model in memory: a built keras.Model, an onnx.ModelProto, a torch.export.ExportedProgram, or a torch.nn.Module with `input_shapes`."""
     if any(kind.__module__.partition(".")[0] == "torch" for kind in type(source).__mro__):
+        refuse_lambdas(lambdas, type(source).__name__)
         return torch.read_live(source, in_order(input_shapes))
     if type(source).__name__ == "ModelProto" and type(source).__module__.startswith("onnx"):
+        refuse_lambdas(lambdas, "an ONNX model")
         from etl.readers.onnx import read_onnx_model
 
         return read_onnx_model(source, constants)
-    return read_keras_model(source, ignore_masks=ignore_masks)
+    return read_keras_model(source, ignore_masks=ignore_masks, lambdas=lambdas)
 
 
 def in_order(shapes: Shapes) -> Sequence[Sequence[int]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
 
@@ -15,13 +16,14 @@ from etl.network import Model
 from etl.readers.hdf5 import widened
 from etl.readers.keras.architecture import keras_major, model_part, own_model, parsed
 from etl.readers.keras.builder import Part, Stored, network
+from etl.readers.keras.lambdas import with_lambdas
 from etl.readers.keras.legacy import check_shape
 from etl.readers.keras.masks import settled
 from etl.readers.keras.origin import FRAMEWORKS, OWN
 from etl.readers.keras.roles import CELLS, PROJECTIONS, expected, projected
 
 
-def read_keras_model(keras_model: Any, *, ignore_masks: bool = False) -> Model:
+def read_keras_model(keras_model: Any, *, ignore_masks: bool = False, lambdas: Mapping[str, str] | None = None) -> Model:
     """A built Keras 3 or tf_keras model. Arrays are read from it when they are needed, so it must live as long. Raises BadFile."""
     package = next(
         (one.__module__.partition(".")[0] for one in type(keras_model).__mro__ if one.__module__.startswith(("keras.", "tf_keras."))), None
@@ -43,7 +45,8 @@ def read_keras_model(keras_model: Any, *, ignore_masks: bool = False) -> Model:
     for variable in keras_model.weights:
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
     assert part.graph is not None
-    return Model(str(keras_model.name), settled(network(part.graph), ignore_masks), digest.hexdigest(), "memory", version)
+    described = with_lambdas(network(part.graph), lambdas or {})
+    return Model(str(keras_model.name), settled(described, ignore_masks), digest.hexdigest(), "memory", version)
 
 
 def assign(live: Any, part: Part) -> None:

@@ -20,6 +20,7 @@ from etl.rules.keras.convolutional_lstm import convolutional_lstm
 from etl.rules.keras.dense import dense, einsum_dense
 from etl.rules.keras.embedding import embedding
 from etl.rules.keras.encoding import category_encoding, discretization, reversible_embedding, stft_spectrogram
+from etl.rules.keras.expressions import expression
 from etl.rules.keras.local import locally_connected
 from etl.rules.keras.merge import add, average, concatenate, dot, dot_2, maximum, minimum, multiply, scaled_sum, subtract
 from etl.rules.keras.nodes import tensorflow_node
@@ -161,6 +162,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
     "Operations": {
         **OPERATIONS,
         "TensorFlowOpLayer": tensorflow_node,
+        "Lambda": expression,
     },
 }
 OWN: dict[str, Callable[..., Any]] = {}  # rules for layers of somebody's own, put here by their program: docs/adding-a-layer.md
@@ -172,7 +174,6 @@ OF_KERAS_2: dict[str, Callable[..., Any]] = {
 
 # What has no rule, and why.
 REFUSED: dict[str, str] = {
-    "Lambda": "is a function of somebody's own, stored as code, which is never run",
     "Masking": "masks steps, so what counts depends on the example",
     **dict.fromkeys(("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"), "wraps a program of another library, stored as code or elsewhere"),
     **dict.fromkeys(("Layer", "Wrapper", "AbstractRNNCell", "PreprocessingLayer"), "is what other layers are built on, no layer by itself"),

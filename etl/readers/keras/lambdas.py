@@ -1,0 +1,68 @@
+"""Lambda layers are code, which is never run: whoever knows what one computes says it, `--lambda NAME='x / 127.5 - 1'`.
+
+The layer keeps its kind and gets the text as an option; the rule for Lambda says what it means: see etl/rules/keras/expressions.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from shlex import quote
+
+from etl.errors import BadRequest
+from etl.network import Layer, Network
+
+KIND = "Lambda"
+
+
+def with_lambdas(network: Network, expressions: Mapping[str, str]) -> Network:
+    """The same model whose Lambda layers have the expressions given for them, and refuse with the option that is missing.
+
+    expressions  by the layer's name, with the models around it (`outer/code`) or without
+    Raises BadRequest for a name that no Lambda layer has.
+    """
+    written: dict[str, Layer] = {}
+    changed = described(network, expressions, "", written)
+    own = {path.rpartition("/")[2] for path in written}
+    for name in expressions:
+        if name not in written and name not in own:
+            known = f"its Lambda layers are {', '.join(sorted(written))}" if written else "it has no Lambda layer"
+            raise BadRequest(f"--lambda {name}: no Lambda layer of the model is called so; {known}")
+    return changed
+
+
+def described(network: Network, expressions: Mapping[str, str], place: str, written: dict[str, Layer]) -> Network:
+    """One model, `place` before the names of its layers. A layer called again stays one object."""
+    layers: dict[int, Layer] = {}
+    for layer in network.layers():
+        layers[id(layer)] = of_layer(layer, expressions, place, written)
+    return replace(network, calls=tuple(replace(call, layer=layers[id(call.layer)]) for call in network.calls))
+
+
+def of_layer(layer: Layer, expressions: Mapping[str, str], place: str, written: dict[str, Layer]) -> Layer:
+    """A layer and all that is in it."""
+    path = place + layer.name
+    if layer.kind == KIND:
+        text = expressions.get(path, expressions.get(layer.name))
+        written[path] = layer
+        if text is not None:
+            return replace(layer, options={"expression": text})
+        return replace(layer, refusal=layer.refusal or missing(path))
+    inside = f"{path}/"
+
+    def within(part: Layer | tuple[Layer, ...]) -> Layer | tuple[Layer, ...]:
+        return tuple(of_layer(one, expressions, inside, written) for one in part) if isinstance(part, tuple) else one_layer(part)
+
+    def one_layer(part: Layer) -> Layer:
+        return of_layer(part, expressions, inside, written)
+
+    inner = {role: within(part) for role, part in layer.inner.items()}
+    return replace(layer, inner=inner, network=layer.network and described(layer.network, expressions, inside, written))
+
+
+def missing(path: str) -> str:
+    option = f"--lambda {quote(path)}='x / 127.5 - 1'"
+    return (
+        f"is a function of somebody's own, stored as code, which is never run; say what it computes from its input x, "
+        f"for example {option} (of several inputs: x[0], x[1])"
+    )
