@@ -325,6 +325,22 @@ def field(number: int, content: bytes) -> bytes:
     return varint(number << 3 | 2) + varint(len(content)) + content
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("of_the_shape", [False, True])
+def test_constants_that_are_read_twice_are_computed_once(of_the_shape):
+    """Sixty steps that each read the one before twice: 2^60 evaluations, were each reader's constant computed by itself."""
+    values = np.linspace(-1, 1, 5000, dtype=np.float32)[None]
+    first = [helper.make_node("Shape", ["x"], ["shape"]), helper.make_node("Expand", ["c", "shape"], ["c0"])]
+    nodes = first if of_the_shape else [helper.make_node("Neg", ["c"], ["c0"])]
+    nodes += [helper.make_node("Max", [f"c{n}", f"c{n}"], [f"c{n + 1}"]) for n in range(60)]
+    nodes += [helper.make_node("Add", ["x", "c60"], ["y"])]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 5000]) for name in "xy")
+    graph = helper.make_graph(nodes, "g", [x], [y], [numpy_helper.from_array(values, "c")])
+    found = trace(read_onnx_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)))
+    (sums,) = outputs(found, forward(found, [np.ones((1, 5000))]))
+    np.testing.assert_array_equal(sums.reshape(1, -1), 1 + np.float64(values if of_the_shape else -values))
+
+
 def test_branches_a_thousand_deep_are_refused(tmp_path):
     graph = b""
     for _ in range(1000):

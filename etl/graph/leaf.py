@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.network import Array, Layer, substitute
+from etl.network import Array, Derived, Layer, substitute, value_of
 from etl.rules.binding import run
 from etl.rules.dialects import DIALECTS
 from etl.rules.lookups import Lookups
@@ -50,14 +50,14 @@ class Leaf:
 
 
 @dataclass(frozen=True)
-class Computed:
+class Computed(Derived):
     """A constant that a layer computes from stored arrays: run again when it is needed."""
 
     leaf: Leaf
     output: int
 
-    def __call__(self) -> NDArray[Any]:
-        outputs = self.leaf.outputs(Tape(read=lambda array: array.read()))
+    def compute(self, known: dict[int, NDArray[Any]]) -> NDArray[Any]:
+        outputs = self.leaf.outputs(Tape(read=lambda array: value_of(array.read, known)))
         return np.asarray(outputs[self.output] if isinstance(outputs, list | tuple) else outputs)
 
 

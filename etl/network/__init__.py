@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -36,6 +36,28 @@ class Array:
     @property
     def size(self) -> int:
         return prod(self.shape)
+
+
+class Derived:
+    """Reads an array that is computed from others whenever it is needed. Subclasses say how in `compute`, reading those others by `value_of`."""
+
+    def __call__(self) -> NDArray[Any]:
+        return self.value({})
+
+    def value(self, known: dict[int, NDArray[Any]]) -> NDArray[Any]:
+        """The array. known: what was computed on the way so far, by identity: else a chain whose links are read twice doubles the work at each."""
+        if id(self) not in known:
+            known[id(self)] = self.compute(known)
+        return known[id(self)]
+
+    def compute(self, known: dict[int, NDArray[Any]]) -> NDArray[Any]:
+        """The array from those that it depends on."""
+        raise NotImplementedError
+
+
+def value_of(read: Callable[[], NDArray[Any]], known: dict[int, NDArray[Any]]) -> NDArray[Any]:
+    """What reads an array returns, as a part of what is being computed."""
+    return read.value(known) if isinstance(read, Derived) else read()
 
 
 @dataclass(frozen=True)
@@ -75,6 +97,11 @@ class Layer:
         """The layers directly inside it, those of a nested model aside."""
         for part in self.inner.values():
             yield from part if isinstance(part, tuple) else (part,)
+
+    def with_inner(self, change: Callable[[Layer], Layer]) -> Layer:
+        """The same layer with every layer directly inside it changed, those of a nested model aside."""
+        inner = {role: tuple(map(change, part)) if isinstance(part, tuple) else change(part) for role, part in self.inner.items()}
+        return replace(self, inner=inner)
 
     def stored(self) -> Iterator[Array]:
         """Every stored array of this layer and all within it, each once."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, helper
 
 from etl.errors import BadFile, Unsupported
+from etl.network import Derived, value_of
 from etl.readers.onnx.stored import widened
 
 Values = NDArray[Any]
@@ -62,7 +63,7 @@ def first_line(error: Exception) -> str:
 
 
 @dataclass(frozen=True)
-class Computed:
+class Computed(Derived):
     """A constant that is computed from stored arrays when it is needed.
 
     node    a NodeProto, serialised
@@ -74,9 +75,9 @@ class Computed:
     inputs: tuple[Callable[[], Values] | None, ...]
     output: int = 0
 
-    def __call__(self) -> Values:
+    def compute(self, known: dict[int, Values]) -> Values:
         node = NodeProto.FromString(self.node)
-        return evaluate(node, [None if read is None else read() for read in self.inputs])[self.output]
+        return evaluate(node, [None if read is None else value_of(read, known) for read in self.inputs])[self.output]
 
 
 def check(node: NodeProto, inputs: Sequence[Values | None]) -> None:
