@@ -44,10 +44,7 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
 
     def __getitem__(self, key: Any) -> Any:
         part = super().__getitem__(key)
-        if not isinstance(part, Live):
-            return part
-        axes = indexed(self, key)
-        return named(part, axes if len(axes) == part.ndim else (None,) * part.ndim)
+        return live(part, indexed(self, key)) if isinstance(part, Live) else part
 
     def reshape(self, *shape: Any, **keywords: Any) -> Any:
         part = super().reshape(*shape, **keywords)

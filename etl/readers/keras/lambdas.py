@@ -21,43 +21,34 @@ def with_lambdas(network: Network, expressions: Mapping[str, str]) -> Network:
     expressions  by the layer's name, with the models around it (`outer/code`) or without
     Raises BadRequest for a name that no Lambda layer has.
     """
-    written: dict[str, Layer] = {}
-    changed = described(network, expressions, "", written)
-    own = {path.rpartition("/")[2] for path in written}
+    names: set[str] = set()
+    changed = described(network, expressions, "", names)
+    own = {path.rpartition("/")[2] for path in names}
     for name in expressions:
-        if name not in written and name not in own:
-            known = f"its Lambda layers are {', '.join(sorted(written))}" if written else "it has no Lambda layer"
+        if name not in names | own:
+            known = f"its Lambda layers are {', '.join(sorted(names))}" if names else "it has no Lambda layer"
             raise BadRequest(f"--lambda {name}: no Lambda layer of the model is called so; {known}")
     return changed
 
 
-def described(network: Network, expressions: Mapping[str, str], place: str, written: dict[str, Layer]) -> Network:
-    """One model, `place` before the names of its layers. A layer called again stays one object."""
-    layers: dict[int, Layer] = {}
-    for layer in network.layers():
-        layers[id(layer)] = of_layer(layer, expressions, place, written)
+def described(network: Network, expressions: Mapping[str, str], place: str, names: set[str]) -> Network:
+    """One model, `place` before the names of its layers; names of Lambda layers go into `names`. A layer called again stays one object."""
+    layers = {id(layer): of_layer(layer, expressions, place, names) for layer in network.layers()}
     return replace(network, calls=tuple(replace(call, layer=layers[id(call.layer)]) for call in network.calls))
 
 
-def of_layer(layer: Layer, expressions: Mapping[str, str], place: str, written: dict[str, Layer]) -> Layer:
+def of_layer(layer: Layer, expressions: Mapping[str, str], place: str, names: set[str]) -> Layer:
     """A layer and all that is in it."""
     path = place + layer.name
     if layer.kind == KIND:
         text = expressions.get(path, expressions.get(layer.name))
-        written[path] = layer
+        names.add(path)
         if text is not None:
             return replace(layer, options={"expression": text})
         return replace(layer, refusal=layer.refusal or missing(path))
     inside = f"{path}/"
-
-    def within(part: Layer | tuple[Layer, ...]) -> Layer | tuple[Layer, ...]:
-        return tuple(of_layer(one, expressions, inside, written) for one in part) if isinstance(part, tuple) else one_layer(part)
-
-    def one_layer(part: Layer) -> Layer:
-        return of_layer(part, expressions, inside, written)
-
-    inner = {role: within(part) for role, part in layer.inner.items()}
-    return replace(layer, inner=inner, network=layer.network and described(layer.network, expressions, inside, written))
+    changed = layer.with_inner(lambda part: of_layer(part, expressions, inside, names))
+    return replace(changed, network=layer.network and described(layer.network, expressions, inside, names))
 
 
 def missing(path: str) -> str:

@@ -5,7 +5,7 @@ Keras 2 sends them along unseen; Keras 3 writes down what computes them as opera
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from etl.network import INPUT, Call, Layer, Network, Tensor, leaves, substitute
@@ -69,20 +69,14 @@ def unmasking(layer: Layer) -> Layer:
         layer = replace(layer, kind="Identity", type=layer.kind, options={})
     if layer.options.get("mask_zero"):
         layer = replace(layer, options={**layer.options, "mask_zero": False})
-    inner = {role: each_of(part, unmasking) for role, part in layer.inner.items()}
-    return replace(layer, inner=inner, network=layer.network and without_masks(layer.network))
+    return replace(layer.with_inner(unmasking), network=layer.network and without_masks(layer.network))
 
 
 def marked(layer: Layer) -> Layer:
     """The layer with the reason for its refusal, where it masks, and all within it."""
     what = "a mask" if layer.kind == "Masking" else "mask_zero=True" if layer.options.get("mask_zero") else None
-    inner = {role: each_of(part, marked) for role, part in layer.inner.items()}
     refusal = layer.refusal or (f"has {what}, {WHY}" if what else None)
-    return replace(layer, refusal=refusal, inner=inner, network=layer.network and refused_masks(layer.network))
-
-
-def each_of(part: Layer | tuple[Layer, ...], change: Callable[[Layer], Layer]) -> Layer | tuple[Layer, ...]:
-    return tuple(map(change, part)) if isinstance(part, tuple) else change(part)
+    return replace(layer.with_inner(marked), refusal=refusal, network=layer.network and refused_masks(layer.network))
 
 
 def reached(calls: Sequence[Call], outputs: Sequence[Tensor]) -> list[int]:

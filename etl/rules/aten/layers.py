@@ -335,7 +335,7 @@ def batch_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
     cudnn_enabled: bool = False,
-) -> Ids:
+) -> Value:
     """gamma (x - mean) / sqrt(variance + eps) + beta with stored moments: one edge each. A constant, such as a kernel, may be taken by its own."""
     if all_constant(input, weight, bias):
         return normalized_constant(input, weight, bias, None if training else (running_mean, running_var), eps)

@@ -36,10 +36,10 @@ def unchanged(here: Scope, self: Value) -> Value:
 
 
 def dropout(here: Scope, input: Value = None, p: float = 0.5, train: bool = False, self: Value = None) -> Value:
-    """The tensor itself: dropout is for training. In place, its argument is called `self`."""
+    """The tensor itself: dropout is for training."""
     if train:
         raise Unsupported("drops values at random: it was exported in training mode; call model.eval() before the export")
-    return input if self is None else self
+    return input if self is None else self  # as the operators in place call it
 
 
 def constant_output(here: Scope, self: Value) -> Value:

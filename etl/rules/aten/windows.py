@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from etl.errors import Unsupported
-from etl.rules.aten.values import Value, check_size, live_or_constant_sum
+from etl.rules.aten.values import Value, all_constant, check_size, live_or_constant_sum
 from etl.rules.ids import NOTHING, ZERO, Ids, axis_names, is_live, live
 from etl.rules.primitives.windows import ragged, span, spread
 from etl.rules.scope import Edges, Scope, Weights, bounded
@@ -67,7 +67,7 @@ def convolution(
     """
     rank = kernel.ndim - 2
     check_channels(x.shape[1], kernel.shape[1] * groups)
-    if not is_live(x) and not is_live(kernel) and not is_live(bias):
+    if all_constant(x, kernel, bias):
         return constant_convolution(x, kernel, bias, strides, pads, dilation, groups)
     if not is_live(x):
         raise Unsupported("convolves a constant with a kernel that depends on the example")

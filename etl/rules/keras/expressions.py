@@ -19,28 +19,27 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.ids import is_live
-from etl.rules.keras import arithmetic, arrangement, choice, reductions
+from etl.rules.keras import arrangement
 from etl.rules.keras.operations import KERAS, TENSORFLOW, Rule
 from etl.rules.scope import Scope
 
 LONGEST = 4096  # characters: what people write is a line
 DEEPEST = 64  # nodes within nodes
 
-BINARY: Mapping[type[ast.operator], tuple[str, Rule]] = {
-    ast.Add: ("add", arithmetic.add),
-    ast.Sub: ("subtract", arithmetic.subtract),
-    ast.Mult: ("multiply", arithmetic.multiply),
-    ast.Div: ("divide", arithmetic.divide),
-    ast.Pow: ("power", arithmetic.power),
-    ast.MatMult: ("matmul", reductions.matmul),
-}
-COMPARISONS: Mapping[type[ast.cmpop], tuple[str, Rule]] = {
-    ast.Gt: ("greater", choice.greater),
-    ast.GtE: ("greater_equal", choice.greater_equal),
-    ast.Lt: ("less", choice.less),
-    ast.LtE: ("less_equal", choice.less_equal),
-    ast.Eq: ("equal", choice.equal),
-    ast.NotEq: ("not_equal", choice.not_equal),
+# Python's operators, under the names of the operations that they stand for.
+OPERATORS: Mapping[type[ast.AST], str] = {
+    ast.Add: "add",
+    ast.Sub: "subtract",
+    ast.Mult: "multiply",
+    ast.Div: "divide",
+    ast.Pow: "power",
+    ast.MatMult: "matmul",
+    ast.Gt: "greater",
+    ast.GtE: "greater_equal",
+    ast.Lt: "less",
+    ast.LtE: "less_equal",
+    ast.Eq: "equal",
+    ast.NotEq: "not_equal",
 }
 LIBRARIES = ("tf", "tensorflow", "K", "keras", "backend", "ops", "np", "numpy")
 CONSTANTS = {"pi": pi, "e": e}
@@ -60,10 +59,8 @@ OF_KERAS |= {name: OF_KERAS[ours] for name, ours in BACKEND.items()}
 OF_TENSORFLOW: dict[str, Rule] = {name.rpartition(".")[2]: rule for name, rule in TENSORFLOW.items() if not name.startswith(("__", "compat"))}
 
 
-def expression(here: Scope, *inputs: Any, expression: str | None = None) -> Any:
+def expression(here: Scope, *inputs: Any, expression: str) -> Any:
     """What `--lambda NAME=EXPRESSION` says of the input x, or of the inputs x[0], x[1]: each operation a sublayer, the last one the layer's own."""
-    if expression is None:
-        raise Unsupported("is a function of somebody's own, stored as code, which is never run")
     body, name = parsed(expression)
     result = Evaluation(here, list(inputs) if len(inputs) > 1 else inputs[0], name).value(body, here)
     listed = result if isinstance(result, list) else [result]
@@ -120,10 +117,8 @@ class Evaluation:
                 return self.applied("negative", OF_KERAS["negative"], scope, negated) if is_live(negated) else operator.neg(self.number(negated))
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return self.value(operand)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in BINARY:
-                return self.operated(*BINARY[type(op)], scope, self.value(left), self.value(right))
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in COMPARISONS:
-                return self.operated(*COMPARISONS[type(op)], scope, self.value(left), self.value(right))
+            case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in OPERATORS:
+                return self.operated(OPERATORS[type(op)], scope, self.value(left), self.value(right))
             case ast.Subscript(value=whole, slice=key):
                 return self.item(self.value(whole), self.value(key))
             case ast.Slice(lower=lower, upper=upper, step=step):
@@ -144,7 +139,7 @@ class Evaluation:
             raise Unsupported(f"computes with {value!r}, which is no number; several inputs are {self.name}[0], {self.name}[1]")
         return value
 
-    def operated(self, name: str, rule: Rule, scope: Scope | None, *operands: Any) -> Any:
+    def operated(self, name: str, scope: Scope | None, *operands: Any) -> Any:
         """An operator on tensors and numbers."""
         for operand in operands:
             if not is_live(operand) and not isinstance(operand, list):
@@ -153,7 +148,7 @@ class Evaluation:
                 raise Unsupported(f"computes with all its inputs at once; they are {self.name}[0], {self.name}[1]")
         if name == "power" and not any(map(is_live, operands)):
             return np.float64(operands[0]) ** operands[1]
-        return self.applied(name, rule, scope, *operands)
+        return self.applied(name, OF_KERAS[name], scope, *operands)
 
     def item(self, whole: Any, key: Any) -> Any:
         """x[1] of several inputs, or places of a tensor: x[:, 0], x[..., -1]."""

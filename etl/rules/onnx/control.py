@@ -42,13 +42,13 @@ def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, cap
         raise Unsupported("runs as often as the example says, so there is no one graph")
     count = MOST_TURNS + 1 if trips is None else int(np.ravel(trips)[0])
     if count > MOST_TURNS and (condition is None or np.all(condition)) and goes_on_for_ever(body):
-        raise TooLarge(f"more than {MOST_TURNS:,} turns of loops")
+        spend(here, count)
     cut = len(values) - captured[0]
     states, outside = list(values[:cut]), values[cut:]
     scans: list[list[Any]] = []
     goes_on, turn = condition is None or bool(np.all(condition)), 0
     while goes_on and turn < count:
-        spend(here, turn)
+        spend(here)
         made = outputs(run_part(here, f"step_{turn}", body, np.array(turn), np.array(True), *states, *outside))
         if is_live(made[0]):
             raise Unsupported(LIVE_CONDITION)
@@ -84,7 +84,7 @@ def scan(
     seen = [np.moveaxis(value, axis, 0)[:: -1 if back else 1] for value, axis, back in zip(sequences, axes, turned, strict=True)]
     scans: list[list[Any]] = []
     for turn in range(len(seen[0])):
-        spend(here, turn)
+        spend(here)
         made = outputs(run_part(here, f"step_{turn}", body, *states, *(value[turn] for value in seen), *outside))
         states = list(made[: len(states)])
         scans.append(list(made[len(states) :]))
@@ -95,9 +95,9 @@ def scan(
     return tuple(states) + tuple(columns)
 
 
-def spend(here: Scope, turn: int) -> None:
+def spend(here: Scope, turns: int = 1) -> None:
     """Loops stand within loops: all turns of a model together are bounded. Raises TooLarge."""
-    here.tape.turns += 1
+    here.tape.turns += turns
     if here.tape.turns > MOST_TURNS:
         raise TooLarge(f"more than {MOST_TURNS:,} turns of loops")
 
