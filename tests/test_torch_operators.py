@@ -101,6 +101,7 @@ MODULES: dict[str, Callable[[], tuple[Any, ...]]] = {
     "Upsample": lambda: (nn.Upsample(scale_factor=(1.7, 0.6), mode="bicubic"), image(1, 2, 4, 5)),
     "Fold": lambda: (nn.Fold((5, 6), (2, 3), padding=1, stride=(1, 2)), image(1, 12, 18)),
     "Bilinear": lambda: (nn.Bilinear(3, 4, 2), image(1, 3), image(1, 4)),
+    "spectral_norm": lambda: (nn.utils.spectral_norm(nn.Conv2d(2, 3, 3)), image(1, 2, 5, 4)),
     "kernel normalised by its own moments": lambda: (
         Function(lambda m, x: functional.linear(x, functional.batch_norm(m.weight[None], None, None, training=True)[0])), image(1, 4),
     ),

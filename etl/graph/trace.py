@@ -359,6 +359,8 @@ class Walk:
 
 def constant(leaf: Leaf, number: int, value: Any) -> Any:
     """A constant that flows on: as it is, or to be computed again where stored arrays went into it."""
+    if isinstance(value, np.generic):  # what NumPy makes of sums over all axes
+        value = np.asarray(value)
     if not isinstance(value, np.ndarray) or not any(True for _ in leaves((leaf.inputs, leaf.keywords, tuple(leaf.layer.stored())), Array)):
         return value
     return Array(f"output {number} of {leaf.name}", value.shape, value.dtype, None, Computed(leaf, number))
