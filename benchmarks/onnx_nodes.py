@@ -14,7 +14,7 @@ import numpy as np
 from onnx.backend.test.case.node import collect_testcases
 
 from etl.errors import BadFile, EtlError
-from tests.test_onnx import exact_case, run_case
+from tests.test_onnx import exact_case, run_case, tolerance
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
             print(f"{case.name}: {error}")
             continue
         close = [
-            np.allclose(ours, np.asarray(theirs, float).reshape(ours.shape), case.rtol, max(case.atol, 1e-6))
+            np.allclose(ours, np.asarray(theirs, float).reshape(ours.shape), **tolerance(case, theirs))
             for ours, theirs in zip(found, wanted, strict=True)
         ]
         counted["exact" if all(close) else "wrong"] += 1

@@ -53,11 +53,14 @@ FUNCTIONS: dict[str, dict[str, Any]] = {
     "round": {},
     "sin": {},
     "cos": {},
+    "arcsin": {},
+    "arccos": {},
+    "arctan": {},
     "erf": {},
     "power": {"exponent": ...},
 }
 # Functions that graphs have and keras.activations hasn't, named as NumPy and SciPy name them: step is 1 above zero, is_zero at zero, 0 elsewhere.
-BEYOND = set("sqrt rsqrt reciprocal square negative log abs sign step is_zero floor ceil round sin cos erf power".split())
+BEYOND = set("sqrt rsqrt reciprocal square negative log abs sign step is_zero floor ceil round sin cos arcsin arccos arctan erf power".split())
 
 
 def call(name: str, **arguments: Any) -> str:

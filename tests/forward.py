@@ -29,6 +29,9 @@ BEYOND = {
     "round": np.rint,
     "sin": np.sin,
     "cos": np.cos,
+    "arcsin": np.arcsin,
+    "arccos": np.arccos,
+    "arctan": np.arctan,
     "erf": np.vectorize(math.erf),
     "power": np.power,
 }

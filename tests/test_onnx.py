@@ -90,7 +90,7 @@ def test_verify_and_split_by_onnxruntime(tmp_path):
 SAMPLED = (
     "Add Gemm MatMul Einsum Clip Gelu Mod Conv ConvTranspose AveragePool MaxPool LpPool Resize LRN GroupNormalization "
     "LayerNormalization Softmax LogSoftmax Hardmax ArgMax TopK CumSum ReduceL2 ReduceMean LSTM GRU RNN Loop Scan If Slice Pad "
-    "GatherND ScatterND DepthToSpace OneHot GridSample DFT Det"
+    "GatherND ScatterND DepthToSpace OneHot GridSample DFT Det Acos Asin Atan IsInf IsNaN Dropout TensorScatter OptionalHasElement FlexAttention"
 ).split()
 
 
@@ -108,7 +108,7 @@ def test_the_operators_own_tests(operator):
             continue
         for ours, theirs in zip(found, wanted, strict=True):
             expected = np.asarray(theirs, float).reshape(ours.shape)
-            np.testing.assert_allclose(ours, expected, rtol=case.rtol, atol=max(case.atol, 1e-6), err_msg=case.name)
+            np.testing.assert_allclose(ours, expected, **tolerance(case, theirs), err_msg=case.name)
         exact += 1
     assert exact or not cases
 
@@ -119,6 +119,12 @@ def cases_of(operator: str) -> list[Any]:
 
     import_module(f"onnx.backend.test.case.node.{'if_' if operator == 'If' else operator.lower()}")
     return [case for case in node._NodeTestCases if case.model and case.data_sets and case.model.graph.node[0].op_type == operator]
+
+
+def tolerance(case: Any, wanted: Any) -> dict[str, float]:
+    """A test's own; in half precision the answer was rounded at each step, the graph's is not: two spacings of its numbers."""
+    spacing = np.finfo(np.float16).eps if np.asarray(wanted).dtype == np.float16 else 0.0
+    return {"rtol": max(case.rtol, 2 * float(spacing)), "atol": max(case.atol, 1e-6)}
 
 
 def exact_case(given: Sequence[Any], wanted: Sequence[Any]) -> bool:

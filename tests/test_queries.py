@@ -246,18 +246,18 @@ WRITTEN = [
 
 def test_forward_knows_every_activation_and_operation(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(OWN, "Written", lambda here, inputs, *, written: here.sum(Edges(inputs, over=0), bias=0.1, activation=written))
-    specs: list[Spec] = [given("signed", 5, 4), given("positive", 5, 4)]
+    specs: list[Spec] = [given("signed", 5, 4), given("positive", 5, 4), given("share", 5, 4)]
     for written in WRITTEN:
-        source = "positive" if written in ("sqrt", "rsqrt", "log", "reciprocal") else "signed"
-        specs.append((f"{written} layer", "Written", {"written": written}, {}, [source]))
+        domains = {**dict.fromkeys(("sqrt", "rsqrt", "log", "reciprocal"), "positive"), **dict.fromkeys(("arcsin", "arccos"), "share")}
+        specs.append((f"{written} layer", "Written", {"written": written}, {}, [domains.get(written, "signed")]))
     specs += [(kind, kind, {}, {}, ["linear layer", "square layer", "linear layer"]) for kind in ("Maximum", "Minimum", "Multiply")]
     specs.append(("padded", "MaxPooling1D", {"pool_size": 2, "padding": "same"}, {}, ["zeros"]))
     specs.insert(-1, ("zeros", "ZeroPadding1D", {"padding": 2}, {}, ["negative layer"]))
-    sent = graph(specs, [spec[0] for spec in specs[2:]])
+    sent = graph(specs, [spec[0] for spec in specs[3:]])
     load(sent, cleared_store, "activations")
     random = np.random.default_rng(7)
     spread = np.array([-9, -3, -2, -1, -0.5, -0.3, -0.1, 0, 0.05, 0.2, 0.4, 0.9, 1.4, 2.5, 3.1, 5.9, 6.1, 7.5, 12, 0.7]) + random.uniform(0, 1e-3, 20)
-    check_forward(cleared_store, sent, np.concatenate([spread, random.uniform(0.1, 3.0, 20)]))
+    check_forward(cleared_store, sent, np.concatenate([spread, random.uniform(0.1, 3.0, 20), random.uniform(-1.1, 0.9, 20)]))
 
 
 def test_forward_wants_a_value_for_each_input(cleared_store: Store) -> None:

@@ -193,11 +193,8 @@ def test_sieve_keeps_the_heavy_and_the_strongest(least: float, most: int) -> Non
 
 @pytest.mark.parametrize("name", sorted(NAMED))
 def test_activations_are_those_of_keras(name: str) -> None:
-    x = (
-        np.linspace(-4, 4, 33).reshape(3, 11)
-        if name not in ("sqrt", "rsqrt", "log", "reciprocal", "power")
-        else np.linspace(0.1, 4, 33).reshape(3, 11)
-    )
+    domains = {**dict.fromkeys(("sqrt", "rsqrt", "log", "reciprocal", "power"), (0.1, 4)), **dict.fromkeys(("arcsin", "arccos"), (-1, 1))}
+    x = np.linspace(*domains.get(name, (-4, 4)), 33).reshape(3, 11)
     written = [name]
     if NAMED[name]:
         given = [f"{k}={(not v) if isinstance(v, bool) else 0.25 + n}" for n, (k, v) in enumerate(NAMED[name].items())]

@@ -91,6 +91,9 @@ WITH m, reduce(forward = [[]], l IN layers | COLLECT {
       WHEN 'round' THEN round(x, 0, 'HALF_EVEN')
       WHEN 'sin' THEN sin(x)
       WHEN 'cos' THEN cos(x)
+      WHEN 'arcsin' THEN asin(x)
+      WHEN 'arccos' THEN acos(x)
+      WHEN 'arctan' THEN atan(x)
       WHEN 'power' THEN x ^ exponent
       WHEN 'erf' THEN CASE
         WHEN abs(x) > 6 THEN toFloat(sign(x))

@@ -186,6 +186,9 @@ FUNCTIONS: Mapping[str, Function] = {
     "round": np.round,
     "sin": np.sin,
     "cos": np.cos,
+    "arcsin": np.arcsin,
+    "arccos": np.arccos,
+    "arctan": np.arctan,
     "erf": erf,
     "power": lambda x, exponent: np.power(x, exponent),
 }

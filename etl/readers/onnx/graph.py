@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
-from onnx import AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, ValueInfoProto, defs, helper, numpy_helper
+from onnx import AttributeProto, GraphProto, NodeProto, SparseTensorProto, TensorProto, TypeProto, ValueInfoProto, defs, helper, numpy_helper
 
 from etl.errors import BadFile, BadRequest, EtlError, Unsupported
 from etl.network import INPUT, Array, Call, Input, Layer, Network, Tensor, placeholder, substitute
@@ -30,7 +30,8 @@ ATTRIBUTES = {
     "ai.onnx.ml.LinearRegressor": ("coefficients", "intercepts"),
     "ai.onnx.ml.Scaler": ("offset", "scale"),
 }
-EVERY_OUTPUT = {"Split", "LSTM", "GRU", "RNN", "TopK", "If", "Loop", "Scan"}  # whose rules return all their outputs
+BODIES = {"If", "Loop", "Scan"}  # that run graphs inside them
+EVERY_OUTPUT = BODIES | {"Split", "LSTM", "GRU", "RNN", "TopK"}  # whose rules return all their outputs
 
 
 @dataclass
@@ -98,7 +99,7 @@ class Builder:
                 self.values[declared.name] = None  # an optional input that nobody feeds
             elif declared.name not in self.values:
                 self.values[declared.name] = Tensor(INPUT, len(self.inputs))
-                self.inputs.append(input_of(declared))
+                self.inputs.append(Input(declared.name, None) if parent and not declared.type.WhichOneof("value") else input_of(declared))
                 self.taken.add(declared.name)
 
     def store(self, graph: GraphProto, scope: str) -> None:
@@ -218,7 +219,10 @@ class Builder:
         """The graphs inside a node as layers that are models, and what each takes from outside."""
         inner: dict[str, Layer] = {}
         captured: list[list[Tensor]] = []
-        for attribute in sorted((a for a in proto.attribute if a.type == AttributeProto.GRAPH), key=lambda a: a.name):
+        graphs = sorted((a for a in proto.attribute if a.type == AttributeProto.GRAPH), key=lambda a: a.name)
+        if graphs and kind_of(proto) not in BODIES:
+            raise Unsupported(f"has no rule for a graph as {', '.join(attribute.name for attribute in graphs)}")
+        for attribute in graphs:
             builder = Builder(attribute.g, self.context, self, f"{self.scope}{name.layer}/{attribute.name}/")
             inner[attribute.name] = Layer(attribute.name, "Graph", {}, (), {}, builder.network(), "onnx")
             captured.append(builder.captured)
@@ -293,14 +297,20 @@ def dense(sparse: SparseTensorProto) -> Array:
 
 def dimensions(declared: ValueInfoProto) -> tuple[int | None, ...] | None:
     """The shape that a value is declared with, None for open axes; None where nothing is said."""
-    if not declared.type.HasField("tensor_type"):
-        raise Unsupported(f"input {declared.name} is no tensor but {declared.type.WhichOneof('value') or 'of no type'}, for which there is no rule")
-    if not declared.type.tensor_type.HasField("shape"):
+    told = type_of(declared)
+    if not told.HasField("tensor_type"):
+        raise Unsupported(f"input {declared.name} is no tensor but {told.WhichOneof('value') or 'of no type'}, for which there is no rule")
+    if not told.tensor_type.HasField("shape"):
         return None
-    sizes = declared.type.tensor_type.shape.dim
+    sizes = told.tensor_type.shape.dim
     if len(sizes) > MOST_AXES:
         raise BadFile(f"input {declared.name} has {len(sizes)} axes, more than the {MOST_AXES} that arrays have; the file is broken")
     return tuple(size.dim_value if size.HasField("dim_value") and size.dim_value > 0 else None for size in sizes)
+
+
+def type_of(declared: ValueInfoProto) -> TypeProto:
+    """The type of a value; of an optional one that of what it may hold, since an input is always given."""
+    return declared.type.optional_type.elem_type if declared.type.HasField("optional_type") else declared.type
 
 
 def input_of(declared: ValueInfoProto) -> Input:
@@ -311,7 +321,7 @@ def input_of(declared: ValueInfoProto) -> Input:
 
 def dtype_of(declared: ValueInfoProto) -> np.dtype[Any]:
     try:
-        return helper.tensor_dtype_to_np_dtype(declared.type.tensor_type.elem_type or TensorProto.FLOAT)
+        return helper.tensor_dtype_to_np_dtype(type_of(declared).tensor_type.elem_type or TensorProto.FLOAT)
     except (KeyError, ValueError):
         raise BadFile(f"input {declared.name} has elements of an unknown type; the file is broken") from None
 

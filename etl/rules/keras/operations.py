@@ -97,6 +97,9 @@ with_options(resize, resizing, "height", "width")
 # Functions of each place, under the name that both have for them: Keras 3's class, TensorFlow's function.
 FUNCTIONS: dict[str, tuple[str, Rule]] = {
     "Absolute": ("math.abs", function("abs")),
+    "Arccos": ("math.acos", function("arccos")),
+    "Arcsin": ("math.asin", function("arcsin")),
+    "Arctan": ("math.atan", function("arctan")),
     "Exp": ("math.exp", function("exponential")),
     "Exp2": ("", one_step(log(2), None, "exponential")),
     "Expm1": ("math.expm1", two_steps("exponential", 1.0, -1.0)),

@@ -21,14 +21,16 @@ from etl.rules.onnx.shape import SHAPE
 from etl.rules.onnx.windows import WINDOWS
 
 # Operators of which the onnx package itself says what they are.
-DEFINED = "Attention CausalConvWithState LinearAttention NegativeLogLikelihoodLoss RotaryEmbedding SoftmaxCrossEntropyLoss SwiGLU".split()
+DEFINED = (
+    "Attention CausalConvWithState LinearAttention NegativeLogLikelihoodLoss RotaryEmbedding SoftmaxCrossEntropyLoss SwiGLU ai.onnx.preview.FlexAttention"
+).split()
 LINEAR = {
     **{kind: Linear(kind) for kind in "AffineGrid Col2Im DFT DeformConv GridSample MaxUnpool STFT".split()},
     "RoiAlign": Linear("RoiAlign", {"mode": "max"}),
 }
 ON_CONSTANTS = (
     "BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow ConstantOfShape DequantizeLinear EyeLike HammingWindow HannWindow "
-    "IsInf IsNaN MelWeightMatrix NonZero Range TensorScatter Unique"
+    "MelWeightMatrix NonZero Range Unique"
 ).split()
 
 FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
@@ -59,14 +61,11 @@ REFUSED = {
     **dict.fromkeys("StringConcat StringNormalizer StringSplit RegexFullMatch TfIdfVectorizer".split(), TEXT),
     **dict.fromkeys(
         "SequenceAt SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength SequenceMap SplitToSequence ConcatFromSequence "
-        "Optional OptionalGetElement OptionalHasElement".split(),
+        "Optional".split(),
         SEQUENCES,
     ),
     "NonMaxSuppression": COUNTED,
     "ImageDecoder": "decodes files of images",
-    "Acos": "is an inverse of a trigonometric function, which is none of the activations",
-    "Asin": "is an inverse of a trigonometric function, which is none of the activations",
-    "Atan": "is an inverse of a trigonometric function, which is none of the activations",
 }
 
 ONNX = Dialect("ONNX", FAMILIES, refused=REFUSED, ignored=frozenset({"saturate", "round_mode"}), batched=True)

@@ -113,4 +113,14 @@ def stacked(here: Scope, column: Sequence[Any], part: str) -> Ids:
     return np.stack([neurons(here, value, f"{part}/{turn}") for turn, value in enumerate(column)])
 
 
-CONTROL: dict[str, Callable[..., Any]] = {"If": if_, "Loop": loop, "Scan": scan}
+def has_element(here: Scope, x: Any = None) -> Any:
+    """Whether an optional value is there: a constant."""
+    return np.array(x is not None)
+
+
+def get_element(here: Scope, x: Any) -> Any:
+    """An optional value that is there."""
+    return x
+
+
+CONTROL: dict[str, Callable[..., Any]] = {"If": if_, "Loop": loop, "OptionalGetElement": get_element, "OptionalHasElement": has_element, "Scan": scan}

@@ -99,6 +99,21 @@ def negation(here: Scope, x: Ids) -> Ids:
     return function(here, x, "is_zero")
 
 
+def is_nan(here: Scope, x: Ids) -> Ids:
+    """1 where x is NaN, otherwise 0."""
+    return at.complement(here, at.number(here, x, "number"))
+
+
+def is_inf(here: Scope, x: Ids, *, detect_negative: int = 1, detect_positive: int = 1) -> Ids:
+    """1 where x is infinite, otherwise 0; on one side alone where the options say so."""
+    if not (detect_negative or detect_positive):
+        return here.sum(bias=np.zeros(x.shape))
+    if detect_negative and detect_positive:
+        return at.infinite(here, x)
+    side = affine(here, x, 1.0 if detect_positive else -1.0, None, "step", "side")
+    return at.multiply(here, at.infinite(here, x, "infinite"), side)
+
+
 def where(here: Scope, condition: Value, x: Value, y: Value) -> Ids:
     """x where a condition holds, y elsewhere."""
     return at.where(here, condition, x, y)
@@ -250,8 +265,11 @@ def one_hot(here: Scope, indices: Ids, depth: Any, values: Any, *, axis: int = -
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": named("abs"),
+    "Acos": named("arccos"),
     "Acosh": acosh,
+    "Asin": named("arcsin"),
     "Asinh": asinh,
+    "Atan": named("arctan"),
     "Atanh": atanh,
     "Ceil": named("ceil"),
     "Celu": celu,
@@ -296,6 +314,8 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Equal": compared(at.equal),
     "Greater": compared(at.greater),
     "GreaterOrEqual": compared(at.greater_equal),
+    "IsInf": is_inf,
+    "IsNaN": is_nan,
     "Less": compared(at.greater, swapped=True),
     "LessOrEqual": compared(at.greater_equal, swapped=True),
     "Max": largest,

@@ -26,11 +26,11 @@ def identity(here: Scope, x: Ids) -> Ids:
     return x
 
 
-def dropout(here: Scope, x: Ids, ratio: Any = None, training_mode: Any = None) -> Ids:
-    """The same values, at inference."""
-    if training_mode is not None and np.any(training_mode):
+def dropout(here: Scope, x: Ids, ratio: Any = None, training_mode: Any = None, *, outputs: int = 1) -> Any:
+    """The same values, at inference; then the mask, which keeps all of them."""
+    if training_mode is not None and np.any(training_mode) and (ratio is None or np.any(ratio)):
         raise Unsupported("drops values at random: it was exported in training mode")
-    return x
+    return x if outputs == 1 else (x, np.ones(x.shape, bool))
 
 
 def reshape(here: Scope, x: Ids, shape: Any, *, allowzero: int = 0) -> Ids:
@@ -145,6 +145,17 @@ def scatter_nd(here: Scope, data: Value, indices: Any, updates: Value, *, reduct
     grid = [part[(..., *(None,) * len(inner))] for part in np.moveaxis(places, -1, 0)]
     rest = [grid_part.reshape(*(1,) * (places.ndim - 1), *inner) for grid_part in np.indices(inner)]
     return put(here, data, tuple(np.broadcast_arrays(*grid, *rest)) if grid or rest else (), updates, reduction)
+
+
+def tensor_scatter(here: Scope, past: Value, update: Value, begins: Any = None, *, axis: int = -2, mode: str = "linear") -> Ids:
+    """A cache in which an update of each example replaces the places of an axis from its own begin on; past the end around, where `circular`."""
+    grid = list(np.indices(np.shape(update)))
+    at = axis % np.ndim(past)
+    if begins is not None:
+        grid[at] = grid[at] + np.asarray(constant(begins, "write_indices")).astype(int).reshape(-1, *(1,) * (np.ndim(past) - 1))
+    if mode == "circular":
+        grid[at] = grid[at] % np.shape(past)[at]
+    return put(here, past, tuple(grid), update, "none")
 
 
 def put(here: Scope, data: Value, grid: tuple[Any, ...], updates: Value, reduction: str) -> Ids:
@@ -282,6 +293,7 @@ SHAPE: dict[str, Callable[..., Any]] = {
     "SpaceToDepth": space_to_depth,
     "Split": split,
     "Squeeze": squeeze,
+    "TensorScatter": tensor_scatter,
     "Tile": tile,
     "Transpose": transpose,
     "Trilu": trilu,

@@ -176,6 +176,21 @@ def truth(here: Scope, x: Any, part: str | None = None) -> Ids | Weights:
     return complement(here, function(here, x, "is_zero", inside(part, "zero")), part)
 
 
+def finite(here: Scope, x: Ids, part: str | None = None) -> Ids:
+    """1 where x is finite, otherwise 0: x - x is 0 there, and NaN elsewhere."""
+    return here.sum(Edges(x, over=0), Edges(x, -1.0, over=0), activation="is_zero", part=part)
+
+
+def number(here: Scope, x: Ids, part: str | None = None) -> Ids:
+    """1 where x is no NaN, otherwise 0: its sign is finite there."""
+    return finite(here, function(here, x, "sign", inside(part, "sign")), part)
+
+
+def infinite(here: Scope, x: Ids, part: str | None = None) -> Ids:
+    """1 where x is infinite, otherwise 0: a number, but not finite."""
+    return subtract(here, number(here, x, inside(part, "number")), finite(here, x, inside(part, "finite")), part=part)
+
+
 def logical_and(here: Scope, x: Any, y: Any) -> Ids:
     """1 where neither is 0, otherwise 0: the smaller of `first` and `second`."""
     return extreme(here, "min", truth(here, x, "first"), truth(here, y, "second"))
