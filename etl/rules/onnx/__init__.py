@@ -22,7 +22,8 @@ from etl.rules.onnx.windows import WINDOWS
 
 # Operators of which the onnx package itself says what they are.
 DEFINED = (
-    "Attention CausalConvWithState LinearAttention NegativeLogLikelihoodLoss RotaryEmbedding SoftmaxCrossEntropyLoss SwiGLU ai.onnx.preview.FlexAttention"
+    "Attention CausalConvWithState LinearAttention NegativeLogLikelihoodLoss RotaryEmbedding SoftmaxCrossEntropyLoss SwiGLU "
+    "ai.onnx.preview.FlexAttention"
 ).split()
 LINEAR = {
     **{kind: Linear(kind) for kind in "AffineGrid Col2Im DFT DeformConv GridSample MaxUnpool STFT".split()},
