@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     import networkx
     import numpy as np
     import pandas as pd
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from etl.graph.estimate import Offer
     from etl.graph.protocol import Graph as NeuronGraph
     from etl.graph.selection import Selection
-    from etl.graph.slices import Slice
+    from etl.graph.slices import Slice, Source
     from etl.graph.trace import Graph as TracedGraph
     from etl.sinks.neo4j.import_files import ForImport
     from etl.sinks.protocol import Written
@@ -102,10 +104,10 @@ class Graph:
         from etl.errors import BadRequest
         from etl.graph import slices
 
-        graph = self._graph
-        if self._path is None or self._selection.granularity != "neuron":
+        source = self._source()
+        if source is None:
             raise BadRequest(f"{self.name} can't be cut into slices: only graphs of the neurons of a model file can")
-        return slices.slices(graph, count, self._path.absolute(), self._selection)  # type: ignore[arg-type]
+        return slices.slices(self._traced(), count, source)
 
     def neurons(self) -> pa.RecordBatchReader:
         """One row a neuron, in the order of ids, streamed: id, layer, index, op, bias, activation."""
@@ -161,14 +163,22 @@ class Graph:
 
         return to_networkx(self._graph)
 
-    def save(self, path: str | PathLike[str], *, progress: Progress = silent) -> Written:
+    def save(self, path: str | PathLike[str], *, jobs: int | None = 1, executor: Executor | None = None, progress: Progress = silent) -> Written:
         """Write the graph: a folder `x.parquet`, a file `x.graphml`, or scipy's sparse adjacency `x.npz`. All but the last in flat memory.
 
+        jobs      processes that write parts of a `.parquet` folder at the same time; None: one a core where the graph is large.
+                  A script that asks for more than one begins with `if __name__ == "__main__":`, as for all of multiprocessing
+        executor  who writes the parts instead: any of concurrent.futures, whose workers have the model's file and the folder
+        The files are the same for any of them. A graph that is of no file, or of channels, is written by this process alone.
+        Killed, the same call goes on with what is finished.
         Raises BadRequest where it can't be written, BadFile where a weight is NaN or infinite.
         """
         from etl.sinks.files import sink_for
+        from etl.sinks.processes import jobs_for
 
-        sink = sink_for(Path(path))
+        if jobs is None:
+            jobs = jobs_for(self._graph.edges) if Path(path).suffix == ".parquet" else 1
+        sink = sink_for(Path(path), self._source(), jobs, executor)
         self._check_finite()
         return sink.write(self._graph, progress)
 
@@ -200,6 +210,14 @@ class Graph:
         from etl.network.cut_points import cut_points
 
         return cut_points(self._traced().model.network)
+
+    def _source(self) -> Source | None:
+        """The file that others can make parts of this graph from; None where there is none, or the graph isn't one of neurons."""
+        from etl.graph.slices import Source
+
+        if self._path is None or self._selection.granularity != "neuron":
+            return None
+        return Source(self._path.absolute(), self._selection, self._graph.model.sha256)
 
     def _traced(self) -> TracedGraph:
         """The graph of a model's file. Raises BadRequest for one out of tables."""

@@ -19,10 +19,11 @@ import pytest
 import etl
 from etl import schema
 from etl.errors import BadRequest
+from etl.graph import slices
 from etl.graph.trace import Graph, trace
 from etl.network import INPUT, Input, Model, Network, Tensor
 from etl.readers import read
-from etl.sinks import memory, parquet
+from etl.sinks import memory, parquet, parquet_parts
 from etl.sinks.memory import Tables
 from tests.forward import run
 
@@ -108,9 +109,9 @@ class TestSink:
 
 
 def test_files_are_bounded_and_in_order(digits: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "GROUP_ROWS", 1000)
-    monkeypatch.setattr(parquet, "FILE_ROWS", 5000)
-    monkeypatch.setattr(type(digits).weight_batches, "__defaults__", (300,))
+    monkeypatch.setattr(parquet_parts, "GROUP_ROWS", 1000)
+    monkeypatch.setattr(parquet_parts, "FILE_ROWS", 4500)
+    monkeypatch.setattr(slices, "ROWS", 300)
     whole = memory.collect(digits)
     told: list[tuple[str, int, int]] = []
     parquet.Parquet(tmp_path / "x.parquet").write(digits, lambda *said: told.append(said))

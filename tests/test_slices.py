@@ -56,7 +56,7 @@ def test_a_slice_runs_no_rule_before_its_own(monkeypatch: pytest.MonkeyPatch) ->
         ran.append(self.name)
         return run(self, *arguments, **keywords)
 
-    slices.traced(last.path, last.selection)
+    slices.traced(last.source)
     monkeypatch.setattr(Leaf, "run", noted)
     list(last.weight_batches())
     assert "strokes" not in ran and "digit" in ran

@@ -17,7 +17,7 @@ from etl.frameworks import is_onnx
 from etl.frameworks.keras import flat, framework_of, keras_model, model_calls
 from etl.network import INPUT, Model, Tensor
 from etl.network.cut_points import Part, parts, path, unfolded
-from etl.sinks.parquet import in_place
+from etl.sinks.atomic_folder import in_place
 
 if TYPE_CHECKING:
     from etl.store import Store

@@ -19,6 +19,7 @@ from etl.cli.progress import display
 from etl.cli.server import say_login
 from etl.errors import BadRequest, EtlError
 from etl.graph.selection import Selection
+from etl.sinks.atomic_folder import kept
 from etl.store.addresses import address
 
 if TYPE_CHECKING:
@@ -152,18 +153,34 @@ def export(
         ),
     ],
     for_import: Annotated[bool, typer.Option("--for-import", help="OUT becomes a folder for Neo4j's import tool.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Processes that write OUT.parquet/ together; the files are the same. [default: one a core, from 20 million edges on]",
+            metavar="N",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
     selection: Selection,
     quiet: Quiet = False,
 ) -> None:
-    """Write the graph to files; the suffix of OUT says which.
+    """Write the graph to files; the suffix of OUT says which. Killed, an export of Parquet goes on with what is finished when it is asked for again.
 
     Example: `etl export model.h5 model.parquet/`
     """
+    if for_import and (jobs or 1) > 1:
+        raise BadRequest("--jobs is for OUT.parquet/ alone: files for the import tool are written by one process")
     graph = read(model, selection)
-    with display(f"Exporting {graph.name}", quiet=quiet) as shown:
-        prepared = graph.save_for_import(out, progress=shown.count) if for_import else None
-        if prepared is None:
-            graph.save(out, progress=shown.count)
+    try:
+        with display(f"Exporting {graph.name}", quiet=quiet) as shown:
+            prepared = graph.save_for_import(out, progress=shown.count) if for_import else None
+            if prepared is None:
+                graph.save(out, jobs=jobs, progress=shown.count)
+    except KeyboardInterrupt:
+        if kept(out):
+            remark("interrupted: the same command goes on with what is finished, which is in a hidden folder beside OUT until then")
+        raise
     if not quiet:
         say(totals(graph.plan()))
         say(f"Written to {plain(str(out))}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import prod
 from typing import Any
 
@@ -27,12 +28,24 @@ class Pruning:
     min_weight: float = 0.0
     top_k: int = 0
 
-    def __call__(self, row: Row, step: Step, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], rows: int) -> Iterator[Block]:
-        """The edges of one step that stay, in flat blocks, those into one neuron together."""
+    def __call__(
+        self,
+        row: Row,
+        step: Step,
+        stored: Sequence[tuple[Array, Weights]],
+        dtype: np.dtype[Any],
+        rows: int,
+        first: int = 0,
+        last: int | None = None,
+    ) -> Iterator[Block]:
+        """The edges of one step that stay, in flat blocks, those into one neuron together.
+
+        first, last  of the boxes of neurons, those from one up to the other alone
+        """
         if not step.edges:
             return
         fan = sum(prod(edges.shape[len(edges.out) :]) for edges in step.edges)
-        for box in boxes(step.ids.shape, max(rows // max(fan, 1), 1)):
+        for box in islice(boxes(step.ids.shape, neurons_at_once(rows, fan)), first, last):
             terms = [term_block(row, step, edges, stored, dtype, box) for edges in step.edges]
             neurons = step.ids[box].size
             keep = self.stays([(_wide(t.source, t, neurons), _wide(t.weight, t, neurons)) for t in terms])
@@ -50,6 +63,11 @@ class Pruning:
             np.put_along_axis(strongest, order, True, axis=1)
             keep &= strongest
         return np.split(keep, np.cumsum([source.shape[1] for source, _ in terms])[:-1], axis=1)
+
+
+def neurons_at_once(rows: int, fan: int) -> int:
+    """How many neurons that each have so many edges are looked at together, so that they have about `rows` edges."""
+    return max(rows // max(fan, 1), 1)
 
 
 def _wide(column: NDArray[Any], block: Block, neurons: int) -> NDArray[Any]:

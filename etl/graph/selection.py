@@ -30,7 +30,7 @@ class Selection:
     lambdas       what Lambda layers compute from their input x, by name: `x / 127.5 - 1`
     """
 
-    input_shapes: tuple[tuple[int, ...], ...] | Mapping[str, tuple[int, ...]] = ()
+    input_shapes: tuple[tuple[int, ...], ...] | Mapping[str, tuple[int, ...]] = field(default=(), hash=False)
     layers: tuple[str | None, str | None] | None = None
     granularity: str = "neuron"
     min_weight: float | None = None

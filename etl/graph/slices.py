@@ -18,9 +18,11 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from etl import schema
+from etl.errors import BadFile
 from etl.graph import batches
-from etl.graph.batches import Block, Box, boxes, step_blocks, term_block
-from etl.graph.leaf import Extent, whole
+from etl.graph.batches import Block, Box, boxes, term_block
+from etl.graph.leaf import whole
+from etl.graph.pruning import neurons_at_once
 from etl.graph.rows import ROWS, Row
 from etl.graph.selection import Selection, graph_of
 from etl.graph.trace import Graph
@@ -43,6 +45,40 @@ class Span(NamedTuple):
     end: Mark
 
 
+class Piece(NamedTuple):
+    """What a stream is cut from: one term of one row.
+
+    shape  that is cut into boxes of at most `rows` places
+    size   how many rows come of it, or a few more: gaps count too
+    """
+
+    row: int
+    term: int
+    shape: tuple[int, ...]
+    rows: int
+    size: int
+
+    @property
+    def boxes(self) -> int:
+        """How many boxes `batches.boxes` cuts it into."""
+        shape = self.shape
+        axis = next((k for k in range(len(shape)) if prod(shape[k + 1 :]) <= self.rows), 0)
+        step = max(1, self.rows // max(prod(shape[axis + 1 :]), 1))
+        return prod(shape[:axis]) * -(-shape[axis] // step) if shape else 1
+
+
+@dataclass(frozen=True)
+class Source:
+    """The file that slices are of.
+
+    sha256  of the file that was cut: another one in its place, here or on another machine, is refused
+    """
+
+    path: Path
+    selection: Selection
+    sha256: str
+
+
 @dataclass(frozen=True)
 class Slice:
     """One part of a graph's streams: a few hundred bytes, picklable.
@@ -51,49 +87,58 @@ class Slice:
     neurons, weights  what of each stream belongs to it
     """
 
-    path: Path
-    selection: Selection
+    source: Source
     number: int
     neurons: Span
     weights: Span
 
     def neuron_batches(self) -> Iterator[pa.RecordBatch]:
         """Its neurons as batches of `schema.neurons`."""
-        graph = traced(self.path, self.selection)
-        yield from batches.joined_neurons(graph, neuron_places(graph, self.neurons))
+        return neuron_batches(traced(self.source), self.neurons)
 
     def weight_batches(self) -> Iterator[pa.RecordBatch]:
         """Its edges as batches of `schema.weights`."""
-        graph = traced(self.path, self.selection)
-        yield from batches.joined_weights(graph, weight_blocks(graph, self.weights))
+        return weight_batches(traced(self.source), self.weights)
 
     def table(self) -> pa.Table:
         """Its edges as one table."""
-        return pa.Table.from_batches(self.weight_batches(), schema.weights(traced(self.path, self.selection).dtype))
+        return pa.Table.from_batches(self.weight_batches(), schema.weights(traced(self.source).dtype))
 
 
 @lru_cache(maxsize=2)
-def traced(path: Path, selection: Selection) -> Graph:
-    """The graph of a file, kept for the next slice of it."""
-    return graph_of(path, selection)
+def traced(source: Source) -> Graph:
+    """The graph of a file, kept for the next slice of it. Raises BadFile where it is not the file that was cut."""
+    graph = graph_of(source.path, source.selection)
+    if graph.model.sha256 != source.sha256:
+        raise BadFile(f"{source.path} is not the file that the slices were cut from: it has changed since, or is another one on this machine")
+    return graph
 
 
-def slices(graph: Graph, count: int, path: Path, selection: Selection) -> list[Slice]:
-    """Cut a graph's streams into so many slices of about the same size, or fewer where it has fewer places to cut."""
-    neurons = spans([(row, 0, extent.shape) for row, extent in enumerate(graph.extents)], count)
-    weights = spans([(row, term, shape) for row, extent in enumerate(graph.extents) for term, shape in enumerate(terms_of(graph, extent))], count)
-    return [Slice(path, selection, number, *both) for number, both in enumerate(zip(neurons, weights, strict=True))]
+def slices(graph: Graph, count: int, source: Source) -> list[Slice]:
+    """Cut a graph's streams into so many slices of about the same size; some are empty where it has fewer places to cut."""
+    pairs = zip(spans(neuron_pieces(graph), count), spans(weight_pieces(graph), count), strict=True)
+    return [Slice(source, number, neurons, weights) for number, (neurons, weights) in enumerate(pairs)]
 
 
-def terms_of(graph: Graph, extent: Extent) -> Sequence[tuple[int, ...]]:
-    """The shapes that a step's edges are cut from; edges that are pruned are not cut."""
-    return extent.terms if graph.pruning is None else [(1,)]
+def neuron_pieces(graph: Graph) -> list[Piece]:
+    """What the stream of neurons is cut from."""
+    return [Piece(row, 0, extent.shape, ROWS, prod(extent.shape)) for row, extent in enumerate(graph.extents)]
 
 
-def spans(pieces: Sequence[tuple[int, int, tuple[int, ...]]], count: int) -> list[Span]:
-    """So many spans of pieces (row, term, shape), cut between boxes, as equal as that goes."""
-    sizes = [prod(shape) for _, _, shape in pieces]
-    ends = list(accumulate(sizes))
+def weight_pieces(graph: Graph) -> list[Piece]:
+    """What the stream of edges is cut from; edges that are pruned are cut between neurons, taken as having the same number each."""
+    if graph.pruning is None:
+        return [Piece(row, n, shape, ROWS, prod(shape)) for row, extent in enumerate(graph.extents) for n, shape in enumerate(extent.terms)]
+    pieces = []
+    for number, (row, extent) in enumerate(zip((row for row in graph.rows if row.neurons), graph.extents, strict=True)):
+        fan = sum(prod(shape) for shape in extent.terms) // prod(extent.shape)
+        pieces.append(Piece(number, 0, extent.shape, neurons_at_once(ROWS, fan), row.edges))
+    return pieces
+
+
+def spans(pieces: Sequence[Piece], count: int) -> list[Span]:
+    """So many spans of pieces, cut between boxes, as equal as that goes."""
+    ends = list(accumulate(piece.size for piece in pieces))
     marks = [Mark(0, 0, 0)]
     for number in range(1, count):
         wanted = (ends[-1] if ends else 0) * number // count
@@ -101,18 +146,21 @@ def spans(pieces: Sequence[tuple[int, int, tuple[int, ...]]], count: int) -> lis
         if place == len(pieces):
             marks.append(marks[-1])
             continue
-        row, term, shape = pieces[place]
-        share = (wanted - ends[place] + sizes[place]) / sizes[place]
-        marks.append(max(marks[-1], Mark(row, term, round(share * box_count(shape)))))
-    last = Mark(pieces[-1][0] + 1, 0, 0) if pieces else Mark(0, 0, 0)
+        piece = pieces[place]
+        share = (wanted - ends[place] + piece.size) / piece.size
+        marks.append(max(marks[-1], Mark(piece.row, piece.term, round(share * piece.boxes))))
+    last = Mark(pieces[-1].row + 1, 0, 0) if pieces else Mark(0, 0, 0)
     return [Span(begin, end) for begin, end in zip(marks, [*marks[1:], last], strict=True)]
 
 
-def box_count(shape: Sequence[int]) -> int:
-    """How many boxes `batches.boxes` cuts a shape into."""
-    axis = next((k for k in range(len(shape)) if prod(shape[k + 1 :]) <= ROWS), 0)
-    step = max(1, ROWS // max(prod(shape[axis + 1 :]), 1))
-    return prod(shape[:axis]) * -(-shape[axis] // step) if shape else 1
+def neuron_batches(graph: Graph, span: Span) -> Iterator[pa.RecordBatch]:
+    """The neurons of a span as batches of `schema.neurons`."""
+    return batches.joined_neurons(graph, neuron_places(graph, span))
+
+
+def weight_batches(graph: Graph, span: Span) -> Iterator[pa.RecordBatch]:
+    """The edges of a span as batches of `schema.weights`."""
+    return batches.joined_weights(graph, weight_blocks(graph, span))
 
 
 def touched(graph: Graph, span: Span) -> Iterator[tuple[int, Row, Step, Sequence[tuple[Array, Weights]]]]:
@@ -131,7 +179,7 @@ def touched(graph: Graph, span: Span) -> Iterator[tuple[int, Row, Step, Sequence
 def neuron_places(graph: Graph, span: Span) -> Iterator[tuple[Step, Row, Box]]:
     """The neurons of a span, box by box."""
     for number, row, step, _ in touched(graph, span):
-        for box in inside(span, number, 0, step.ids.shape):
+        for box in islice(boxes(step.ids.shape, ROWS), *inside(span, number, 0)):
             yield step, row, box
 
 
@@ -139,17 +187,15 @@ def weight_blocks(graph: Graph, span: Span) -> Iterator[Block]:
     """The edges of a span."""
     for number, row, step, stored in touched(graph, span):
         if graph.pruning is not None:
-            if span.begin <= Mark(number, 0, 0) < span.end:
-                yield from step_blocks(graph, step, stored, row)
+            yield from graph.pruning(row, step, stored, graph.dtype, ROWS, *inside(span, number, 0))
             continue
         for term, edges in enumerate(step.edges):
-            for box in inside(span, number, term, whole(step.ids.shape, edges)):
+            for box in islice(boxes(whole(step.ids.shape, edges), ROWS), *inside(span, number, term)):
                 yield term_block(row, step, edges, stored, graph.dtype, box)
 
 
-def inside(span: Span, row: int, term: int, shape: Sequence[int]) -> Iterator[Box]:
-    """The boxes of a shape that belong to a span."""
-    first = span.begin.box if (row, term) == span.begin[:2] else 0
-    if (row, term) < span.begin[:2] or (row, term) > span.end[:2]:
-        return iter(())
-    return islice(boxes(shape, ROWS), first, span.end.box if (row, term) == span.end[:2] else None)
+def inside(span: Span, row: int, term: int) -> tuple[int, int | None]:
+    """From which of a piece's boxes, and up to which, it belongs to a span; None: up to its end."""
+    if not span.begin[:2] <= (row, term) <= span.end[:2]:
+        return 0, 0
+    return span.begin.box if (row, term) == span.begin[:2] else 0, span.end.box if (row, term) == span.end[:2] else None

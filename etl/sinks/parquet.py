@@ -1,17 +1,15 @@
 """The graph as a folder of Parquet files: model.json, layers, outputs, and neurons and weights in numbered files whose names sort into order.
 
-The folder appears when it is complete: it is written beside its place and then moved there.
+The folder appears when it is complete: it is written beside its place and then moved there. The graph of a network's neurons is written part by part,
+by several processes if so wanted, and always the same files; what a killed export finished is kept, and the next one goes on from there.
 """
 
 from __future__ import annotations
 
-import glob
+import io
 import json
 import os
-import re
-import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -21,23 +19,33 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from etl import schema
-from etl.errors import BadRequest
+from etl.errors import BadFile, BadRequest
 from etl.graph import batches as extract
 from etl.graph.protocol import Graph
-from etl.sinks.protocol import Progress, Written, neuron_batches, silent, weight_batches
-from etl.streams import batched_by_size
+from etl.graph.slices import Source
+from etl.graph.trace import Graph as TracedGraph
+from etl.sinks import parquet_parts
+from etl.sinks.atomic_folder import in_place, kept
+from etl.sinks.parquet_parts import Part, Run, Task, parts_of, row_groups, rows_in, writer
+from etl.sinks.protocol import Progress, Written, counted, neuron_batches, silent, weight_batches
 from etl.version import VERSION
 
 FORMAT = "neuron-etl"  # how a folder says that it is ours
-GROUP_ROWS = 1 << 20  # of a row group: 32 MB of weights
-FILE_ROWS = 1 << 24  # of a file
+TABLES = ("neurons", "weights")
+BEGUN = "parts.json"  # in an unfinished folder: what it will be
 
 
 @dataclass(frozen=True)
 class Parquet:
-    """A folder for a graph, in place of an earlier export. Memory stays flat whatever the number of weights."""
+    """A folder for a graph, in place of an earlier export. Memory stays flat whatever the number of weights.
+
+    source  the file that the graph is of, where there is one: others can make parts of it
+    run     runs tasks elsewhere; None: here, one after the other
+    """
 
     folder: Path
+    source: Source | None = None
+    run: Run | None = None
 
     def write(self, graph: Graph, progress: Progress = silent) -> Written:
         """Write all files. Raises BadRequest where the folder is something else or can't be written."""
@@ -45,20 +53,111 @@ class Parquet:
         if os.path.lexists(folder) and not is_ours(folder):
             raise BadRequest(f"{folder} is there already and is no earlier export: choose another name, or move it away")
         try:
-            with in_place(folder) as partial:
-                write_all(graph, partial, progress)
+            if isinstance(graph, TracedGraph) and is_cut(graph):
+                self.write_parts(graph, folder, progress)
+            else:
+                with in_place(folder) as partial:
+                    write_heads(partial, heads(graph))
+                    write_files(neuron_batches(graph, progress), schema.neurons(graph.dtype), partial / "neurons")
+                    write_files(weight_batches(graph, progress), schema.weights(graph.dtype), partial / "weights")
         except OSError as error:
-            raise BadRequest(f"{folder} can't be written ({error.strerror or error}): choose another place for it") from error
+            rest = "make room, and the same command goes on with what is finished" if kept(folder) else "choose another place for it"
+            raise BadRequest(f"{folder} can't be written ({error.strerror or error}): {rest}") from error
         return Written(graph.neurons, graph.edges)
 
+    def write_parts(self, graph: TracedGraph, folder: Path, progress: Progress) -> None:
+        """A graph in parts, those that an earlier export of the same graph finished left as they are."""
+        parts = parts_of(graph)
+        said = heads(graph) | {BEGUN: as_json({"parts": len(parts), "selection": repr(self.source.selection) if self.source else graph.selection})}
 
-def write_all(graph: Graph, folder: Path, progress: Progress) -> None:
-    """All files of the folder."""
-    (folder / "model.json").write_text(json.dumps(description(graph), indent=2) + "\n", "utf-8")
-    pq.write_table(extract.layer_table(graph), folder / "layers.parquet")
-    pq.write_table(extract.output_table(graph), folder / "outputs.parquet")
-    write_files(neuron_batches(graph, progress), schema.neurons(graph.dtype), folder / "neurons")
-    write_files(weight_batches(graph, progress), schema.weights(graph.dtype), folder / "weights")
+        def resumable(partial: Path) -> bool:
+            return len(parts) > len(TABLES) and any(done(partial, parts)) and all(holds(partial / name, text) for name, text in said.items())
+
+        with in_place(folder, resumable) as partial:
+            write_heads(partial, said)
+            for table in TABLES:
+                (partial / table).mkdir(exist_ok=True)
+            rows = done(partial, parts)
+            self.write_missing(graph, [part for part in parts if part not in rows], partial, Tally(graph, rows, progress))
+            finish(graph, partial, parts)
+
+    def write_missing(self, graph: TracedGraph, parts: list[Part], folder: Path, tally: Tally) -> None:
+        """Write parts, here or elsewhere."""
+        if self.run is None or self.source is None:
+            for part in parts:
+                part.write(graph, folder, parquet_parts.GROUP_ROWS, counted(part.batches(graph), tally.batches_of(part)))
+            return
+        for task, rows in self.run([Task(part, self.source, folder, parquet_parts.GROUP_ROWS) for part in parts]):
+            tally.batches_of(task.part)(rows)
+
+
+class Tally:
+    """How many rows of each table are written, those of earlier parts included."""
+
+    def __init__(self, graph: Graph, rows: Mapping[Part, int], progress: Progress) -> None:
+        self.totals = {"neurons": graph.neurons, "weights": graph.edges}
+        self.rows = {table: sum(count for part, count in rows.items() if part.table == table) for table in TABLES}
+        self.progress = progress
+
+    def batches_of(self, part: Part) -> Callable[[int], None]:
+        """What is told how many rows of a part are written by now."""
+        table, before = part.table, self.rows[part.table]
+
+        def tell(rows: int) -> None:
+            self.rows[table] = before + rows
+            self.progress(table, before + rows, self.totals[table])
+
+        return tell
+
+
+def is_cut(graph: TracedGraph) -> bool:
+    """Whether a graph can be cut into parts: of neurons, not of channels."""
+    return len(graph.extents) == sum(1 for row in graph.rows if row.neurons)
+
+
+def done(folder: Path, parts: Sequence[Part]) -> dict[Part, int]:
+    """The parts that are in a folder, with their rows."""
+    there = ((part, rows_in(folder / part.file)) for part in parts if (folder / part.file).exists())
+    return {part: rows for part, rows in there if rows is not None}
+
+
+def finish(graph: Graph, folder: Path, parts: Sequence[Part]) -> None:
+    """Nothing but the parts stays in a folder. Raises BadFile unless they have all rows of the graph, and no more."""
+    (folder / BEGUN).unlink()
+    rows, files = done(folder, parts), {folder / part.file for part in parts}
+    for table, total in (("neurons", graph.neurons), ("weights", graph.edges)):
+        if (found := sum(count for part, count in rows.items() if part.table == table)) != total:
+            raise BadFile(f"{graph.model.name} has {total:,} {table}, its files {found:,}: was another file put into its place? Export it again")
+        for path in (folder / table).iterdir():
+            if path not in files:  # of a process that was killed
+                path.unlink()
+
+
+def heads(graph: Graph) -> dict[str, bytes]:
+    """The small files: by name, what is in them."""
+    tables = {"layers.parquet": extract.layer_table(graph), "outputs.parquet": extract.output_table(graph)}
+    written = {}
+    for name, table in tables.items():
+        buffer = io.BytesIO()
+        pq.write_table(table, buffer)
+        written[name] = buffer.getvalue()
+    return {"model.json": as_json(description(graph), indent=2)} | written
+
+
+def as_json(value: Any, indent: int | None = None) -> bytes:
+    """A value as a text file."""
+    return (json.dumps(value, indent=indent) + "\n").encode()
+
+
+def write_heads(folder: Path, said: Mapping[str, bytes]) -> None:
+    """Write the small files."""
+    for name, text in said.items():
+        (folder / name).write_bytes(text)
+
+
+def holds(path: Path, text: bytes) -> bool:
+    """Whether a file is there and has that text."""
+    return path.is_file() and path.read_bytes() == text
 
 
 def description(graph: Graph) -> dict[str, Any]:
@@ -85,33 +184,20 @@ def description(graph: Graph) -> dict[str, Any]:
 
 
 def write_files(batches: Iterable[pa.RecordBatch], fields: pa.Schema, folder: Path) -> None:
-    """One table in files of bounded size; an empty table is one empty file."""
+    """One table as it streams, in files of bounded size; an empty table is one empty file."""
     folder.mkdir()
-    groups = row_groups(batches)
+    groups = row_groups(batches, parquet_parts.GROUP_ROWS)
     number, group = 0, next(groups, None)
     while True:
         with writer(folder / f"{number:06d}.parquet", fields) as file:
             rows = 0
-            while group is not None and (not rows or rows + group.num_rows <= FILE_ROWS):
-                file.write_table(group, GROUP_ROWS)
+            while group is not None and (not rows or rows + group.num_rows <= parquet_parts.FILE_ROWS):
+                file.write_table(group, parquet_parts.GROUP_ROWS)
                 rows += group.num_rows
                 group = next(groups, None)
         number += 1
         if group is None:
             return
-
-
-def row_groups(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Batches put together, up to a row group each."""
-    for held in batched_by_size(batches, lambda batch: batch.num_rows, GROUP_ROWS):
-        yield pa.Table.from_batches(held)
-
-
-def writer(path: Path, fields: pa.Schema) -> pq.ParquetWriter:
-    """A Parquet file: ids as differences, names as dictionaries, which is smaller and faster than the defaults; weights as they are."""
-    names = [field.name for field in fields if pa.types.is_dictionary(field.type)]
-    ids = {field.name: "DELTA_BINARY_PACKED" for field in fields if pa.types.is_int64(field.type)}
-    return pq.ParquetWriter(path, fields, compression="zstd", use_dictionary=names, column_encoding=ids)
 
 
 def is_ours(folder: Path) -> bool:
@@ -124,33 +210,3 @@ def is_ours(folder: Path) -> bool:
     return (
         isinstance(said, dict) and said.get("format") == FORMAT and names <= {"model.json", "layers.parquet", "outputs.parquet", "neurons", "weights"}
     )
-
-
-@contextmanager
-def in_place(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` that takes its place when it is complete, and goes when it isn't."""
-    sweep(folder)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    old = partial.with_suffix(".old")
-    partial.mkdir()
-    try:
-        yield partial
-        if folder.exists():
-            folder.rename(old)
-        partial.rename(folder)
-    finally:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        shutil.rmtree(old, ignore_errors=True)
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what an export into `folder` left behind that was killed."""
-    import psutil
-
-    for path in folder.parent.glob(f".{glob.escape(folder.name)}.*.partial"):
-        killed = re.fullmatch(r"\.(\d+)\.partial", path.name.removeprefix(f".{folder.name}"))
-        if killed and not psutil.pid_exists(int(killed[1])):
-            shutil.rmtree(path, ignore_errors=True)
