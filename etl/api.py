@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from etl.analysis.features import Features
     from etl.analysis.plots.model_plots import ModelPlots
+    from etl.analysis.saving import Saved
     from etl.analysis.split import Written as SplitPart
     from etl.analysis.verify import Proof
     from etl.graph.selection import Selection
@@ -347,6 +348,25 @@ class StoredModel:
         from etl.analysis.split import tag
 
         tag(self.store.connection, self.name, parts)
+
+    def save(
+        self,
+        out: str | PathLike[str],
+        *,
+        source: str | PathLike[str],
+        architecture: str | None = None,
+        progress: Progress = silent,
+    ) -> list[Saved]:
+        """Write the model as a Keras file: a copy of the one it was loaded from, with the weights and biases that its graph has now.
+
+        out           its suffix says the format; in the other one of .h5 and .keras the framework writes it, which runs the file: it is trusted
+        source        the file that the model was loaded from
+        architecture  as it was loaded with, where the file has weights only
+        Returns one row a layer. A weight that is gone becomes 0. Raises BadRequest for another file; Conflict naming what no file can say.
+        """
+        from etl.analysis.saving import save
+
+        return save(self.store.connection, self.name, Path(source), Path(out), architecture=architecture, progress=progress)
 
     def delete(self) -> None:
         """Delete the model and all that belongs to it; nothing else."""

@@ -9,12 +9,11 @@ from typing import Annotated, Any
 import typer
 
 import etl
-from etl.cli.options import Format, ModelFile, ModelName, Quiet, Rows, Uri, shape
+from etl.cli.options import Architecture, Format, ModelFile, ModelName, Quiet, Rows, Uri, shape
 from etl.cli.output import plain, remark, show
 from etl.cli.store import connected
 
 Weighted = Annotated[bool, typer.Option("--weighted", help="eigenvector: follow the signed weights, which it leaves aside without this.")]
-Architecture = Annotated[str | None, typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False)]
 
 
 class Preset(StrEnum):

@@ -49,6 +49,8 @@ Rows = Annotated[Format, typer.Option("--format", help="How rows are printed.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only results and errors.")]
 Uri = Annotated[str | None, typer.Option("--uri", help="Neo4j's address. [default: NEO4J_URI, else the local Neo4j]", show_default=False)]
 
+Architecture = Annotated[str | None, typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False)]
+
 
 def shape(text: str) -> tuple[int, ...]:
     """`64,64,3` -> (64, 64, 3)."""

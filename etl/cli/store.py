@@ -1,16 +1,17 @@
-"""Commands on the models in the store: status, delete; and the connection that commands share."""
+"""Commands on the models in the store: status, save, delete; and the connection that commands share."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 import etl
-from etl.cli.options import Format, ModelName, Quiet, Rows, Uri
+from etl.cli.options import Architecture, Format, ModelName, Quiet, Rows, Uri
 from etl.cli.output import plain, program, remark, say, show
 from etl.cli.progress import Display, display
 from etl.errors import BadRequest
@@ -19,7 +20,7 @@ MODELS = ("name", "state", "neurons", "edges", "parameters", "format", "selectio
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (status, delete):
+    for command in (status, save, delete):
         app.command()(command)
 
 
@@ -46,6 +47,32 @@ def status(*, format: Rows = Format.table, uri: Uri = None, quiet: Quiet = False
 def shortened(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with a sha256 and a time short enough to look at."""
     return [model | {"sha256": model["sha256"][:12], "loadedAt": str(model["loadedAt"] or "").split(".")[0].replace("T", " ")} for model in models]
+
+
+def save(
+    *,
+    name: ModelName,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write: .h5 or .keras.", show_default=False, readable=False)],
+    source: Annotated[
+        Path, typer.Option("--from", help="The file that the model was loaded from.", metavar="MODEL", show_default=False, readable=False)
+    ],
+    architecture: Architecture = None,
+    format: Rows = Format.table,
+    uri: Uri = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write a model back as a Keras file, with the weights and biases that its graph has now: a weight that is gone becomes 0.
+
+    The suffix of the file it came from needs no framework. In the other one of .h5 and .keras Keras writes it, and runs the file for that.
+
+    Example: `etl save digits_cnn pruned.h5 --from digits_cnn.h5`
+    """
+    with connected(uri, f"Comparing {name} with {source}", quiet=quiet) as (store, shown):
+        saved = store[name].save(out, source=source, architecture=architecture, progress=shown.count)
+    show([vars(row) for row in saved], ("layer", "parameters", "changed", "zeros"), format)
+    if not quiet:
+        changed, parameters = (sum(getattr(row, what) for row in saved) for what in ("changed", "parameters"))
+        remark(f"written to {plain(str(out))}: {changed:,} of {parameters:,} parameters differ from {plain(str(source))}")
 
 
 def delete(

@@ -38,15 +38,22 @@ def keras_model(
     trust   run the code of Lambda layers, which nothing else here runs
     Raises BadFile where the framework can't.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     refuse_code(path, model, trust)
-    found = look(path)
-    old = any(layer.dialect == "keras2" for layer in model.network.layers())
-    with explained(f"{path}: {'tf_keras' if old else 'keras'} itself can't load it"), named(path, found) as file:
-        if old:
-            import tf_keras as keras
-        else:
-            import keras
+    with explained(f"{path}: {framework_name(model)} itself can't load it"):
+        made = loaded(path, model, architecture, trust)
+        return changed(framework_of(made), made, lambda config: resized(stateless(single(config)), shapes or {}))
+
+
+def framework_name(model: Model) -> str:
+    """The framework that runs a model's file."""
+    return "tf_keras" if any(layer.dialect == "keras2" for layer in model.network.layers()) else "keras"
+
+
+def loaded(path: Path, model: Model, architecture: str | None = None, trust: bool = False) -> Any:
+    """A file in its own framework, its configuration as it is; but for layers that need a graphics card, where there is none."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    found, keras = look(path), import_module(framework_name(model))
+    with named(path, found) as file:
         text = with_architecture(found, path, architecture).architecture
         assert text is not None
         portable = without_cards(keras, text)
@@ -55,9 +62,17 @@ def keras_model(
         else:
             made = keras.models.model_from_json(portable, custom_objects=own_layers(keras))
             made.load_weights(file)
-        if old and found.written_by_theano():
+        if keras.__name__ == "tf_keras" and found.written_by_theano():
             flip(made)
-        return changed(keras, made, lambda config: resized(stateless(single(config)), shapes or {}))
+    return made
+
+
+def convert(path: Path, model: Model, out: Path) -> None:
+    """A file in the other of Keras' two formats, by the suffix of `out`. Raises BadFile where the framework can't, BadRequest for code of its own."""
+    if any(layer.kind == "Lambda" for layer in model.network.every_layer()):
+        raise BadRequest(f"{path.name} has Lambda layers, whose code Keras would run to write it as {out.suffix}: save as {path.suffix}")
+    with explained(f"{path.name}: {framework_name(model)} itself can't write it as {out.suffix}"):
+        loaded(path, model).save(out)
 
 
 def refuse_code(path: Path, model: Model, trust: bool) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from shlex import quote
+from shlex import quote, split
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Selection:
         declared = {each.name: each.shape[1:] if each.batched and each.shape else each.shape for each in inputs}
         said: list[str] = []
         if any(resizes(declared.get(name), shape) for name, shape in shapes):
-            said += [f"--input-shape {','.join(map(str, shape))}" for _, shape in shapes]
+            said += [f"--input-shape {quote(f'{name}=') if isinstance(given, Mapping) else ''}{','.join(map(str, shape))}" for name, shape in shapes]
         if self.layers:
             said.append(f"--layers {quote('..'.join(end or '' for end in self.layers))}")
         if self.granularity != "neuron":
@@ -67,6 +67,36 @@ class Selection:
         said += [f"--lambda {quote(f'{name}={text}')}" for name, text in self.lambdas.items()]
         said += ["--fold"] * self.fold + ["--ignore-masks"] * self.ignore_masks
         return " ".join(said) or None
+
+
+def selection_of(written: str | None, architecture: str | None = None) -> Selection:
+    """The selection that `Selection.written` wrote down, as the store keeps it; `architecture` is not among what is written."""
+    words = iter(split(written or ""))
+    chosen: dict[str, Any] = {"architecture": architecture}
+    shapes, constants, lambdas = list[tuple[str, tuple[int, ...]]](), dict[str, Any](), dict[str, str]()
+    for option in words:
+        if option in ("--fold", "--ignore-masks"):
+            chosen[option.removeprefix("--").replace("-", "_")] = True
+            continue
+        value = next(words)
+        name, _, text = value.rpartition("=") if option == "--input-shape" else value.partition("=")
+        if option == "--input-shape":
+            shapes.append((name, tuple(map(int, text.split(",")))))
+        elif option == "--constant":
+            constants[name] = json.loads(text)
+        elif option == "--lambda":
+            lambdas[name] = text
+        elif option == "--layers":
+            first, _, last = value.partition("..")
+            chosen["layers"] = first or None, last or None
+        elif option == "--granularity":
+            chosen["granularity"] = value
+        elif option == "--min-weight":
+            chosen["min_weight"] = float(value)
+        elif option == "--top-k":
+            chosen["top_k"] = int(value)
+    named = any(name for name, _ in shapes)
+    return Selection(dict(shapes) if named else tuple(shape for _, shape in shapes), constants=constants, lambdas=lambdas, **chosen)
 
 
 def resizes(declared: Sequence[int | None] | None, shape: Sequence[int]) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -136,7 +137,7 @@ class Container:
             )
         shape = tuple(int(n) for n in dataset.shape)
         dtype = np.dtype(np.float64 if dataset.dtype.kind == "f" and dataset.dtype.itemsize == 8 else np.float32)
-        return Stored(name, shape, dtype, lambda: self._read(place, shape))
+        return Stored(name, shape, dtype, Dataset(self, place, shape))
 
     def _check(self, dataset: h5py.Dataset, place: str) -> tuple[int, int]:
         """Bytes of a dataset in the file and in memory. Raises BadFile where they can't be true or the data lie elsewhere."""
@@ -170,7 +171,8 @@ class Container:
             raise BadFile(f"{where} is not stored in full; the file is broken")
         return memory
 
-    def _read(self, place: str, shape: tuple[int, ...]) -> NDArray[Any]:
+    def read(self, place: str, shape: tuple[int, ...]) -> NDArray[Any]:
+        """The dataset at `place`, checked again. Raises BadFile where it is not the one of that shape any more."""
         try:
             with self.open() as file:
                 dataset = self.find(file, place)
@@ -180,6 +182,18 @@ class Container:
                 return widened(dataset[()])
         except (OSError, ValueError, RuntimeError, KeyError) as error:
             raise BadFile(f"{self.label}: array {place!r} can't be read ({' '.join(str(error).split())}); the file is broken") from error
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Reads the array at one place of a container. Equal where layers share an array."""
+
+    container: Container
+    place: str
+    shape: tuple[int, ...]
+
+    def __call__(self) -> NDArray[Any]:
+        return self.container.read(self.place, self.shape)
 
 
 def decoded(text: bytes | str) -> str:
