@@ -308,7 +308,7 @@ def counting_loop(trips: int, onward: Sequence[Any]) -> onnx.ModelProto:
 
 def test_loops_of_a_billion_turns_are_refused_before_the_first():
     identity = [helper.make_node("Identity", ["go"], ["on"])]
-    with pytest.raises(EtlError, match="turns of loops"):
+    with pytest.raises(EtlError, match="calls of layers within loops"):
         trace(read_onnx_model(counting_loop(10**9, identity)))
     ends = [
         helper.make_node("Constant", [], ["two"], value=numpy_helper.from_array(np.array(2))),
@@ -316,6 +316,11 @@ def test_loops_of_a_billion_turns_are_refused_before_the_first():
     ]
     x = np.array([[1.0, -2, 3, -4]])
     np.testing.assert_allclose(values_of(counting_loop(10**9, ends), x)[0], 4 * x)  # turns 0, 1 and 2
+
+
+def test_loops_of_thousands_of_turns_are_written_out():
+    graph = trace(read_onnx_model(counting_loop(4000, [helper.make_node("Identity", ["go"], ["on"])])))
+    assert (graph.neurons, graph.edges, graph.rows[-1].name) == (4 + 4000 * 4, 4000 * 8, "Loop_0/step_3999/Add_0")
 
 
 def varint(number: int) -> bytes:

@@ -26,7 +26,7 @@ def between(model: Model, first: str | None, last: str | None, input_shapes: Seq
         if name is not None and name not in (*titles, *inputs):
             raise BadRequest(f"--layers: there is no layer {name}{did_you_mean(name, (*inputs, *titles))}: `etl plan` lists them")
     numbers = {name: -1 - place for place, name in enumerate(inputs)} | {title: place for place, title in reversed(list(enumerate(titles)))}
-    reads = [set(map(maker, call.tensors())) for call in network.calls]
+    reads = [set(map(maker, call.reads)) for call in network.calls]
     above = after(reads, {numbers[first]} if first else {-1 - place for place in range(len(inputs))})
     below = before(reads, {numbers[last]} if last else set(map(maker, network.outputs)))
     kept = sorted(number for number in above & below if number >= 0)
@@ -38,7 +38,7 @@ def between(model: Model, first: str | None, last: str | None, input_shapes: Seq
 
 def described(model: Model, network: Network, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> dict[Tensor, Input]:
     """Every tensor that a call of a flat network reads, as an input of its name and shape: traced with all of them as outputs."""
-    read = list(dict.fromkeys(tensor for call in network.calls for tensor in call.tensors()))
+    read = list(dict.fromkeys(tensor for call in network.calls for tensor in call.reads))
     graph = trace(replace(model, network=replace(network, outputs=tuple(read))), input_shapes)
     return {tensor: input_of(network, tensor, ids.shape) for tensor, ids in zip(read, graph.outputs, strict=True)}
 

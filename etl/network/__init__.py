@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -14,6 +15,7 @@ from etl.errors import BadFile
 
 Shape = tuple[int | None, ...]
 INPUT = -1  # the call number of tensors that come from outside: Tensor(INPUT, 2) is the model's third input
+LEAVES = (str, int, float, np.ndarray, type(None))  # what most arguments are, and no structure: known at once
 LARGEST_LITERAL = 4096  # elements of an array whose values may decide shapes; larger arrays of floats are only computed with
 
 
@@ -155,9 +157,10 @@ class Call:
         """The name of its row: the layer's own at its first call, then `name:1`, `name:2`."""
         return f"{self.layer.name}:{self.number}" if self.number else self.layer.name
 
-    def tensors(self) -> Iterator[Tensor]:
-        """What it reads, in order, as often as it is read."""
-        yield from leaves((self.args, self.kwargs), Tensor)
+    @cached_property
+    def reads(self) -> tuple[Tensor, ...]:
+        """What it reads, in order, as often as it is read: kept, since loops run their calls at every turn."""
+        return tuple(leaves((self.args, self.kwargs), Tensor))
 
     def stored(self) -> Iterator[Array]:
         """Every stored array of its layer and among its arguments."""
@@ -241,7 +244,7 @@ def flow(network: Network, inputs: Sequence[Any], visit: Callable[[Call, Mapping
             raise BadFile(f"output {tensor.output} of layer {name!r} is read, which has none of that number; the file is broken") from None
 
     for call in network.calls:
-        read = list(call.tensors())
+        read = call.reads
         reached = all(outputs_of(tensor) is not None for tensor in read)
         values.append(visit(call, {tensor: value(tensor) for tensor in read}) if reached else None)
     if any(outputs_of(tensor) is None for tensor in network.outputs):
@@ -253,6 +256,8 @@ def leaves(value: Any, kind: type[Any]) -> Iterator[Any]:
     """The leaves of a kind in a structure of arguments, in order, as often as they stand there."""
     if isinstance(value, kind):
         yield value
+    elif isinstance(value, LEAVES):
+        return
     elif isinstance(value, Mapping):
         for part in value.values():
             yield from leaves(part, kind)
@@ -263,10 +268,12 @@ def leaves(value: Any, kind: type[Any]) -> Iterator[Any]:
         yield from leaves((value.start, value.stop, value.step), kind)
 
 
-def substitute(value: Any, kind: type[Any], change: Callable[[Any], Any]) -> Any:
+def substitute(value: Any, kind: type[Any] | tuple[type[Any], ...], change: Callable[[Any], Any]) -> Any:
     """The same structure with every leaf of a kind changed."""
     if isinstance(value, kind):
         return change(value)
+    if isinstance(value, LEAVES):
+        return value
     if isinstance(value, Mapping):
         return {key: substitute(part, kind, change) for key, part in value.items()}
     if isinstance(value, list | tuple):

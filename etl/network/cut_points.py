@@ -96,7 +96,7 @@ class Wiring:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.reads = [tuple(call.tensors()) for call in network.calls]
+        self.reads = [call.reads for call in network.calls]
         needed = before([set(map(maker, read)) for read in self.reads], set(map(maker, network.outputs)))
         self.used = {number for number in needed if number >= 0}
         self.names = [path(call.layer.name) for call in network.calls]

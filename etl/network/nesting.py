@@ -52,7 +52,7 @@ def flat(network: Network, opened: Callable[[str], bool] = lambda title: True, *
                 args, kwargs = substitute((call.args, dict(call.kwargs)), Tensor, reach.__getitem__)
                 return add(replace(call, layer=moved(layer, place, label), args=args, kwargs=kwargs))
             inside = f"{title}/", f"{label}{layer.name}/"
-            values: Sequence[Tensor] = [reach[tensor] for tensor in call.tensors()]
+            values: Sequence[Tensor] = [reach[tensor] for tensor in call.reads]
             if views:
                 kinds = (Layer(inner.name, VIEW, dialect=layer.dialect, type="InputLayer") for inner in layer.network.inputs)
                 values = [add(Call(moved(view, *inside), (tensor,)))[0] for view, tensor in zip(kinds, values, strict=True)]

@@ -34,7 +34,7 @@ def before(reads: Sequence[set[int]], start: set[int]) -> set[int]:
 def cut(network: Network, kept: Sequence[int], outputs: Sequence[Tensor], known: Mapping[Tensor, Input]) -> Network:
     """The kept calls, with an input for each tensor that they read from elsewhere: `known` describes it."""
     inside = set(kept)
-    read = list(dict.fromkeys(tensor for number in kept for tensor in network.calls[number].tensors() if tensor.call not in inside))
+    read = list(dict.fromkeys(tensor for number in kept for tensor in network.calls[number].reads if tensor.call not in inside))
     place = {number: rank for rank, number in enumerate(kept)}
 
     def moved(tensor: Tensor) -> Tensor:

@@ -81,8 +81,9 @@ def run_network(network: Network, here: Scope, inputs: Sequence[Any]) -> Any:
     """Run a model that stands inside a layer (TimeDistributed, Bidirectional): its layers become the layer's sublayers."""
 
     def visit(call: Call, reach: Mapping[Tensor, Any]) -> Sequence[Any]:
-        args, keywords = substitute((call.args, dict(call.kwargs)), Tensor, reach.__getitem__)
-        args, keywords = substitute((args, keywords), Array, here.tape.read)
+        args, keywords = substitute(
+            (call.args, call.kwargs), (Tensor, Array), lambda leaf: here.tape.read(leaf) if isinstance(leaf, Array) else reach[leaf]
+        )
         outputs = run_part(here, call.title, call.layer, *args, **keywords)
         return outputs if isinstance(outputs, tuple | list) else [outputs]
 

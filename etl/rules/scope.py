@@ -123,7 +123,7 @@ class Tape:
     folding  numbers of steps that are folded into the step before: they make no neurons, and are kept in `folded`
     expected places of ids without names of axes -> the names that the first rule which knows them has for them
     same     first id of a row that computes place by place -> the first id of what it reads
-    turns    of loops within rules, all together
+    called   layers within loops so far, turn by turn
     """
 
     next: int = 0
@@ -135,7 +135,7 @@ class Tape:
     folded: dict[int, Step] = field(default_factory=dict)
     expected: dict[Places, Axes] = field(default_factory=dict)
     same: dict[int, int] = field(default_factory=dict)
-    turns: int = 0
+    called: int = 0
 
     def allot(self, shape: Sequence[int], axes: Axes | None = None) -> Ids:
         """The next ids, one for each place of `shape` in C order."""

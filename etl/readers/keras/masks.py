@@ -84,5 +84,5 @@ def reached(calls: Sequence[Call], outputs: Sequence[Tensor]) -> list[int]:
     wanted = {tensor.call for tensor in outputs}
     for number in reversed(range(len(calls))):
         if number in wanted:
-            wanted |= {tensor.call for tensor in calls[number].tensors()}
+            wanted |= {tensor.call for tensor in calls[number].reads}
     return sorted(wanted - {INPUT})

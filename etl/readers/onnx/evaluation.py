@@ -9,8 +9,9 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,9 @@ from onnx import NodeProto, helper
 from etl.errors import BadFile, Unsupported
 from etl.network import Derived, value_of
 from etl.readers.onnx.stored import widened
+
+if TYPE_CHECKING:
+    from onnx.reference import ReferenceEvaluator
 
 Values = NDArray[Any]
 MOST_ELEMENTS = 2**26  # of a computed constant: 256 MiB of float32
@@ -44,18 +48,24 @@ def attribute(value: Any) -> Any:
 def evaluate(node: NodeProto, inputs: Sequence[Values | None]) -> list[Values]:
     """What one node returns for constants. Raises Unsupported where it is too large to run, or nothing runs it."""
     check(node, inputs)
-    from onnx.reference import ReferenceEvaluator  # takes a second to import, and most files have nothing to fold
-
     feed = {name: value for name, value in zip(node.input, inputs, strict=True) if name and value is not None}
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            made = ReferenceEvaluator(node).run(None, feed)
+            made = evaluator(node.SerializeToString()).run(None, feed)
     except NotImplementedError as error:
         raise Unsupported(f"can't be computed from constants ({first_line(error)})") from error
     except Exception as error:  # whatever numpy, or the evaluator's own checks, say of inputs that do not fit
         raise BadFile(f"constants that do not fit: {type(error).__name__}: {first_line(error)}") from error
     return [widened(np.asarray(value)) for value in made]
+
+
+@lru_cache(maxsize=64)
+def evaluator(node: bytes) -> ReferenceEvaluator:
+    """What runs a node, kept: a loop runs the nodes of its body at every turn."""
+    from onnx.reference import ReferenceEvaluator  # takes a second to import, and most files have nothing to fold
+
+    return ReferenceEvaluator(NodeProto.FromString(node))
 
 
 def first_line(error: Exception) -> str:

@@ -366,7 +366,7 @@ def pruned(network: Network) -> Network:
         call = waiting.pop()
         if call != INPUT and call not in needed:
             needed.add(call)
-            waiting += [tensor.call for tensor in network.calls[call].tensors()]
+            waiting += [tensor.call for tensor in network.calls[call].reads]
     places = {INPUT: INPUT, **{call: place for place, call in enumerate(sorted(needed))}}
 
     def moved(tensor: Tensor) -> Tensor:

@@ -6,18 +6,19 @@ What decides must be constant: a condition that depends on the example has no fi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from etl.errors import TooLarge, Unsupported
-from etl.network import INPUT, Layer, Tensor
+from etl.network import INPUT, Array, Layer, Tensor, substitute
 from etl.rules.binding import run_part
 from etl.rules.ids import is_live
 from etl.rules.primitives.elementwise import neurons
 from etl.rules.scope import Ids, Scope
 
-MOST_TURNS = 2**11  # of all loops of a model together: a file of a few bytes may ask for 10^9
+MOST_CALLS = 2**16  # of layers within all loops of a model together, some seconds: a file of a few bytes may ask for 10^9 turns
 LIVE_CONDITION = "has a condition that depends on the example, so there is no one graph"
 
 
@@ -40,15 +41,16 @@ def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, cap
     """
     if is_live(trips) or is_live(condition):
         raise Unsupported("runs as often as the example says, so there is no one graph")
-    count = MOST_TURNS + 1 if trips is None else int(np.ravel(trips)[0])
-    if count > MOST_TURNS and (condition is None or np.all(condition)) and goes_on_for_ever(body):
-        spend(here, count)
+    count = MOST_CALLS + 1 if trips is None else int(np.ravel(trips)[0])
+    if (condition is None or np.all(condition)) and goes_on_for_ever(body):
+        check(here, body, count)
+    body = read_once(here, body)
     cut = len(values) - captured[0]
     states, outside = list(values[:cut]), values[cut:]
     scans: list[list[Any]] = []
     goes_on, turn = condition is None or bool(np.all(condition)), 0
     while goes_on and turn < count:
-        spend(here)
+        spend(here, body)
         made = outputs(run_part(here, f"step_{turn}", body, np.array(turn), np.array(True), *states, *outside))
         if is_live(made[0]):
             raise Unsupported(LIVE_CONDITION)
@@ -62,7 +64,7 @@ def goes_on_for_ever(body: Layer) -> bool:
     network = body.network
     tensor = network.outputs[0] if network else None
     while network and tensor and tensor.call != INPUT and network.calls[tensor.call].layer.kind == "Identity":
-        tensor = next(network.calls[tensor.call].tensors(), None)
+        tensor = next(iter(network.calls[tensor.call].reads), None)
     return tensor == Tensor(INPUT, 1)
 
 
@@ -83,8 +85,10 @@ def scan(
     axes, turned = scan_input_axes or [0] * num_scan_inputs, scan_input_directions or [0] * num_scan_inputs
     seen = [np.moveaxis(value, axis, 0)[:: -1 if back else 1] for value, axis, back in zip(sequences, axes, turned, strict=True)]
     scans: list[list[Any]] = []
+    check(here, body, len(seen[0]))
+    body = read_once(here, body)
     for turn in range(len(seen[0])):
-        spend(here)
+        spend(here, body)
         made = outputs(run_part(here, f"step_{turn}", body, *states, *(value[turn] for value in seen), *outside))
         states = list(made[: len(states)])
         scans.append(list(made[len(states) :]))
@@ -95,11 +99,28 @@ def scan(
     return tuple(states) + tuple(columns)
 
 
-def spend(here: Scope, turns: int = 1) -> None:
-    """Loops stand within loops: all turns of a model together are bounded. Raises TooLarge."""
-    here.tape.turns += turns
-    if here.tape.turns > MOST_TURNS:
-        raise TooLarge(f"more than {MOST_TURNS:,} turns of loops")
+def read_once(here: Scope, body: Layer) -> Layer:
+    """A loop's body with its stored arrays read, which every turn reads again."""
+    if body.network is None:
+        return body
+    calls = (replace(call, args=substitute(call.args, Array, here.tape.read)) for call in body.network.calls)
+    return replace(body, network=replace(body.network, calls=tuple(calls)))
+
+
+def spend(here: Scope, body: Layer) -> None:
+    """Count one turn. Loops stand within loops: what all of a model do together is bounded. Raises TooLarge."""
+    check(here, body, 1)
+    here.tape.called += calls_of(body)
+
+
+def check(here: Scope, body: Layer, turns: int) -> None:
+    """Raises TooLarge where so many more turns are too many."""
+    if here.tape.called + turns * calls_of(body) > MOST_CALLS:
+        raise TooLarge(f"more than {MOST_CALLS:,} calls of layers within loops")
+
+
+def calls_of(body: Layer) -> int:
+    return len(body.network.calls) + 1 if body.network else 1
 
 
 def outputs(made: Any) -> tuple[Any, ...]:
