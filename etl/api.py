@@ -126,15 +126,18 @@ def split(
     *,
     allow_branches: bool = False,
     architecture: str | None = None,
+    constants: Mapping[str, Any] | None = None,
 ) -> list[SplitPart]:
     """Write a model as several files into the folder `out`, each of which takes what the one before it gives. The framework runs the file.
 
-    at  the layers to cut after
+    at         the layers to cut after
+    constants  ONNX: values of inputs that are options and no data, by name; the parts have them within
     Raises BadRequest where the model can't be cut there, or the folder is in use.
     """
     from etl.analysis import split as analysis
 
-    return analysis.split(Path(path), [at] if isinstance(at, str) else at, Path(out), branches=allow_branches, architecture=architecture)
+    names = [at] if isinstance(at, str) else at
+    return analysis.split(Path(path), names, Path(out), branches=allow_branches, architecture=architecture, constants=constants)
 
 
 def features(
@@ -144,14 +147,17 @@ def features(
     preprocess: str | None = None,
     input_shapes: Sequence[Sequence[int]] = (),
     architecture: str | None = None,
+    constants: Mapping[str, Any] | None = None,
 ) -> Features:
     """What every layer of a model makes of a picture (or of a .npy array, which is taken as it is). The framework runs the file: it is trusted.
 
     preprocess  `imagenet`, `caffe`, `symmetric`, `unit` or `none`; by default as the architecture was trained
+    constants   ONNX: values of inputs that are options and no data, by name
     """
     from etl.analysis import features as analysis
 
-    return analysis.features(Path(path), Path(image), preprocess=preprocess, input_shapes=input_shapes, architecture=architecture)
+    options: dict[str, Any] = {"input_shapes": input_shapes, "architecture": architecture, "constants": constants}
+    return analysis.features(Path(path), Path(image), preprocess=preprocess, **options)
 
 
 def layer_kinds() -> list[dict[str, Any]]:
@@ -330,10 +336,12 @@ class StoredModel:
         preprocess: str | None = None,
         input_shapes: Sequence[Sequence[int]] = (),
         architecture: str | None = None,
+        constants: Mapping[str, Any] | None = None,
         progress: Progress = silent,
     ) -> Features:
         """What this model's file makes of a picture, as `etl.features`, stored as `value` on the neurons. Raises NotInStore for another file."""
-        maps = features(path, image, preprocess=preprocess, input_shapes=input_shapes, architecture=architecture)
+        options: dict[str, Any] = {"input_shapes": input_shapes, "architecture": architecture, "constants": constants}
+        maps = features(path, image, preprocess=preprocess, **options)
         self.set_values(maps, progress=progress)
         return maps
 

@@ -31,7 +31,7 @@ def draw(found: Features, names: Sequence[str], top: int | None, path: Path) -> 
     needed("matplotlib")
     from matplotlib.figure import Figure
 
-    shown = [(name, found.values[name], channels(found.values[name], top)) for name in names]
+    shown = [(name, maps, channels(maps, top)) for name, maps in ((name, found.maps(name)) for name in names)]
     heights = [-(-tiles_of(values, kept) // COLUMNS) + 0.35 for _, values, kept in shown]
     figure = Figure(figsize=(COLUMNS * TILE + 0.4, (sum(heights) + 1.7) * TILE), dpi=110, layout="constrained")
     figure.suptitle(
@@ -54,8 +54,9 @@ def draw_inputs(section: SubFigure, found: Features) -> None:
     """What the model is given, scaled to be seen."""
     section.suptitle("input" + (f", prepared as {found.preset!r}" if found.preset else ""), fontsize=10)
     tiles = section.subplots(1, COLUMNS, squeeze=False)[0]
-    for tile, given in zip(tiles, found.inputs, strict=False):
-        picture = np.asarray(given[0], dtype=float)
+    for tile, given, row in zip(tiles, found.inputs, found.graph.rows, strict=False):
+        values = np.asarray(given[0], dtype=float)
+        picture = values if row.channel_axis is None or row.shape != values.shape else np.moveaxis(values, row.channel_axis, -1)
         show(tile, picture if picture.ndim == 3 and picture.shape[2] == 3 else as_map(picture), f"{span(picture)}")
     for tile in tiles[len(found.inputs) :]:
         tile.set_axis_off()

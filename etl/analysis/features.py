@@ -72,18 +72,31 @@ class Features:
     preset: str | None
     input_shapes: Sequence[Sequence[int]]
 
+    def maps(self, name: str) -> Values:
+        """A layer's output with its channels last, wherever the file has them: (height, width, channels), (units,) ..."""
+        row = next((row for row in self.graph.rows if row.name == name), None)
+        axis = None if row is None or row.shape != self.values[name].shape else row.channel_axis
+        return self.values[name] if axis is None else np.moveaxis(self.values[name], axis, -1)
+
 
 def features(
-    path: Path, image: Path, *, preprocess: str | None = None, input_shapes: Sequence[Sequence[int]] = (), architecture: str | None = None
+    path: Path,
+    image: Path,
+    *,
+    preprocess: str | None = None,
+    input_shapes: Sequence[Sequence[int]] = (),
+    architecture: str | None = None,
+    constants: Mapping[str, Any] | None = None,
 ) -> Features:
     """Run a model on a picture (or a .npy array that is taken as it is). The file is trusted: its framework runs it.
 
     preprocess  one of PRESETS; None: what the model was trained with, as far as can be told
+    constants   values of inputs that are options and no data, by name
     Raises BadFile where the picture can't be read, BadRequest where the model doesn't take one.
     """
     from etl.readers import read
 
-    model = read(path, architecture, ignore_masks=True)
+    model = read(path, architecture, ignore_masks=True, constants=constants)
     graph = trace(model, input_shapes)
     preset = None
     if image.suffix == ".npy":
@@ -92,7 +105,8 @@ def features(
         preset = preprocess or trained_with(model)
         picture = prepared(image, picture_shape(graph), preset)
         inputs = [(np.moveaxis(picture, -1, 0) if channels_first(graph) else picture)[None]]
-    theirs, _ = predictions(loaded(path, model, architecture, input_shapes_of(graph), whole_shapes(graph), {}), inputs)
+    made = loaded(path, model, architecture, input_shapes_of(graph), whole_shapes(graph), constants or {})
+    theirs, _ = predictions(made, inputs)
     shapes = {row.name: row.shape for row in graph.rows}
     found = {name: values[0].reshape(shapes.get(name, values.shape[1:])) for name, values in theirs.items()}
     return Features(model, graph, image.name, inputs, found, preset, input_shapes)
@@ -108,6 +122,11 @@ def picture_shape(graph: Graph) -> tuple[int, int, int]:
     shapes = [step.shape for step in graph.inputs]
     if len(shapes) == 1 and len(shapes[0]) == 3 and channels_first(graph):
         shapes = [(*shapes[0][1:], shapes[0][0])]
+    if len(shapes) > 1:
+        told = ", ".join(f"{step.name} {list(step.shape)}" for step in graph.inputs)
+        raise BadRequest(
+            f"{graph.model.name} takes {told}: more than one picture; fix those of ONNX files that are options with --constant NAME=VALUE"
+        )
     if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] not in MODES:
         told = ", ".join(str(list(shape)) for shape in shapes)
         raise BadRequest(f"{graph.model.name} takes {told}, which is no picture: give an array of that shape in a .npy file instead")
@@ -172,7 +191,7 @@ def eight_bit(picture: Image, path: Path) -> Image:
 
 def drawable(found: Features) -> list[str]:
     """Layers whose outputs are maps: (height, width, channels) and more than a point."""
-    return [name for name, values in found.values.items() if values.ndim == 3 and values.shape[0] * values.shape[1] > 1]
+    return [name for name in found.values if (maps := found.maps(name)).ndim == 3 and maps.shape[0] * maps.shape[1] > 1]
 
 
 def chosen(found: Features, wanted: Sequence[str]) -> list[str]:
@@ -192,7 +211,7 @@ def chosen(found: Features, wanted: Sequence[str]) -> list[str]:
 
 
 def channels(values: Values, top: int | None) -> list[int]:
-    """The channels to show: the first twelve, or the `top` ones with the largest mean, that first."""
+    """The channels to show of a layer's maps: the first twelve, or the `top` ones with the largest mean, that first."""
     count = values.shape[-1]
     if top is None:
         return list(range(min(12, count)))
@@ -201,7 +220,7 @@ def channels(values: Values, top: int | None) -> list[int]:
 
 
 def rows(name: str, values: Values, top: int | None) -> list[dict[str, Any]]:
-    """A layer's shown channels with the mean, least and largest value of each."""
+    """The shown channels of a layer's maps with the mean, least and largest value of each."""
     kept = channels(values, top)
     flat = values.reshape(-1, values.shape[-1])
     told = ((c, flat[:, c]) for c in kept)
@@ -217,7 +236,7 @@ def neuron_values(found: Features, graph: Graph) -> Values:
         values[row.begin : row.end] = onehot(np.asarray(given), row).reshape(-1)
     for name, _, ids in layers(graph):
         if name in found.values:
-            values[ids[ids >= 0]] = found.values[name][ids >= 0]
+            values[ids[ids >= 0]] = found.values[name].reshape(ids.shape)[ids >= 0]  # ids may carry a batch of one
     return np.where(np.isnan(values), forward(graph, found.inputs)[0], values) if np.isnan(values).any() else values
 
 

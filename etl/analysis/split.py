@@ -37,16 +37,25 @@ class Written:
     outputs: tuple[str, ...]
 
 
-def split(file: Path, at: Sequence[str], folder: Path, *, branches: bool = False, architecture: str | None = None) -> list[Written]:
+def split(
+    file: Path,
+    at: Sequence[str],
+    folder: Path,
+    *,
+    branches: bool = False,
+    architecture: str | None = None,
+    constants: Mapping[str, Any] | None = None,
+) -> list[Written]:
     """Write the parts of a model into a new folder; sorted by name, each takes what the one before it gives.
 
-    at        layers to cut after
-    branches  allow cuts that something goes around: parts with several inputs
+    at         layers to cut after
+    branches   allow cuts that something goes around: parts with several inputs
+    constants  values of inputs that are options and no data, by name
     Raises BadRequest where the model can't be cut there or the folder is in use, BadFile where the framework can't load or save it.
     """
     from etl.readers import read
 
-    model = read(file, architecture)
+    model = read(file, architecture, constants=constants)
     network, opened = unfolded(model.network, at)
     model = replace(model, network=network)
     planned = parts(network, at, branches=branches)
@@ -55,18 +64,16 @@ def split(file: Path, at: Sequence[str], folder: Path, *, branches: bool = False
         raise BadRequest(f"{folder} is there already and is not empty: choose another --out")
     made: list[Any]
     if is_onnx(model):
-        from onnx import save
+        from etl.frameworks.onnx import part_models, save_part
 
-        from etl.frameworks.onnx import part_models
-
-        made, suffix = part_models(file, model, planned, {}), ".onnx"
+        made, suffix = part_models(file, model, planned, constants or {}), ".onnx"
     else:
         made, suffix = models(model, keras_model(file, model, architecture), planned, opened), ".keras"
     written = [told(model, part, number, suffix) for number, part in enumerate(planned)]
     try:
         with in_place(folder) as partial:
             for each, one in zip(written, made, strict=True):
-                save(one, partial / each.file) if suffix == ".onnx" else one.save(partial / each.file)
+                save_part(one, partial / each.file) if suffix == ".onnx" else one.save(partial / each.file)
     except OSError as error:
         raise BadRequest(f"{folder} can't be written ({error.strerror or error}): choose another place for it") from error
     return written

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import etl
-from etl.cli.options import Architecture, Format, ModelFile, ModelName, Quiet, Rows, Uri, shape
+from etl.cli.options import Architecture, Constant, Format, ModelFile, ModelName, Quiet, Rows, Uri, constants, shape
 from etl.cli.output import plain, remark, show
 from etl.cli.store import connected
 
@@ -97,6 +97,7 @@ def features(
         str | None, typer.Option(help="Where the file leaves it open, like 224,224,3.", metavar="SHAPE", show_default=False)
     ] = None,
     architecture: Architecture = None,
+    constant_input: Constant = None,
     uri: Uri = None,
     format: Rows = Format.table,
     quiet: Quiet = False,
@@ -111,14 +112,15 @@ def features(
     from etl.analysis import features as maps
 
     shapes, prepared = (shape(input_shape),) if input_shape else (), preprocess and preprocess.value
-    found = etl.features(model, image, preprocess=prepared, input_shapes=shapes, architecture=architecture)
+    fixed = constants(constant_input)
+    found = etl.features(model, image, preprocess=prepared, input_shapes=shapes, architecture=architecture, constants=fixed)
     names = maps.chosen(found, layer or [])
     out = out or Path(f"{image.stem}_features.png")
     feature_pictures.draw(found, names, top, out)
     if write is not None:
         with connected(uri, f"Writing the values of {write}", quiet=quiet) as (store, shown):
             store[write].set_values(found, progress=shown.count)
-    show([row for name in names for row in maps.rows(name, found.values[name], top)], ("layer", "channel", "mean", "min", "max"), format)
+    show([row for name in names for row in maps.rows(name, found.maps(name), top)], ("layer", "channel", "mean", "min", "max"), format)
     if not quiet:
         remark(f"drawn in {plain(str(out))}" + (f", the picture prepared as {found.preset}" if found.preset else ""))
 
@@ -130,6 +132,7 @@ def split(
     out: Annotated[Path, typer.Option(help="Folder for the parts, new or empty.", metavar="FOLDER", show_default=False, readable=False)],
     allow_branches: Annotated[bool, typer.Option("--allow-branches", help="Cut inside branches too: parts with several inputs.")] = False,
     architecture: Architecture = None,
+    constant_input: Constant = None,
     tag: Annotated[
         str | None, typer.Option(help="Number the parts on the Layer nodes (`part`) of this model in the store.", metavar="NAME", show_default=False)
     ] = None,
@@ -143,7 +146,7 @@ def split(
 
     Example: `etl split resnet50.h5 --at conv3_block4_out --out parts`
     """
-    written = etl.split(model, at, out, allow_branches=allow_branches, architecture=architecture)
+    written = etl.split(model, at, out, allow_branches=allow_branches, architecture=architecture, constants=constants(constant_input))
     if tag is not None:
         with connected(uri, quiet=quiet) as (store, _):
             store[tag].tag(written)

@@ -15,6 +15,7 @@ import typer
 from etl.graph.selection import Selection
 
 CHOICE = "What becomes the graph"
+FIXED = "Value of an input that is an option and no data (ONNX), like sr=16000."
 
 
 class Format(StrEnum):
@@ -47,6 +48,7 @@ ModelFile = Annotated[
 ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The model's name in the store, as `etl status` lists it.", show_default=False)]
 Rows = Annotated[Format, typer.Option("--format", help="How rows are printed.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only results and errors.")]
+Constant = Annotated[list[str] | None, typer.Option("--constant", help=FIXED, metavar="NAME=VALUE", show_default=False)]
 Uri = Annotated[str | None, typer.Option("--uri", help="Neo4j's address. [default: NEO4J_URI, else the local Neo4j]", show_default=False)]
 
 Architecture = Annotated[str | None, typer.Option(help="The model's JSON, where the file has weights only.", metavar="FILE", show_default=False)]
@@ -79,6 +81,11 @@ def constant(text: str) -> tuple[str, Any]:
         return name, json.loads(value)
     except ValueError:
         raise typer.BadParameter(f"{value!r} is no number and no list of numbers", param_hint="--constant") from None
+
+
+def constants(texts: list[str] | None) -> dict[str, Any]:
+    """What every --constant says."""
+    return dict(constant(text) for text in texts or [])
 
 
 def expression(text: str) -> tuple[str, str]:
@@ -139,7 +146,7 @@ def selection(
         list[str] | None,
         typer.Option(
             "--constant",
-            help="Value of an input that is an option and no data (ONNX), like sr=16000.",
+            help=FIXED,
             metavar="NAME=VALUE",
             show_default=False,
             rich_help_panel=CHOICE,
@@ -166,7 +173,7 @@ def selection(
         fold=fold,
         ignore_masks=ignore_masks,
         architecture=architecture,
-        constants=dict(constant(text) for text in constant_input or []),
+        constants=constants(constant_input),
         lambdas=dict(expression(text) for text in lambda_layer or []),
     )
 

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, ValueInfoProto, helper, numpy_helper
+from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
 from etl.errors import BadFile, BadRequest
 from etl.extras import needed
 from etl.network import INPUT, Model, Tensor
 from etl.network.cut_points import Part
 from etl.readers.onnx import named_values
+from etl.readers.onnx.graph import every_graph
+from etl.readers.onnx.protobuf import MOST_BYTES, every_node
 
 Values = NDArray[Any]
 
@@ -44,7 +46,7 @@ class OnnxModel:
         made: list[dict[str, Values]] = []
         for number in range(len(examples[0])):
             given = zip(self.inputs, examples, self.shapes, strict=True)
-            feed = {name: array[number].reshape(shape).astype(self.types[name]) for name, array, shape in given}
+            feed = {name: np.asarray(array[number], self.types[name]).reshape(shape) for name, array, shape in given}
             made.append(self.run(self.wanted, {**feed, **self.fixed}))
         whole = {name: np.stack([np.asarray(values[name]) for values in made]) for name in self.wanted}
         return {title: whole[name] for title, name in self.titles.items()}, [whole[name] for name in self.returned]
@@ -90,7 +92,7 @@ def first_line(error: Exception) -> str:
 def part_models(path: Path, model: Model, planned: Sequence[Part], constants: Mapping[str, Any]) -> list[ModelProto]:
     """The parts of a cut model, each an ONNX model of its own. Raises BadRequest where a cut lies inside a node."""
     import onnx
-    from onnx.utils import Extractor
+    from onnx import shape_inference
 
     proto, names = named_values(path, constants)
     onnx.load_external_data_for_model(proto, str(path.parent))
@@ -98,7 +100,8 @@ def part_models(path: Path, model: Model, planned: Sequence[Part], constants: Ma
         declared = next(entry for entry in proto.graph.input if entry.name == name)
         dtype = helper.tensor_dtype_to_np_dtype(declared.type.tensor_type.elem_type)
         proto.graph.initializer.append(numpy_helper.from_array(np.asarray(value, dtype), name))
-    extractor = Extractor(proto)
+    graph = shape_inference.infer_shapes(proto).graph
+    types = {entry.name: entry for entry in (*graph.input, *graph.value_info, *graph.output)}
 
     def name_of(tensor: Tensor) -> str:
         if tensor.call == INPUT:
@@ -108,4 +111,44 @@ def part_models(path: Path, model: Model, planned: Sequence[Part], constants: Ma
             raise BadRequest(f"{title} stands inside another node of the file, where no part can end: cut elsewhere")
         return names[title, tensor.output]
 
-    return [extractor.extract_model([name_of(t) for t in part.inputs], [name_of(t) for t in part.outputs]) for part in planned]
+    return [between(proto, [name_of(t) for t in part.inputs], [name_of(t) for t in part.outputs], types) for part in planned]
+
+
+def between(proto: ModelProto, inputs: Sequence[str], outputs: Sequence[str], types: Mapping[str, ValueInfoProto]) -> ModelProto:
+    """What computes some values from others, as a model: with what branches and loops read from outside, which onnx.utils.Extractor leaves out.
+
+    types  of values, as far as they are known; the others are floats, as what flows through a network is
+    """
+    makers = {name: place for place, node in enumerate(proto.graph.node) for name in node.output if name}
+    needed, read, waiting = set[int](), set[str](), list(outputs)
+    while waiting:
+        name = waiting.pop()
+        read.add(name)
+        if name not in inputs and name in makers and makers[name] not in needed:
+            needed.add(makers[name])
+            waiting += reads(proto.graph.node[makers[name]])
+    graph = helper.make_graph(
+        [proto.graph.node[place] for place in sorted(needed)],
+        proto.graph.name,
+        [types.get(name) or helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in inputs],
+        [types.get(name) or helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [tensor for tensor in proto.graph.initializer if tensor.name in read],
+        sparse_initializer=[tensor for tensor in proto.graph.sparse_initializer if tensor.values.name in read],
+    )
+    return helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version, producer_name="neuron-etl")
+
+
+def save_part(part: ModelProto, path: Path) -> None:
+    """Write a model; its weights beside it where they are more than protobuf can hold."""
+    from onnx import save
+
+    if part.ByteSize() > MOST_BYTES:
+        save(part, path, save_as_external_data=True, location=f"{path.name}.data")
+    else:
+        save(part, path)
+
+
+def reads(node: NodeProto) -> set[str]:
+    """The names that a node reads, and those that the graphs inside it do."""
+    inside = GraphProto(node=[node])
+    return {name for each in every_node(inside) for name in each.input} | {told.name for graph in every_graph(inside) for told in graph.output}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from etl.rules.ids import axis_names
 from etl.rules.primitives.axes import across, kept
 from etl.rules.primitives.elementwise import affine, equal, function, greater, subtract
 from etl.rules.scope import NOTHING, Edges, Ids, Scope, bounded
@@ -25,7 +26,8 @@ def axes_of(axes: Any, rank: int) -> tuple[int, ...]:
 
 def reduced(here: Scope, op: str, x: Ids, axes: Sequence[int], keepdims: bool = False, *, weight: float = 1.0, **options: Any) -> Ids:
     """One neuron for all places along some axes: op is `sum`, `max`, `min` or `product`."""
-    return here.neurons(op, [across(x, axes, weight)], shape=kept(x, axes, keepdims), **options)
+    names = tuple(name for axis, name in enumerate(axis_names(x)) if keepdims or axis not in axes)
+    return here.neurons(op, [across(x, axes, weight)], shape=kept(x, axes, keepdims), axes=names, **options)
 
 
 def mean(here: Scope, x: Ids, axes: Sequence[int], keepdims: bool = False, **options: Any) -> Ids:
