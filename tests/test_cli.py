@@ -20,7 +20,7 @@ from typing import NamedTuple
 import pytest
 
 import etl
-from etl.cli import main, output
+from etl.cli import analysis, main, output
 from etl.store import Store
 
 HERE = Path(__file__).parent
@@ -237,7 +237,40 @@ def test_a_mistake_is_one_line(run: Run, arguments: list[object], said: str) -> 
 )
 def test_usage_exits_with_2(run: Run, arguments: list[object]) -> None:
     done = run(*arguments)
-    assert done.code == 2 and done.out == "" and "Traceback" not in done.err
+    assert done.code == 2 and done.out == ""
+    assert done.err.startswith("error: ") and done.err.count("\n") == 1 and done.err.endswith("--help` says more\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["plann", DIGITS], "there is no command plann (did you mean plan?); `etl --help`"),
+        (["neo4j", "strt"], "there is no command strt (did you mean start?); `etl neo4j --help`"),
+        (["plan", DIGITS, "--gran", "channel"], "there is no option --gran (did you mean --granularity?); `etl plan --help`"),
+        (["plan", DIGITS, "--granularity", "chanel"], "'--granularity': chanel is none of neuron, channel, layer (did you mean channel?)"),
+        (["measure", "digits_cnn", "strenth"], "laplacian_spectrum (did you mean strength?); `etl measure --help`"),
+        (["measure", "digits_cnn"], "missing argument 'MEASURE'"),
+        (["plan", DIGITS, "--layers", "a"], "'a' is no range of layers: write it like conv_1..dense_0"),
+    ],
+)
+def test_usage_suggests(run: Run, arguments: list[object], said: str) -> None:
+    assert said in run(*arguments).err
+
+
+@pytest.mark.parametrize("arguments", [[], ["plot"], ["neo4j"]])
+def test_a_group_alone_shows_its_help(run: Run, arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert "Commands" in done.out and done.err == ""
+
+
+def test_help_explains_every_measure(run: Run) -> None:
+    text = " ".join(run("measure", "--help").out.split())
+    assert all(f"{name}: {meaning[:20]}" in text for name, meaning in analysis.MEASURES.items())
+
+
+def test_one_is_one() -> None:
+    assert [output.counted(n, "neuron") for n in (0, 1, 2, 1306)] == ["0 neurons", "1 neuron", "2 neurons", "1,306 neurons"]
+    assert output.cell("weights", 1234567) == "1,234,567" and output.cell("id", 1234567) == "1234567"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="drops root's right to read everything as Linux does")

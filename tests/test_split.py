@@ -273,8 +273,11 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert main() == 0
     rows = json.loads(capsys.readouterr().out)
     assert [row["file"] for row in rows] == [path.name for path in sorted(out.glob("*.keras"))] and len(rows) == 2
-    assert main() == 1
-    assert "is not empty: choose another --out" in capsys.readouterr().err
+    (out / "002_old.keras").write_text("of an earlier split, with more parts")
+    assert main() == 0 and json.loads(capsys.readouterr().out) == rows and len(list(out.iterdir())) == 2
+    (out / "notes.txt").write_text("somebody's")
+    assert main() == 1 and len(list(out.iterdir())) == 3
+    assert "holds something else than parts: choose another --out" in capsys.readouterr().err
 
 
 def test_parts_are_numbered_in_the_store(store: Any, tmp_path: Path) -> None:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from etl.store import Store
 
 
+PART = re.compile(r"\d{3,}_.+\.(keras|onnx|onnx\.data)")  # how files of parts are called: see `told`
+
+
 @dataclass(frozen=True)
 class Written:
     """One part in its file: the layers that it calls (`name:1` is a second call), those that it takes from and gives on.
@@ -46,9 +49,10 @@ def split(
     architecture: str | None = None,
     constants: Mapping[str, Any] | None = None,
 ) -> list[Written]:
-    """Write the parts of a model into a new folder; sorted by name, each takes what the one before it gives.
+    """Write the parts of a model into a folder; sorted by name, each takes what the one before it gives.
 
     at         layers to cut after
+    folder     new, empty, or of an earlier split, whose parts go
     branches   allow cuts that something goes around: parts with several inputs
     constants  values of inputs that are options and no data, by name
     Raises BadRequest where the model can't be cut there or the folder is in use, BadFile where the framework can't load or save it.
@@ -60,8 +64,8 @@ def split(
     model = replace(model, network=network)
     planned = parts(network, at, branches=branches)
     folder = folder.absolute()
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadRequest(f"{folder} is there already and is not empty: choose another --out")
+    if folder.exists() and not (folder.is_dir() and all(PART.fullmatch(path.name) for path in folder.iterdir())):
+        raise BadRequest(f"{folder} is there already and holds something else than parts: choose another --out")
     made: list[Any]
     if is_onnx(model):
         from etl.frameworks.onnx import part_models, save_part

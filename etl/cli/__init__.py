@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from etl.cli import analysis, graph, output, plot, query, server
+from etl.cli import analysis, graph, output, plot, query, server, usage
 from etl.cli import store as stored
 from etl.errors import EtlError
 from etl.extras import EXTRAS, missing
@@ -61,20 +61,34 @@ def run() -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a model may be called é where the locale has no é
     try:
-        app(prog_name="etl")
-    except SystemExit as end:
-        if end.code:
-            return end.code if isinstance(end.code, int) else 1
+        code = app(prog_name="etl", standalone_mode=False)
+    except usage.USAGE as error:
+        if not usage.asks_for_help(error):
+            return failed(usage.said(error), 2)
+        output.say(error.ctx.get_help())  # type: ignore[attr-defined]  # of click's
+        return 2
+    except BrokenPipeError:  # whoever reads what is printed has enough
+        forget_stdout()
+        return 1
+    except SystemExit as end:  # of the shell's completion
+        code = end.code
+    if code:
+        return code if isinstance(code, int) else 1
     try:
         sys.stdout.flush()
-    except OSError:  # Python would try again when it ends, and complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError:
+        forget_stdout()
         raise
     return 0
 
 
-def failed(message: str) -> int:
-    """Say what went wrong in one line, of a length that can be read: names in a file may be of any."""
+def forget_stdout() -> None:
+    """Print into nothing from now on: Python would try again when it ends, and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def failed(message: str, code: int = 1) -> int:
+    """Say what went wrong in one line, of a length that can be read: names in a file may be of any. Returns the exit code."""
     said = output.plain(message)
     print(f"error: {said if len(said) <= LONGEST else f'{said[:LONGEST]} ...'}", file=sys.stderr)
-    return 1
+    return code

@@ -26,32 +26,34 @@ class Preset(StrEnum):
     none = "none"
 
 
-class Measure(StrEnum):
-    """`MEASURES` and the spectrum, written out: importing them is slow."""
-
-    strength = "strength"
-    average_neighbour_degree = "average_neighbour_degree"
-    bipartite_clustering = "bipartite_clustering"
-    cliques = "cliques"
-    current_flow_closeness = "current_flow_closeness"
-    subgraph = "subgraph"
-    harmonic = "harmonic"
-    second_order = "second_order"
-    eigenvector = "eigenvector"
-    pagerank = "pagerank"
-    betweenness = "betweenness"
-    laplacian_spectrum = "laplacian_spectrum"
+MEASURES = {  # those of etl/analysis/measures, written out: importing them is slow
+    "strength": "sum of the signed weights in and out",
+    "average_neighbour_degree": "mean number of the neighbours' edges, by the weights to them",
+    "bipartite_clustering": "how much of its neighbours it shares with their other neighbours, over weights above zero",
+    "cliques": "number of neighbours over weights above zero",
+    "current_flow_closeness": "1 / sum of the resistances to all others, edges conducting their signed weights",
+    "subgraph": "closed walks through it, long ones counting less, over weights above zero",
+    "harmonic": "sum of 1 / distance to all others, weights above zero being distances",
+    "second_order": "standard deviation of a random walk's return times, over weights above zero",
+    "eigenvector": "eigenvector centrality, along incoming edges",
+    "pagerank": "PageRank, with |weight| as the weights",
+    "betweenness": "share of the shortest paths that lead through it, in edges",
+    "laplacian_spectrum": "eigenvalues of the directed Laplacian, ascending: one a row of the matrix, none of a neuron",
+}
+Measure = StrEnum("Measure", {name: name for name in MEASURES})  # type: ignore[misc]  # mypy wants the names written out
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (measure, features, split):
+    described = "\n".join(f"- {name}: {meaning}" for name, meaning in MEASURES.items())
+    app.command(help=f"{measure.__doc__}\n{described}")(measure)
+    for command in (features, split):
         app.command()(command)
 
 
 def measure(
     *,
     name: ModelName,
-    measure: Annotated[Measure, typer.Argument(metavar="MEASURE", help="One of: " + ", ".join(Measure), show_default=False)],
+    measure: Annotated[Measure, typer.Argument(metavar="MEASURE", help="One of those above.", show_default=False)],
     weighted: Weighted = False,
     write: Annotated[str | None, typer.Option(help="Store the values on the neurons too.", metavar="PROPERTY", show_default=False)] = None,
     format: Rows = Format.table,
@@ -59,8 +61,6 @@ def measure(
     quiet: Quiet = False,
 ) -> None:
     """One number a neuron: strengths, centralities and the like, of a model in the store.
-
-    laplacian_spectrum has one a row of the matrix: the eigenvalues, ascending.
 
     Example: `etl measure digits_cnn strength --write strength`
     """
@@ -129,7 +129,9 @@ def split(
     *,
     model: ModelFile,
     at: Annotated[list[str], typer.Option(help="Cut after this layer; as often as wanted.", metavar="LAYER", show_default=False)],
-    out: Annotated[Path, typer.Option(help="Folder for the parts, new or empty.", metavar="FOLDER", show_default=False, readable=False)],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the parts: new, empty, or of an earlier split.", metavar="FOLDER", show_default=False, readable=False)
+    ],
     allow_branches: Annotated[bool, typer.Option("--allow-branches", help="Cut inside branches too: parts with several inputs.")] = False,
     architecture: Architecture = None,
     constant_input: Constant = None,

@@ -14,7 +14,7 @@ import typer
 
 import etl
 from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, Where, selects
-from etl.cli.output import plain, program, remark, say, show, to_json
+from etl.cli.output import counted, plain, program, remark, say, show, to_json
 from etl.cli.progress import display
 from etl.cli.server import say_login
 from etl.errors import BadRequest, EtlError
@@ -67,7 +67,8 @@ def show_plan(plan: etl.Plan, form: Format) -> None:
 
 
 def totals(plan: etl.Plan) -> str:
-    return f"{plain(plan.name)}: {plan.neurons:,} neurons, {plan.edges:,} edges, {plan.parameters:,} parameters, density {plan.density:.6g}"
+    sizes = ", ".join(counted(getattr(plan, f"{noun}s"), noun) for noun in ("neuron", "edge", "parameter"))
+    return f"{plain(plan.name)}: {sizes}, density {plan.density:.6g}"
 
 
 def show_cost(plan: etl.Plan) -> None:
@@ -132,7 +133,7 @@ def say_loaded(loaded: Loaded, last: str, uri: str | None) -> None:
     how = {"loaded": "Loaded", "resumed": "Went on and loaded", "replaced": "Replaced", "unchanged": "Already there:"}[loaded.outcome]
     rate = f" ({loaded.edges / loaded.seconds:,.0f} weights/s)" if loaded.edges else ""
     speed = "" if loaded.outcome == "unchanged" else f" in {duration(loaded.seconds)}{rate}"
-    say(f"{how} {plain(loaded.name)}: {loaded.neurons:,} neurons, {loaded.edges:,} weights{speed}.", style="bold")
+    say(f"{how} {plain(loaded.name)}: {counted(loaded.neurons, 'neuron')}, {counted(loaded.edges, 'weight')}{speed}.", style="bold")
     if uri is None:
         say_login(stores.status())
     else:

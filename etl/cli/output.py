@@ -15,7 +15,10 @@ from etl.store.addresses import address
 if TYPE_CHECKING:
     from rich.console import Console
 
-COUNTS = frozenset({"neurons", "edges", "parameters", "paths", "calls"})  # written with thousands separators in tables
+COUNTS = frozenset(  # columns that say how many: written with thousands separators in tables, where ids and places are not
+    "neurons edges parameters weights paths calls values hops layers possible changed flipped zeroed zeros prunable prunable_edges degree "
+    "in_min in_max out_min out_max".split()
+)
 MANY = 2000  # rows
 FOLDED = 24  # characters: text that is longer may go on in the next line
 GAP = "   "  # between columns
@@ -40,6 +43,11 @@ def program() -> str:
 def say(text: str = "", *, style: str | None = None) -> None:
     """A line for a person, on stdout."""
     console().print(text, style=style, soft_wrap=True)
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 neuron`, `1,306 neurons`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def remark(text: str) -> None:

@@ -18,6 +18,7 @@ from etl.errors import BadRequest
 if TYPE_CHECKING:
     from etl.analysis.plots.model_plots import ModelPlots
 
+EIGENVECTOR, SPECTRUM = Measure("eigenvector"), Measure("laplacian_spectrum")
 PICTURE, PAGE = (".png", ".svg"), (".png", ".svg", ".html")
 
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="The picture: what its suffix says (.png, .svg).", show_default=False, readable=False)]
@@ -118,7 +119,7 @@ def centrality(
     *,
     name: ModelName,
     out: Out,
-    measure: Annotated[Measure, typer.Option(help="The measure, as `etl measure` has them.", metavar="MEASURE")] = Measure.eigenvector,
+    measure: Annotated[Measure, typer.Option(help="The measure, as `etl measure` has them.", metavar="MEASURE")] = EIGENVECTOR,
     weighted: Weighted = False,
     classes: Classes = None,
     full: Full = False,
@@ -132,7 +133,7 @@ def centrality(
     from etl.analysis.measures import measure_of
 
     names = read_classes(classes)
-    if measure is Measure.laplacian_spectrum:
+    if measure is SPECTRUM:
         raise BadRequest("laplacian_spectrum belongs to no neurons: choose another measure")
     measure_of(measure, weighted=weighted)  # what can't be weighted is said before anything is started
 

@@ -98,7 +98,7 @@ def favourites(
 
     count = favourites(out)
     if not quiet:
-        say(f"{count} queries are in {plain(str(out))}: drop it into Neo4j Browser. One at a time, they are in {plain(str(folder()))}")
+        say(f"{count:,} queries are in {plain(str(out))}: drop it into Neo4j Browser. One at a time, they are in {plain(str(folder()))}")
 
 
 def open_browser(*, quiet: Quiet = False) -> None:

@@ -12,7 +12,7 @@ import typer
 
 import etl
 from etl.cli.options import Architecture, Format, ModelName, Quiet, Rows, Uri
-from etl.cli.output import plain, program, remark, say, show
+from etl.cli.output import counted, plain, program, remark, say, show
 from etl.cli.progress import Display, display
 from etl.errors import BadRequest
 
@@ -72,7 +72,7 @@ def save(
     show([vars(row) for row in saved], ("layer", "parameters", "changed", "zeros"), format)
     if not quiet:
         changed, parameters = (sum(getattr(row, what) for row in saved) for what in ("changed", "parameters"))
-        remark(f"written to {plain(str(out))}: {changed:,} of {parameters:,} parameters differ from {plain(str(source))}")
+        remark(f"written to {plain(str(out))}: {changed:,} of {counted(parameters, 'parameter')} differ from {plain(str(source))}")
 
 
 def delete(
