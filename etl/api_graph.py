@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from etl.graph.slices import Slice, Source
     from etl.graph.trace import Graph as TracedGraph
     from etl.sinks.neo4j.import_files import ForImport
+    from etl.sinks.parquet_parts import Run
     from etl.sinks.protocol import Written
 
 Progress = Callable[[str, int, int], None]  # what is counted (`neurons`, `weights` ...), how many are done, and how many there are
@@ -173,12 +174,18 @@ class Graph:
         Killed, the same call goes on with what is finished.
         Raises BadRequest where it can't be written, BadFile where a weight is NaN or infinite.
         """
-        from etl.sinks.files import sink_for
-        from etl.sinks.processes import jobs_for
+        from etl.sinks.parquet_parts import by
+        from etl.sinks.processes import in_processes, jobs_for
 
         if jobs is None:
             jobs = jobs_for(self._graph.edges) if Path(path).suffix == ".parquet" else 1
-        sink = sink_for(Path(path), self._source(), jobs, executor)
+        return self._write(Path(path), by(executor) if executor else in_processes(jobs) if jobs > 1 else None, progress)
+
+    def _write(self, path: Path, run: Run | None, progress: Progress = silent) -> Written:
+        """Write the graph, its parts made by whoever runs them."""
+        from etl.sinks.files import sink_for
+
+        sink = sink_for(path, self._source(), run)
         self._check_finite()
         return sink.write(self._graph, progress)
 
@@ -217,7 +224,10 @@ class Graph:
 
         if self._path is None or self._selection.granularity != "neuron":
             return None
-        return Source(self._path.absolute(), self._selection, self._graph.model.sha256)
+        selection = self._selection
+        if selection.architecture is not None and Path(selection.architecture).exists():  # who works on it may be in another folder
+            selection = replace(selection, architecture=str(Path(selection.architecture).absolute()))
+        return Source(self._path.absolute(), selection, self._graph.model.sha256)
 
     def _traced(self) -> TracedGraph:
         """The graph of a model's file. Raises BadRequest for one out of tables."""

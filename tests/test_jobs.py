@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 import signal
@@ -18,7 +17,6 @@ import onnx
 import psutil
 import pyarrow.parquet as pq
 import pytest
-from onnx import helper, numpy_helper
 
 import etl
 from etl.cli import main
@@ -26,25 +24,9 @@ from etl.errors import BadFile, BadRequest, EtlError
 from etl.graph.slices import Source, traced
 from etl.sinks import parquet_parts, processes
 from etl.sinks.parquet_parts import Part, Task, by
+from tests.parts import hashes, network, small_parts
 
 DATA = Path(__file__).parent / "data"
-
-
-def network() -> onnx.ModelProto:
-    """A padded convolution, BatchNormalization, a pool and a dense layer: 1,573,376 weights, in boxes of which several parts can be made."""
-    random = np.random.default_rng(1)
-    arrays = {"k": (16, 8, 3, 3), "scale": (16,), "shift": (16,), "mean": (16,), "variance": (16,), "w": (4096, 100)}
-    stored = [numpy_helper.from_array(random.uniform(0.5, 2, shape).astype("f4"), name) for name, shape in arrays.items()]
-    nodes = [
-        helper.make_node("Conv", ["x", "k"], ["c"], name="conv", pads=[1, 1, 1, 1]),
-        helper.make_node("BatchNormalization", ["c", "scale", "shift", "mean", "variance"], ["b"], name="norm"),
-        helper.make_node("MaxPool", ["b"], ["p"], name="pool", kernel_shape=[2, 2], strides=[2, 2]),
-        helper.make_node("Flatten", ["p"], ["f"], name="flat"),
-        helper.make_node("MatMul", ["f", "w"], ["y"], name="dense"),
-    ]
-    given, made = (helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in (("x", [1, 8, 32, 32]), ("y", [1, 100])))
-    graph = helper.make_graph(nodes, "network", [given], [made], stored)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
 
 @pytest.fixture(scope="module")
@@ -61,16 +43,9 @@ def pool() -> Iterator[Executor]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def small_parts() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(parquet_parts, "FILE_ROWS", 1 << 18)
-        patch.setattr(parquet_parts, "NEURON_ROWS", 1 << 14)
-        patch.setattr(parquet_parts, "GROUP_ROWS", 100_000)
+def small() -> Iterator[None]:
+    with small_parts():
         yield
-
-
-def hashes(folder: Path) -> dict[str, str]:
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
 
 
 def saved(path: Path, folder: Path, **how: Any) -> dict[str, str]:

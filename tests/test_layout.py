@@ -15,7 +15,7 @@ import pytest
 TOP = Path(__file__).parents[1]
 ROOMS = (  # from the top down
     ("etl.__main__", "etl.cli"),
-    ("etl", "etl.api", "etl.api_graph"),
+    ("etl", "etl.api", "etl.api_graph", "etl.spark"),
     ("etl.analysis",),
     ("etl.frameworks",),
     ("etl.sinks",),
