@@ -64,7 +64,9 @@ def session(folder: Path, master: str) -> Iterator[SparkSession]:
             patch.setenv("JAVA_HOME", str(java_home(folder / "java")))
         options = {
             "spark.ui.enabled": "false",
-            "spark.sql.shuffle.partitions": "2",
+            "spark.sql.shuffle.partitions": "1",
+            "spark.sql.codegen.wholeStage": "false",  # a session lives for minutes: compiling would cost more than it saves
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
             "spark.local.dir": str(folder / "local"),
             "spark.driver.memory": "1g",
