@@ -43,6 +43,7 @@ def read(
     ignore_masks: bool = False,
     constants: Mapping[str, Any] | None = None,
     lambdas: Mapping[str, str] | None = None,
+    lengths: Sequence[int] = (),
 ) -> Graph:
     """A model as a graph, counted but not created.
 
@@ -60,6 +61,7 @@ def read(
     ignore_masks  take masks as absent, which is an approximation
     constants     ONNX: values of inputs that are options and no data, by name: `{"sr": 16000}`
     lambdas       Keras: what Lambda layers compute from their input x, by name: `{"scale": "x / 127.5 - 1"}`
+    lengths       Keras: how many steps of masked sequences count (-7: the last seven); one for all inputs that are masked, or one for each
     Raises BadFile, Unsupported (naming every layer without a rule), BadRequest.
     """
     from etl.errors import BadRequest
@@ -70,9 +72,9 @@ def read(
     if isinstance(input_shapes, Mapping):
         shapes = {name: tuple(shape) for name, shape in input_shapes.items()}
     written = None if architecture is None else os.fspath(architecture)
-    selection = Selection(shapes, layers, granularity, min_weight, top_k, fold, ignore_masks, written, constants or {}, lambdas or {})
+    selection = Selection(shapes, layers, granularity, min_weight, top_k, fold, ignore_masks, written, constants or {}, lambdas or {}, tuple(lengths))
     if not isinstance(source, str | os.PathLike):
-        live = read_live(source, ignore_masks=ignore_masks, constants=constants, input_shapes=shapes, lambdas=lambdas)
+        live = read_live(source, ignore_masks=ignore_masks, constants=constants, input_shapes=shapes, lambdas=lambdas, lengths=selection.lengths)
         return Graph(graph_in(live, selection), selection)
     if is_tables(Path(source)):
         from etl.graph.tables import read_tables

@@ -23,17 +23,18 @@ from tests.forward import run
 MOVED = 0.01  # of the largest output: what shuffling any one kernel must change
 
 
-def check(keras_model: Any, *, rtol: float = 1e-5, inputs: Sequence[Any] | None = None, whole: bool = True) -> Graph:
+def check(keras_model: Any, *, rtol: float = 1e-5, inputs: Sequence[Any] | None = None, whole: bool = True, lengths: Sequence[int] = ()) -> Graph:
     """Give the model random weights and assert that its graph computes what it computes, that the comparison notices every kernel, and that the
     kernels can be rebuilt from the edges.
 
     rtol    largest difference, relative to the largest value of the output
     inputs  one example: an array for each input, without batch axis; drawn where None
+    lengths  of sequences, where masks are read: the inputs are of those lengths
     whole   every place of every kernel must be found on an edge; False where some look at padding or initial states alone
     Returns the graph.
     """
     randomize(keras_model, np.random.default_rng(7))
-    graph = trace(read_keras_model(keras_model), [np.shape(x) for x in inputs] if inputs is not None else ())
+    graph = trace(read_keras_model(keras_model, lengths=lengths), [np.shape(x) for x in inputs] if inputs is not None else ())
     given = typed(keras_model, inputs if inputs is not None else drawn(graph))
     wanted, tables = predict(keras_model, given), Tables(graph)
     assert [w.shape for w in wanted] == [o.shape for o in graph.outputs]

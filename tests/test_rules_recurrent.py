@@ -13,7 +13,6 @@ from etl.errors import Unsupported
 from etl.graph.trace import trace
 from etl.network import INPUT, Tensor
 from etl.readers import read_keras_model
-from tests.forward import run_graph
 from tests.handmade import forward, graph_of, layer
 from tests.oracle import check
 
@@ -225,33 +224,6 @@ def test_what_is_refused_inside_a_wrapper_is_named():
     inner = keras.Sequential([keras.Input((2,)), kit.Dense(2), kit.Lambda(lambda x: x, name="code")], name="inner")
     model = keras.Sequential([keras.Input((3, 2)), kit.TimeDistributed(inner, name="td")])
     with pytest.raises(Unsupported, match=r"td \(TimeDistributed\): holds inner \(Sequential\): holds code \(Lambda\): "):
-        trace(read_keras_model(model))
-
-
-def test_masks_are_refused_unless_ignored():
-    x = keras.Input((3,), dtype="int32")
-    hidden = keras.layers.Embedding(4, 2, mask_zero=True, name="words")(x)
-    model = keras.Model(x, keras.layers.LSTM(2)(hidden))
-    with pytest.raises(Unsupported, match=r"words \(Embedding\): has mask_zero=True, so .*--ignore-masks"):
-        trace(read_keras_model(model))
-    graph = trace(read_keras_model(model, ignore_masks=True))
-    (found,) = run_graph(graph, [np.eye(4)[[1, 3, 2]]])  # no zeros in this example: nothing is masked
-    np.testing.assert_allclose(found, np.asarray(model(np.array([[1, 3, 2]])))[0], rtol=1e-5)
-
-
-def test_masking_is_refused_unless_ignored():
-    model = keras.Sequential([keras.Input((3, 2)), keras.layers.Masking(0.5, name="mask"), keras.layers.SimpleRNN(2)])
-    with pytest.raises(Unsupported, match=r"mask \(Masking\): has a mask"):
-        trace(read_keras_model(model))
-    x = np.random.default_rng(2).normal(size=(3, 2))
-    (found,) = run_graph(trace(read_keras_model(model, ignore_masks=True)), [x])
-    np.testing.assert_allclose(found, np.asarray(model(x[None]))[0], rtol=1e-5)
-
-
-def test_a_tensor_as_mask_is_refused():
-    x, m = keras.Input((3, 2)), keras.Input((3,), dtype="bool")
-    model = keras.Model([x, m], keras.layers.GRU(2, name="gru")(x, mask=m))
-    with pytest.raises(Unsupported, match=r"gru \(GRU\): has a tensor as mask, so what counts depends"):
         trace(read_keras_model(model))
 
 

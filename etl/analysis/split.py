@@ -59,7 +59,7 @@ def split(
     """
     from etl.readers import read
 
-    model = read(file, architecture, constants=constants)
+    model = read(file, architecture, constants=constants, masks_as_written=True)
     network, opened = unfolded(model.network, at)
     model = replace(model, network=network)
     planned = parts(network, at, branches=branches)

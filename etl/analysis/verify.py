@@ -15,7 +15,7 @@ from etl.frameworks import loaded as loaded_model
 from etl.graph.forward import forward, onehot, outputs
 from etl.graph.selection import Selection, graph_in
 from etl.graph.trace import Graph
-from etl.network import Model
+from etl.network import Model, Padding
 from etl.readers import read
 from etl.rules.scope import OPS, Ids
 from etl.sinks.neo4j.live import fingerprint
@@ -89,7 +89,7 @@ def verify_in_store(
 def exact(path: Path, selection: Selection) -> tuple[Model, Graph]:
     """A file and its graph, which must be all of it."""
     whole(selection)
-    model = read(path, selection.architecture, constants=selection.constants, lambdas=selection.lambdas)
+    model = read(path, selection.architecture, constants=selection.constants, lambdas=selection.lambdas, lengths=selection.lengths)
     return model, graph_in(model, selection)
 
 
@@ -119,11 +119,15 @@ def drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
     """Random examples: normal numbers, or row numbers of a table."""
     generator = np.random.default_rng(seed)
     made: list[NDArray[Any]] = []
-    for step, declared in zip(graph.inputs, declared_ranks(graph), strict=True):
+    for step, declared, given in zip(graph.inputs, declared_ranks(graph), graph.model.network.inputs, strict=True):
         if len(step.shape) > declared:
-            made.append(generator.integers(0, step.shape[-1], (EXAMPLES, *step.shape[:-1]), dtype=np.int32))
+            lowest = 0 if given.padding is None else 1  # 0 is what stands for no step
+            example: NDArray[Any] = generator.integers(lowest, step.shape[-1], (EXAMPLES, *step.shape[:-1]), dtype=np.int32)
         else:
-            made.append(generator.normal(size=(EXAMPLES, *step.shape)).astype(np.float32))
+            example = generator.normal(size=(EXAMPLES, *step.shape)).astype(np.float32)
+        if given.padding is not None:
+            example[:, ~given.padding.counts(example.shape[1])] = given.padding.value
+        made.append(example)
     return made
 
 
@@ -148,12 +152,23 @@ def arranged(graph: Graph, given: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     if len(given) != len(graph.inputs):
         raise BadRequest(f"the model has {len(graph.inputs)} inputs, {len(given)} are given: one --input a model input, in order")
     made = []
-    for array, step, rank in zip(given, graph.inputs, declared_ranks(graph), strict=True):
+    for array, step, rank, declared in zip(given, graph.inputs, declared_ranks(graph), graph.model.network.inputs, strict=True):
         shape = step.shape[:rank]
         if shape not in (array.shape, array.shape[1:]) or not array.size:
             raise BadRequest(f"--input for {step.name} has shape {list(array.shape)}, the model takes {list(shape)} (or several of them)")
         made.append(array if array.ndim > rank else array[None])
+        if declared.padding is not None and not fits(made[-1], declared.padding):
+            steps = f"{'first' if declared.padding.length > 0 else 'last'} {abs(declared.padding.length)}"
+            raise BadRequest(
+                f"--input for {step.name} does not count its {steps} steps alone: the others must be {declared.padding.value:g}, those not"
+            )
     return made
+
+
+def fits(examples: NDArray[Any], padding: Padding) -> bool:
+    """Whether the steps that count in each example, (examples, steps, ...), are those of the graph."""
+    other = (examples != padding.value).reshape(*examples.shape[:2], -1).any(axis=-1)
+    return bool((other == padding.counts(examples.shape[1])).all())
 
 
 def input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:

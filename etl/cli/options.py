@@ -132,6 +132,15 @@ def selection(
     ignore_masks: Annotated[
         bool, typer.Option("--ignore-masks", help="Take masks (mask_zero, Masking) as absent: an approximation.", rich_help_panel=CHOICE)
     ] = False,
+    lengths: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="How many steps of masked sequences count: 7, or -7 where padding is in front; once for all masked inputs, or for each in order.",
+            metavar="STEPS",
+            show_default=False,
+            rich_help_panel=CHOICE,
+        ),
+    ] = None,
     architecture: Annotated[
         str | None,
         typer.Option(
@@ -172,6 +181,7 @@ def selection(
         top_k=top_k,
         fold=fold,
         ignore_masks=ignore_masks,
+        lengths=tuple(lengths or ()),
         architecture=architecture,
         constants=constants(constant_input),
         lambdas=dict(expression(text) for text in lambda_layer or []),

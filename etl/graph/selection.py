@@ -28,6 +28,7 @@ class Selection:
     architecture  what describes the layers of a file with weights only: see `etl.readers.read`
     constants     values of inputs that are options and no data, by name: `sr=16000`
     lambdas       what Lambda layers compute from their input x, by name: `x / 127.5 - 1`
+    lengths       how many steps of masked sequences count: one for all inputs that are masked, or one for each
     """
 
     input_shapes: tuple[tuple[int, ...], ...] | Mapping[str, tuple[int, ...]] = field(default=(), hash=False)
@@ -40,6 +41,7 @@ class Selection:
     architecture: str | None = None
     constants: Mapping[str, Any] = field(default_factory=dict, hash=False)
     lambdas: Mapping[str, str] = field(default_factory=dict, hash=False)
+    lengths: tuple[int, ...] = ()
 
     @property
     def exact(self) -> bool:
@@ -65,6 +67,7 @@ class Selection:
             said.append(f"--top-k {self.top_k}")
         said += [f"--constant {quote(f'{name}={json.dumps(value)}')}" for name, value in self.constants.items()]
         said += [f"--lambda {quote(f'{name}={text}')}" for name, text in self.lambdas.items()]
+        said += [f"--lengths {length}" for length in self.lengths]
         said += ["--fold"] * self.fold + ["--ignore-masks"] * self.ignore_masks
         return " ".join(said) or None
 
@@ -117,6 +120,7 @@ def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
         constants=selection.constants,
         input_shapes=selection.input_shapes,
         lambdas=selection.lambdas,
+        lengths=selection.lengths,
     )
     return graph_in(model, selection)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +114,17 @@ class Layer:
             yield from self.network.stored()
 
 
+class Padding(NamedTuple):
+    """Steps of an input that don't count: all but the first `length`, or but the last where it is below zero, hold `value`."""
+
+    length: int
+    value: float
+
+    def counts(self, steps: int) -> NDArray[np.bool_]:
+        """Which of all steps count."""
+        return np.arange(steps) < self.length if self.length > 0 else np.arange(steps) >= steps + self.length
+
+
 @dataclass(frozen=True)
 class Input:
     """One input of a model.
@@ -122,6 +133,7 @@ class Input:
     dtype    as the file has it
     batched  the first axis is the batch, which flows along as an axis of one place
     fixed    axes that the file doesn't leave open can't have another size: sizes were written into what follows
+    padding  which steps don't count, where the graph is made for sequences of one length
     """
 
     name: str
@@ -129,6 +141,7 @@ class Input:
     dtype: str = "float32"
     batched: bool = False
     fixed: bool = False
+    padding: Padding | None = None
 
 
 @dataclass(frozen=True)

@@ -41,21 +41,25 @@ def read(
     constants: Mapping[str, Any] | None = None,
     input_shapes: Shapes = (),
     lambdas: Mapping[str, str] | None = None,
+    lengths: Sequence[int] = (),
+    masks_as_written: bool = False,
 ) -> Model:
     """Read a model file; weight arrays are read when they are needed.
 
     architecture  for files that hold weights only. Keras: the JSON that `model.to_json()` returns, a model file to take it from,
                   or `keras.applications:NAME` (`keras.applications:VGG16?include_top=false&input_shape=64,64,3`). PyTorch: a `.pt2`,
                   or code of your own that is called: `torchvision.models:resnet34?num_classes=5`, `model.py:Net?width=64`
-    ignore_masks  take masks as absent, which is an approximation where steps are padded; layers that mask are refused otherwise
+    ignore_masks  take masks as absent, which is an approximation where steps are padded; layers that read masks are refused otherwise
+    lengths       Keras: how many steps of masked sequences count; one for all inputs that are masked, or one for each of them in order
     constants     ONNX: values of inputs that are options and no data, by name
     input_shapes  for architectures that are code: a module has no shapes until it is called
     lambdas       Keras: what Lambda layers compute from their input x, by name: `{"scale": "x / 127.5 - 1"}`
+    masks_as_written  Keras: leave the calls that make and read masks as they are in the file, for those who take it apart and not to neurons
     Raises BadFile, or Unsupported where arrays have no meaning here.
     """
     path = Path(path)
     if files.is_onnx(path):
-        refuse_lambdas(lambdas, path)
+        refuse_keras_options(path, lambdas, lengths)
         from etl.readers.onnx import read_onnx
 
         with stage(path, "reading it"):
@@ -65,7 +69,7 @@ def read(
     with stage(path, "opening it"):
         family = files.family(path)
     if family != "keras":
-        refuse_lambdas(lambdas, path)
+        refuse_keras_options(path, lambdas, lengths)
         return read_torch(path, family, None if architecture is None else str(architecture), input_shapes)
     with stage(path, "opening it"):
         found = files.look(path)
@@ -77,11 +81,14 @@ def read(
     with stage(path, "reading its weights"):
         found.assign(part)
         described = with_lambdas(network(part.graph), lambdas or {})
-        return Model(path.stem, settled(described, ignore_masks), sha256(found.sources), found.format, found.version)
+        described = described if masks_as_written else settled(described, ignore_masks, lengths)
+        return Model(path.stem, described, sha256(found.sources), found.format, found.version)
 
 
-def refuse_lambdas(lambdas: Mapping[str, str] | None, source: object) -> None:
-    """Raises BadRequest where expressions are given for a model that can't have Lambda layers."""
+def refuse_keras_options(source: object, lambdas: Mapping[str, str] | None, lengths: Sequence[int]) -> None:
+    """Raises BadRequest where expressions or lengths are given for a model that can't have Lambda layers or masks."""
+    if lengths:
+        raise BadRequest(f"{source} has no masks: --lengths is for Keras models")
     if lambdas:
         raise BadRequest(f"{source} has no Lambda layers: --lambda is for Keras models")
 
@@ -93,17 +100,18 @@ def read_live(
     constants: Mapping[str, Any] | None = None,
     input_shapes: Shapes = (),
     lambdas: Mapping[str, str] | None = None,
+    lengths: Sequence[int] = (),
 ) -> Model:
     """A model in memory: a built keras.Model, an onnx.ModelProto, a torch.export.ExportedProgram, or a torch.nn.Module with `input_shapes`."""
     if any(kind.__module__.partition(".")[0] == "torch" for kind in type(source).__mro__):
-        refuse_lambdas(lambdas, type(source).__name__)
+        refuse_keras_options(type(source).__name__, lambdas, lengths)
         return torch.read_live(source, in_order(input_shapes))
     if type(source).__name__ == "ModelProto" and type(source).__module__.startswith("onnx"):
-        refuse_lambdas(lambdas, "an ONNX model")
+        refuse_keras_options("an ONNX model", lambdas, lengths)
         from etl.readers.onnx import read_onnx_model
 
         return read_onnx_model(source, constants)
-    return read_keras_model(source, ignore_masks=ignore_masks, lambdas=lambdas)
+    return read_keras_model(source, ignore_masks=ignore_masks, lambdas=lambdas, lengths=lengths)
 
 
 def in_order(shapes: Shapes) -> Sequence[Sequence[int]]:

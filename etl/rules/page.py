@@ -70,10 +70,13 @@ def makes(rule: Callable[..., Any]) -> str:
     return (rule.__doc__ or "").strip().split("\n")[0]
 
 
+TOLD = ("part", "length", "query_length", "value_length", "key_length")  # what another rule tells it, or the user about masks; in no file
+
+
 def options(rule: Callable[..., Any]) -> dict[str, str]:
     """The options that a rule takes, each with its default where it has one."""
     taken = {n: p for n, p in accepted(rule).items() if p.kind is p.KEYWORD_ONLY and not any(w in str(p.annotation) for w in ("Weights", "Layer"))}
-    return {n: n if p.default in (p.empty, None) else f"{n}={p.default!r}" for n, p in taken.items() if n != "part"}  # what one rule tells another
+    return {n: n if p.default in (p.empty, None) else f"{n}={p.default!r}" for n, p in taken.items() if n not in TOLD}
 
 
 def weights(rule: Callable[..., Any]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -23,7 +23,7 @@ from etl.readers.keras.origin import FRAMEWORKS, OWN
 from etl.readers.keras.roles import CELLS, PROJECTIONS, expected, projected
 
 
-def read_keras_model(keras_model: Any, *, ignore_masks: bool = False, lambdas: Mapping[str, str] | None = None) -> Model:
+def read_keras_model(keras_model: Any, *, ignore_masks: bool = False, lambdas: Mapping[str, str] | None = None, lengths: Sequence[int] = ()) -> Model:
     """A built Keras 3 or tf_keras model. Arrays are read from it when they are needed, so it must live as long. Raises BadFile."""
     package = next(
         (one.__module__.partition(".")[0] for one in type(keras_model).__mro__ if one.__module__.startswith(("keras.", "tf_keras."))), None
@@ -46,7 +46,7 @@ def read_keras_model(keras_model: Any, *, ignore_masks: bool = False, lambdas: M
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
     assert part.graph is not None
     described = with_lambdas(network(part.graph), lambdas or {})
-    return Model(str(keras_model.name), settled(described, ignore_masks), digest.hexdigest(), "memory", version)
+    return Model(str(keras_model.name), settled(described, ignore_masks, lengths), digest.hexdigest(), "memory", version)
 
 
 def assign(live: Any, part: Part) -> None:

@@ -22,6 +22,7 @@ from etl.rules.keras.embedding import embedding
 from etl.rules.keras.encoding import category_encoding, discretization, reversible_embedding, stft_spectrogram
 from etl.rules.keras.expressions import expression
 from etl.rules.keras.local import locally_connected
+from etl.rules.keras.masking import masking
 from etl.rules.keras.merge import add, average, concatenate, dot, dot_2, maximum, minimum, multiply, scaled_sum, subtract
 from etl.rules.keras.nodes import tensorflow_node
 from etl.rules.keras.normalization import (
@@ -84,6 +85,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "Reshape": reshape,
         "Permute": permute,
         "RepeatVector": repeat_vector,
+        "Masking": masking,
         **{f"ZeroPadding{n}D": zero_padding for n in (1, 2, 3)},
         **{f"Cropping{n}D": cropping for n in (1, 2, 3)},
         **{f"UpSampling{n}D": up_sampling for n in (1, 2, 3)},
@@ -174,7 +176,6 @@ OF_KERAS_2: dict[str, Callable[..., Any]] = {
 
 # What has no rule, and why.
 REFUSED: dict[str, str] = {
-    "Masking": "masks steps, so what counts depends on the example",
     **dict.fromkeys(("TFSMLayer", "JaxLayer", "FlaxLayer", "TorchModuleWrapper"), "wraps a program of another library, stored as code or elsewhere"),
     **dict.fromkeys(("Layer", "Wrapper", "AbstractRNNCell", "PreprocessingLayer"), "is what other layers are built on, no layer by itself"),
     **dict.fromkeys(("Input", "InputSpec"), "describes an input, no layer by itself; the layer is InputLayer"),

@@ -16,22 +16,27 @@ from numpy.typing import NDArray
 from etl.errors import Unsupported
 from etl.rules.ids import live
 from etl.rules.keras.dense import meet
+from etl.rules.keras.masking import counted, placed
 from etl.rules.primitives.einsum import contract
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights
 
 Allowed: TypeAlias = NDArray[np.bool_] | None  # (queries, keys): which pairs may meet; None: all
 
 
-def pattern(queries: int, keys: int, causal: bool, window: int | None = None, mask: Any = None) -> Allowed:
-    """Who may see whom: nobody later (causal), nobody `window` or more places away, whom a constant mask says."""
-    if not causal and window is None and mask is None:
+def pattern(queries: NDArray[np.bool_], keys: NDArray[np.bool_], causal: bool, window: int | None = None, mask: Any = None) -> Allowed:
+    """Who may see whom: nobody later (causal), nobody `window` or more places away, whom a constant mask says, keys that count.
+
+    queries, keys  which of them count; queries that don't see everybody
+    """
+    if not causal and window is None and mask is None and queries.all() and keys.all():
         return None
-    ahead = np.arange(keys) - np.arange(queries)[:, None]
+    ahead = np.arange(len(keys)) - np.arange(len(queries))[:, None]
     allowed = (ahead <= 0) if causal else np.ones(ahead.shape, dtype=bool)
     if window is not None:
         allowed &= abs(ahead) < window
     if mask is not None:
         allowed &= np.broadcast_to(np.asarray(mask, dtype=bool).reshape(np.shape(mask)[-2:]), allowed.shape)
+    allowed = (allowed & keys) | ~queries[:, None]
     if not allowed.any(axis=1).all():
         raise Unsupported("has query positions that may see no key at all")
     return allowed
@@ -90,10 +95,14 @@ def attention(
     causal: bool = False,
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
+    query_length: int | None = None,
+    value_length: int | None = None,
 ) -> Ids | tuple[Ids, Ids]:
     """Luong's: scores are scale * (q . k), or with `concat` w * sum(tanh(scale * (q + k))); (queries, d), (keys, d) -> (queries, d)"""
     key = value if key is None else key
-    allowed = pattern(len(query), len(key), causal or use_causal_mask)
+    asking = counted(len(query), query_length)
+    allowed = pattern(asking, counted(len(key), value_length), causal or use_causal_mask)
+    query, allowed = query[asking], allowed if allowed is None else allowed[asking]
     factor = 1.0 if scale is None else scale
     left, right = pairs(query, key, allowed)
     if score_mode == "dot":
@@ -103,7 +112,7 @@ def attention(
         weight = concat_score_weight
     else:
         raise Unsupported(f"has no rule for score_mode={score_mode!r}")
-    return answer(here, distribution(here, terms, weight, allowed), value, allowed, return_attention_scores)
+    return answer(here, distribution(here, terms, weight, allowed), value, allowed, asking, return_attention_scores)
 
 
 def additive_attention(
@@ -117,18 +126,25 @@ def additive_attention(
     causal: bool = False,
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
+    query_length: int | None = None,
+    value_length: int | None = None,
 ) -> Ids | tuple[Ids, Ids]:
     """Bahdanau's: scores are sum(scale * tanh(q + k)); (queries, d), (keys, d) -> (queries, d)"""
     key = value if key is None else key
-    allowed = pattern(len(query), len(key), causal or use_causal_mask)
+    asking = counted(len(query), query_length)
+    allowed = pattern(asking, counted(len(key), value_length), causal or use_causal_mask)
+    query, allowed = query[asking], allowed if allowed is None else allowed[asking]
     left, right = pairs(query, key, allowed)
     terms = here.sum(Edges(left, over=0), Edges(right, over=0), part="sums", activation="tanh")
     shares = distribution(here, terms, 1.0 if scale is None else scale, allowed)
-    return answer(here, shares, value, allowed, return_attention_scores)
+    return answer(here, shares, value, allowed, asking, return_attention_scores)
 
 
-def answer(here: Scope, shares: Ids, value: Ids, allowed: Allowed, with_scores: bool) -> Ids | tuple[Ids, Ids]:
-    made = taken(here, shares, value, allowed, "output" if with_scores else None)
+def answer(here: Scope, shares: Ids, value: Ids, allowed: Allowed, asking: NDArray[np.bool_], with_scores: bool) -> Ids | tuple[Ids, Ids]:
+    """What the queries take that count; zeros for the others."""
+    if with_scores and not asking.all():
+        raise Unsupported("returns scores of queries that don't count, for which there is no rule")
+    made = placed(taken(here, shares, value, allowed, None if asking.all() and not with_scores else "output"), asking)
     return (made, shares) if with_scores else made
 
 
@@ -158,6 +174,9 @@ def multi_head_attention(
     attention_mask: Any = None,
     use_causal_mask: bool = False,
     return_attention_scores: bool = False,
+    query_length: int | None = None,
+    value_length: int | None = None,
+    key_length: int | None = None,
 ) -> Ids | tuple[Ids, Ids]:
     """Projections to heads, attention in each of them, and one projection back: (*places, n) -> (*places, *output_shape).
 
@@ -167,7 +186,8 @@ def multi_head_attention(
     k = projected(here, value if key is None else key, key_kernel, key_bias, "key")
     v = projected(here, value, value_kernel, value_bias, "value")
     gate = None if gate_kernel is None else projected(here, query, gate_kernel, gate_bias, "gate", "sigmoid")
-    made, shares = across(here, q, k, v, attended(attention_axes, query.ndim), use_causal_mask, sliding_window, attention_mask)
+    counting = counted(len(query), query_length), counted(len(value), value_length) & counted(len(k), key_length)
+    made, shares = across(here, q, k, v, attended(attention_axes, query.ndim), use_causal_mask, sliding_window, attention_mask, counting)
     made = gathered(here, made, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
     return (made, shares) if return_attention_scores else made
 
@@ -233,18 +253,37 @@ def attended(axes: Any, rank: int) -> tuple[int, ...]:
     return tuple((axis if axis >= 0 else rank + 1 + axis) - 1 for axis in given)
 
 
-def across(here: Scope, query: Ids, key: Ids, value: Ids, axes: Sequence[int], causal: bool, window: int | None, mask: Any) -> tuple[Ids, Ids]:
-    """Attention along some axes of (*places, heads, depth): what each query takes, in the query's order of axes, and the shares."""
-    if (causal or window is not None or mask is not None) and tuple(axes) != (0,):
+def across(
+    here: Scope,
+    query: Ids,
+    key: Ids,
+    value: Ids,
+    axes: Sequence[int],
+    causal: bool,
+    window: int | None,
+    mask: Any,
+    counting: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None = None,
+) -> tuple[Ids, Ids]:
+    """Attention along some axes of (*places, heads, depth): what each query takes, in the query's order of axes, and the shares.
+
+    counting  which queries and which keys count, along the first axis; a query that doesn't takes the same of everybody
+    """
+    part = counting is not None and not all(each.all() for each in counting)
+    if (causal or window is not None or mask is not None or part) and tuple(axes) != (0,):
         raise Unsupported(f"has a mask along the axes {[a + 1 for a in axes]}; there is a rule for the first alone")
     rank = query.ndim
     order = [*(a for a in range(rank - 1) if a not in axes), *axes, rank - 1]  # others, heads, attended, depth
     lead = rank - 1 - len(axes)
     q, k, v = (one.transpose(order) for one in (query, key, value))
     flat = [one.reshape(*one.shape[:lead], -1, one.shape[-1]) for one in (q, k, v)]
-    allowed = pattern(flat[0].shape[-2], flat[1].shape[-2], causal, window, mask)
+    whole = counted(flat[0].shape[-2], None), counted(flat[1].shape[-2], None)
+    queries, keys = counting if counting is not None and part else whole
+    allowed = pattern(queries, keys, causal, window, mask)
     left, right = pairs(flat[0], flat[1], allowed)
     products = here.product(Edges(left, over=0), Edges(right, over=0), part="products")
-    shares = distribution(here, products, 1 / sqrt(query.shape[-1]), allowed)
+    scale: Weights | float = 1 / sqrt(query.shape[-1])
+    if allowed is not None and not queries.all():
+        scale = scale * queries[np.nonzero(allowed)[0], None]
+    shares = distribution(here, products, scale, allowed)
     made = taken(here, shares, flat[2], allowed, "context").reshape(*q.shape[:-1], v.shape[-1])
     return made.transpose(np.argsort(order)), shares.reshape(*q.shape[:-1], *k.shape[lead:-1])

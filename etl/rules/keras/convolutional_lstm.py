@@ -31,6 +31,8 @@ def convolutional_lstm(
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
+    zero_output_for_mask: bool = False,
+    length: int | None = None,
 ) -> Ids | States:
     """(steps, *axes, c) -> (*windows, f) or (steps, *windows, f); kernel (*size, c, 4 f), recurrent_kernel (*size, f, 4 f), bias (4 f).
 
@@ -50,8 +52,8 @@ def convolutional_lstm(
         recurrent_activation=recurrent_activation,
         data_format=data_format,
     )
-    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
-    return unroll(here, inputs, Cell(step, (state, state)), initial_state=initial_state, **loop)
+    shown = {"return_sequences": return_sequences, "return_state": return_state, "zero_output_for_mask": zero_output_for_mask}
+    return unroll(here, inputs, Cell(step, (state, state)), initial_state=initial_state, go_backwards=go_backwards, length=length, **shown)
 
 
 def channels_last(ids: Ids, data_format: str | None) -> Ids:

@@ -12,7 +12,7 @@ IGNORED = frozenset(
     "recurrent_initializer recurrent_regularizer recurrent_constraint embeddings_initializer embeddings_regularizer embeddings_constraint "
     "beta_initializer gamma_initializer moving_mean_initializer moving_variance_initializer beta_regularizer gamma_regularizer "
     "beta_constraint gamma_constraint alpha_initializer alpha_regularizer alpha_constraint unit_forget_bias use_bias unroll "
-    "dropout recurrent_dropout sparse ragged optional layers lora_rank lora_alpha quantization_config shared_object_id zero_output_for_mask "
+    "dropout recurrent_dropout sparse ragged optional layers lora_rank lora_alpha quantization_config shared_object_id "
     "function out_type validate_indices query_shape key_shape value_shape".split()
 )
 

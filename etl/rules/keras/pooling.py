@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from etl.rules.keras.layout import axes, first, image
+from etl.rules.keras.masking import counted
 from etl.rules.primitives.windows import adaptive_windows, each, ragged, windows
 from etl.rules.scope import NOTHING, Edges, Ids, Scope
 
@@ -46,12 +47,13 @@ def global_max_pooling(here: Scope, inputs: Ids, *, data_format: str | None = No
     return here.max(Edges(seen), **kept(seen, inputs.ndim if keepdims else 1, data_format))
 
 
-def global_average_pooling(here: Scope, inputs: Ids, *, data_format: str | None = None, keepdims: bool = False) -> Ids:
-    """The mean of each channel.
+def global_average_pooling(here: Scope, inputs: Ids, *, data_format: str | None = None, keepdims: bool = False, length: int | None = None) -> Ids:
+    """The mean of each channel, over the steps that count where a length says so.
 
     inputs (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)
     """
     seen = channels(here, inputs, data_format)
+    seen = seen[:, counted(seen.shape[1], length)]
     return here.sum(mean(seen, 1), **kept(seen, inputs.ndim if keepdims else 1, data_format))
 
 

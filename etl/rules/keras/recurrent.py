@@ -17,6 +17,7 @@ from etl.network import Layer
 from etl.rules.binding import bind
 from etl.rules.ids import axis_names, named, zeros
 from etl.rules.keras.dense import meet
+from etl.rules.keras.masking import counted
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 States: TypeAlias = tuple[Ids, ...]
@@ -35,24 +36,41 @@ class Cell(NamedTuple):
 
 
 def unroll(
-    here: Scope, inputs: Ids, cell: Cell, *, initial_state: Any = None, return_sequences: bool, return_state: bool, go_backwards: bool
+    here: Scope,
+    inputs: Ids,
+    cell: Cell,
+    *,
+    initial_state: Any = None,
+    return_sequences: bool,
+    return_state: bool,
+    go_backwards: bool,
+    zero_output_for_mask: bool,
+    length: int | None,
 ) -> Ids | States:
     """Run a cell over the first axis: (steps, *in) -> (*out) or (steps, *out), then the last states.
 
-    The last step makes the layer's own neurons where they are all of its output.
+    length  how many steps count, of the last ones where it is below zero. The others leave the states as they are, and their output is the
+            one before (zeros before the first), or zeros with `zero_output_for_mask`
+    The last step that counts makes the layer's own neurons where they are all of its output.
     """
     states = tuple(flat(initial_state)) or tuple(map(zeros, cell.states))
     if [s.shape for s in states] != list(cell.states):
         raise Unsupported(f"is given states of shapes {[s.shape for s in states]} instead of {list(cell.states)}")
     inputs = here.expect(inputs, ("step", "channel") if inputs.ndim == 2 else ("step", *axis_names(inputs)[1:]))
-    outputs = []
-    for number, seen in enumerate(inputs[::-1] if go_backwards else inputs):
+    counts = counted(len(inputs), length)
+    if go_backwards:
+        inputs, counts = inputs[::-1], counts[::-1]
+    last, outputs = int(np.flatnonzero(counts)[-1]), dict[int, Ids]()
+    for number in np.flatnonzero(counts).tolist():
         step = here.part(f"step_{number}")
-        whole = number == len(inputs) - 1 and not (return_sequences or return_state)
-        output, *after = cell.step(step, seen, *states, own=here if whole else step.part("output"))
-        outputs.append(output)
+        whole = number == last and not (return_sequences or return_state)
+        outputs[number], *after = cell.step(step, inputs[number], *states, own=here if whole else step.part("output"))
         states = tuple(after)
-    made = named(np.stack(outputs), ("step", *axis_names(outputs[0]))) if return_sequences else outputs[-1]
+    shown, before = list[Ids](), zeros(outputs[last].shape)
+    for number in range(len(inputs)):
+        before = outputs.get(number, zeros(before.shape) if zero_output_for_mask else before)
+        shown.append(before)
+    made = named(np.stack(shown), ("step", *axis_names(outputs[last]))) if return_sequences else shown[-1]
     return (made, *states) if return_state else made
 
 
@@ -256,10 +274,12 @@ def rnn(
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
+    zero_output_for_mask: bool = False,
+    length: int | None = None,
 ) -> Ids | States:
     """Any cell over the first axis: (steps, n) -> (units) or (steps, units)."""
-    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
-    return unroll(here, inputs, cell_of(here, cell), initial_state=initial_state, **loop)
+    shown = {"return_sequences": return_sequences, "return_state": return_state, "zero_output_for_mask": zero_output_for_mask}
+    return unroll(here, inputs, cell_of(here, cell), initial_state=initial_state, go_backwards=go_backwards, length=length, **shown)
 
 
 def simple_rnn(
@@ -274,11 +294,13 @@ def simple_rnn(
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
+    zero_output_for_mask: bool = False,
+    length: int | None = None,
 ) -> Ids | States:
     """activation(W x + U h + b) at each step: (steps, n) -> (units) or (steps, units); one row of neurons a step."""
     cell = simple_cell(here, kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias, activation=activation)
-    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
-    return unroll(here, inputs, cell, initial_state=initial_state, **loop)
+    shown = {"return_sequences": return_sequences, "return_state": return_state, "zero_output_for_mask": zero_output_for_mask}
+    return unroll(here, inputs, cell, initial_state=initial_state, go_backwards=go_backwards, length=length, **shown)
 
 
 def lstm(
@@ -294,13 +316,15 @@ def lstm(
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
+    zero_output_for_mask: bool = False,
+    length: int | None = None,
 ) -> Ids | States:
     """(steps, n) -> (units) or (steps, units); nine rows a step: four gates, kept, written, cell, activated, output."""
     cell = lstm_cell(
         here, kernel=kernel, recurrent_kernel=recurrent_kernel, bias=bias, activation=activation, recurrent_activation=recurrent_activation
     )
-    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
-    return unroll(here, inputs, cell, initial_state=initial_state, **loop)
+    shown = {"return_sequences": return_sequences, "return_state": return_state, "zero_output_for_mask": zero_output_for_mask}
+    return unroll(here, inputs, cell, initial_state=initial_state, go_backwards=go_backwards, length=length, **shown)
 
 
 def gru(
@@ -317,12 +341,14 @@ def gru(
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
+    zero_output_for_mask: bool = False,
+    length: int | None = None,
 ) -> Ids | States:
     """(steps, n) -> (units) or (steps, units); eight rows a step: two gates, reset, candidate, kept, complement, written, output."""
     arrays: dict[str, Any] = {"kernel": kernel, "recurrent_kernel": recurrent_kernel, "bias": bias}
     cell = gru_cell(here, **arrays, activation=activation, recurrent_activation=recurrent_activation, reset_after=reset_after)
-    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
-    return unroll(here, inputs, cell, initial_state=initial_state, **loop)
+    shown = {"return_sequences": return_sequences, "return_state": return_state, "zero_output_for_mask": zero_output_for_mask}
+    return unroll(here, inputs, cell, initial_state=initial_state, go_backwards=go_backwards, length=length, **shown)
 
 
 def cudnn_lstm(
@@ -336,12 +362,14 @@ def cudnn_lstm(
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
+    zero_output_for_mask: bool = False,
+    length: int | None = None,
 ) -> Ids | States:
     """Keras 2's LSTM for graphics processors: the same steps as `lstm`, other arrays; bias (8 units)."""
     arrays = cudnn_gates(kernel, recurrent_kernel, bias, 4)
     cell = Cell(partial(lstm_step, arrays=arrays, activation="tanh", recurrent_activation="sigmoid"), (recurrent_kernel.shape[:1],) * 2)
-    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
-    return unroll(here, inputs, cell, initial_state=initial_state, **loop)
+    shown = {"return_sequences": return_sequences, "return_state": return_state, "zero_output_for_mask": zero_output_for_mask}
+    return unroll(here, inputs, cell, initial_state=initial_state, go_backwards=go_backwards, length=length, **shown)
 
 
 def cudnn_gru(
@@ -355,9 +383,13 @@ def cudnn_gru(
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
+    zero_output_for_mask: bool = False,
+    length: int | None = None,
 ) -> Ids | States:
     """Keras 2's GRU for graphics processors: the same steps as `gru` that resets after, other arrays; bias (6 units)."""
     arrays = cudnn_gates(kernel, recurrent_kernel, bias, 3)
     step = partial(gru_step, arrays=arrays, activation="tanh", recurrent_activation="sigmoid", reset_after=True)
-    loop = {"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards}
-    return unroll(here, inputs, Cell(step, (recurrent_kernel.shape[:1],)), initial_state=initial_state, **loop)
+    shown = {"return_sequences": return_sequences, "return_state": return_state, "zero_output_for_mask": zero_output_for_mask}
+    return unroll(
+        here, inputs, Cell(step, (recurrent_kernel.shape[:1],)), initial_state=initial_state, go_backwards=go_backwards, length=length, **shown
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -41,17 +42,27 @@ def bidirectional(
     backward_layer: Layer,
     merge_mode: str | None = "concat",
     initial_state: Any = None,
+    length: int | None = None,
     layer: Any = None,  # as the file has it: forward_layer is what the reader made of it
 ) -> Ids | tuple[Ids, ...]:
-    """A recurrent layer and another that sees time reversed, merged; a backward sequence is turned round again."""
+    """A recurrent layer and another that sees time reversed, merged; a backward sequence is turned round again.
+
+    Sequences are zero at steps that don't count, whatever the layers' own `zero_output_for_mask` says.
+    """
     states = list(flat(initial_state))
     half = len(states) // 2
-    forward, *ahead = as_tuple(run_part(here, "forward", forward_layer, inputs, initial_state=states[:half] or None))
-    backward, *behind = as_tuple(run_part(here, "backward", backward_layer, inputs, initial_state=states[half:] or None))
+    ahead_layer, behind_layer = (zero_where_masked(each) for each in (forward_layer, backward_layer))
+    forward, *ahead = as_tuple(run_part(here, "forward", ahead_layer, inputs, initial_state=states[:half] or None, length=length))
+    backward, *behind = as_tuple(run_part(here, "backward", behind_layer, inputs, initial_state=states[half:] or None, length=length))
     if forward_layer.options.get("return_sequences"):
         backward = backward[::-1]
     made = merged(here, forward, backward, merge_mode, "merged" if ahead else None)
     return (*made, *ahead, *behind) if len(made) + len(ahead) > 1 else made[0]
+
+
+def zero_where_masked(layer: Layer) -> Layer:
+    """A direction whose sequences are zero at steps that don't count."""
+    return replace(layer, options={**layer.options, "zero_output_for_mask": bool(layer.options.get("return_sequences"))})
 
 
 def as_tuple(made: Any) -> tuple[Ids, ...]:
