@@ -251,11 +251,18 @@ class Store:
         return sink.write(graph._graph, progress)
 
     def models(self) -> Rows:
-        """One row a model, by name: name, state, neurons, edges, parameters, format, sha256, loadedAt, etlVersion."""
-        from etl.store import models
+        """One row a model, by name: name, state, counts, format, selection, sha256, loadedAt, etlVersion.
 
-        rows = models.models(self.connection)
-        return Rows(rows, ("name", "state", "neurons", "edges", "parameters", "format", "sha256", "loadedAt", "etlVersion"))
+        Of a load that hasn't ended (state LOADING) stored_neurons and stored_edges say what is there; a replacement has the name of the model that
+        it will replace. Where there is no local Neo4j yet, none is made.
+        """
+        from etl.store import models
+        from etl.store.local.server import is_new
+
+        nothing_there = self._connection is None and not (self._uri or os.environ.get("NEO4J_URI")) and is_new()
+        rows = [] if nothing_there else models.listed(self.connection)
+        sizes = ("neurons", "edges", "parameters", "stored_neurons", "stored_edges")
+        return Rows(rows, ("name", "state", *sizes, "format", "selection", "sha256", "loadedAt", "etlVersion"))
 
     def query(self, name_or_cypher: str, **parameters: Any) -> Rows:
         """Ask a stored query by its name, or run any Cypher statement in a read transaction.
@@ -282,11 +289,11 @@ class Store:
             raise NotInStore(f"the store has no model named {name} (models: {known}).")
         return StoredModel(self, name)
 
-    def delete(self, name: str) -> None:
+    def delete(self, name: str, progress: Progress = silent) -> None:
         """Delete a model, and what interrupted loads of it left; nothing else. Raises NotInStore, Conflict."""
         from etl.store import models
 
-        models.delete(self.connection, name)
+        models.delete(self.connection, name, progress)
 
     def close(self) -> None:
         """Close the connection; a local server keeps running."""

@@ -21,7 +21,8 @@ def check(store: Store, graph: Graph, name: str) -> int:
     check_layers(store, tables.layers.to_pylist(), name, base)
     found = store.read("MATCH (n:Neuron) WHERE $begin <= n.id < $end RETURN properties(n) AS n ORDER BY n.id", begin=base, end=base + graph.neurons)
     for row, sent in zip(found, tables.neurons.to_pylist(), strict=True):
-        shown = {"model": name, "channel": sent["index"][-1] if sent["index"] else None, **sent, "id": sent["id"] + base}
+        address = f"{sent['layer']}/{','.join(map(str, sent['index'])) or 0}"
+        shown = {"name": address, "model": name, "channel": sent["index"][-1] if sent["index"] else None, **sent, "id": sent["id"] + base}
         assert row["n"] == {key: value for key, value in shown.items() if value is not None}
     check_weights(store, tables.weights, base, base + graph.neurons)
     outputs = store.read(

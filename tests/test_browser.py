@@ -26,7 +26,7 @@ from etl.graph.trace import trace
 from etl.readers import read
 from etl.sinks.neo4j import live as neo4j
 from etl.store import Store, status
-from etl.store.browser import DIAMETERS, colours, contrast, favourites, folder, selector, sheet, style
+from etl.store.browser import DIAMETERS, colours, contrast, favourites, first_query, folder, literal, selector, sheet, style
 from etl.store.local import server as local
 from etl.store.palette import PALETTE
 from etl.store.queries import Query, find, queries, run
@@ -105,13 +105,13 @@ class Page:
         self.driver.execute_script(DROP, path.name, base64.b64encode(path.read_bytes()).decode())
 
     def drawn(self, frame: WebElement, count: int) -> list[tuple[str, str, float]]:
-        """Caption, colour and diameter of the nodes that are drawn, once there are so many."""
+        """Caption (its lines together, without blanks), colour and diameter of the nodes that are drawn, once there are so many."""
         nodes = self.wait(lambda: (found := frame.find_elements("css selector", "svg g.node")) and len(found) == count and found)
         assert nodes
         looks = []
         for node in nodes:
             circle = node.find_element("css selector", "circle.b-outline")
-            caption = "".join(text.text.strip() for text in node.find_elements("css selector", "text.caption"))
+            caption = "".join(text.text.replace(" ", "") for text in node.find_elements("css selector", "text.caption"))
             looks.append((caption, str(circle.get_attribute("fill")), 2 * float(circle.get_attribute("r") or "nan")))
         return sorted(looks)
 
@@ -139,7 +139,7 @@ def page(digits: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
         options.add_argument(flag)
     opened = Page(webdriver.Chrome(options=options, service=webdriver.ChromeService(driver)))
     try:
-        opened.driver.get(first_page(status()))
+        opened.driver.get(first_page(status(), first_query(digits, "digits_cnn")))
         opened.wait(lambda: opened.all("input[type=password]"))[0].send_keys(local.password(status()), Keys.ENTER)
         opened.wait(lambda: "You are connected as user" in opened.all("[data-testid=stream]")[0].text)
         yield opened
@@ -150,16 +150,21 @@ def page(digits: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 def drawn_by(rows: list[dict[str, Any]], *names: str) -> list[tuple[str, str, float]]:
     """What a style sheet should make of these neurons of the digits' network, each once: worked out from the store, not from the sheet."""
     order = ["pixels", "strokes", "shapes", "pool", "digit"]
-    sizes = {"pixels": 40.0, "digit": 80.0}
+    sizes = {"pixels": 50.0, "digit": 80.0}
     found = {row[name]["id"]: row[name] for row in rows for name in names}
-    return sorted((",".join(map(str, n["index"])), PALETTE[order.index(n["layer"])], sizes.get(n["layer"], 50.0)) for n in found.values())
+    return sorted(
+        (n["layer"] + ",".join(map(str, n["index"])), PALETTE[order.index(n["layer"])], sizes.get(n["layer"], 60.0)) for n in found.values()
+    )
 
 
 def test_opens_with_a_query_that_draws(page: Page, digits: Store) -> None:
     """The query of the address is in the editor; nothing needs typing but the password."""
-    rows = digits.read("MATCH (:Model)-[:OUTPUT]->(n) WITH n LIMIT 1 MATCH (n)<-[w:WEIGHT]-(:Neuron) RETURN count(w) AS weights")
+    query = "MATCH (s)-[w:WEIGHT]->(:Neuron {model: $model, layer: $layer, index: [0]}) RETURN s.name AS name ORDER BY abs(w.weight) DESC LIMIT 25"
+    rows = digits.read(query, model="digits_cnn", layer="digit")
     frame = page.new_frame(lambda: page.press("editor-Run"))
-    assert len(page.drawn(frame, min(25, rows[0]["weights"]) + 1)) > 1
+    shown = [caption for caption, _, _ in page.drawn(frame, 26)]  # without any style; what is wider than its neuron ends in dots
+    assert "digit/0" in shown
+    assert all(any(name.startswith(caption.rstrip("…")) for name in ("digit/0", *(row["name"] for row in rows))) for caption in shown), shown
 
 
 def test_neighbourhood_is_drawn_in_the_model_s_style(page: Page, digits: Store, tmp_path: Path) -> None:
@@ -176,14 +181,14 @@ def test_neighbourhood_is_drawn_in_the_model_s_style(page: Page, digits: Store, 
 
 def test_queries_become_favourites(page: Page, digits: Store, tmp_path: Path) -> None:
     """All of them, under their titles; one click runs one."""
-    assert favourites(tmp_path / "queries.zip") == len(queries())
+    assert favourites(tmp_path / "queries.zip", digits, "digits_cnn") == len(queries())
     page.drop(tmp_path / "queries.zip")
     page.press("navigationFavorites")
     query = find("strongest_paths")
     shown = page.wait(lambda: {str(e.get_attribute("data-testid")) for e in page.all("[data-testid^=navicon-]")})
-    assert {f"navicon-{each.title}" for each in queries().values()} <= shown
+    assert {f"navicon-{each.about}: {each.title}" for each in queries().values()} <= shown
     page.run(query.browser.replace("5 AS limit", "12 AS limit"))
-    frame = page.new_frame(lambda: page.favourite(query.title))
+    frame = page.new_frame(lambda: page.favourite(f"{query.about}: {query.title}"))
     page.press("navigationFavorites")
     rows = run(digits, query.name, {"model": "digits_cnn", "limit": 12})
     on_paths = digits.read("MATCH (n:Neuron) WHERE n.id IN $ids RETURN n", ids=sorted({i for row in rows for i in row["neurons"]}))
@@ -199,7 +204,7 @@ def test_style_finds_a_difficult_label(page: Page, digits: Store, tmp_path: Path
     (tmp_path / "odd.grass").write_text(style(digits, "odd"), "utf-8")
     page.new_frame(lambda: page.drop(tmp_path / "odd.grass"))
     frame = page.run("MATCH (n:Neuron {model: 'odd'}) WHERE n.layer STARTS WITH \"a 'b'\" RETURN n LIMIT 3")
-    assert {(colour, size) for _, colour, size in page.drawn(frame, 3)} == {(PALETTE[1], 50.0)}
+    assert {(colour, size) for _, colour, size in page.drawn(frame, 3)} == {(PALETTE[1], 60.0)}
 
 
 @pytest.mark.parametrize("query", queries().values(), ids=list(queries()))
@@ -219,10 +224,41 @@ def test_favourites_are_the_files(tmp_path: Path) -> None:
     favourites(tmp_path / "two.zip")
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
     with zipfile.ZipFile(tmp_path / "one.zip") as archive:
-        assert {name: archive.read(name).decode() for name in archive.namelist()} == {f"{q.name}.cypher": q.text for q in queries().values()}
+        packed = {name: archive.read(name).decode() for name in archive.namelist()}
+    assert packed == {f"{q.name}.cypher": q.text.replace("// ", f"// {q.about}: ", 1) for q in queries().values()}
+    titles = [text.splitlines()[0] for text in packed.values()]
+    assert titles == sorted(titles) and {q.about for q in queries().values()} == {"Measures", "Neurons", "Overview", "Paths", "Weights"}
     for wrong in ("queries.cypher", "nowhere/queries.zip"):
         with pytest.raises(BadRequest, match=re.escape(wrong)):
             favourites(tmp_path / wrong)
+
+
+@pytest.mark.parametrize("model", ["digits_cnn", "odd"])
+def test_favourites_have_parameters_of_the_model(digits: Store, tmp_path: Path, model: str) -> None:
+    """Every query runs after its own line as it stands in the favourite, and finds what it names."""
+    favourites(tmp_path / "filled.zip", digits, model)
+    with zipfile.ZipFile(tmp_path / "filled.zip") as archive:
+        packed = {name.removesuffix(".cypher"): archive.read(name).decode() for name in archive.namelist()}
+    for name, text in packed.items():
+        match = PARAM.search(text)
+        assert match, text
+        (values,) = digits.read(match[2])
+        assert values["model"] == model and match[1].split(", ") == [p.name for p in queries()[name].parameters]
+        run(digits, name, values)
+
+
+def test_a_name_is_one_text_in_cypher(digits: Store) -> None:
+    for name in ("it's", 'a "b"', "back\\slash", "line\nend", "') RETURN 1 //", "é {x} $y \u2028"):
+        assert digits.read(f"RETURN {literal(name)} AS name") == [{"name": name}]
+
+
+def test_the_first_query_is_about_the_model_that_is_named(digits: Store) -> None:
+    for model, layer in (("digits_cnn", "digit"), ("odd", "dense_1")):
+        rows = digits.read(first_query(digits, model))
+        assert rows and {(row["target"]["model"], row["target"]["layer"]) for row in rows} == {(model, layer)}
+    assert first_query(digits) == first_query(digits, "odd")
+    with pytest.raises(NotInStore, match="did you mean digits_cnn"):
+        first_query(digits, "digits_cn")
 
 
 def test_colours_are_legible_and_neighbours_differ() -> None:
@@ -268,5 +304,5 @@ def test_open_shows_the_page_or_prints_it(store: Store, tmp_path: Path) -> None:
         subprocess.run([sys.executable, "-m", "etl", "neo4j", "open"], env=env, capture_output=True, text=True, check=True).stdout.splitlines()[0]
         for env in (bare, bare | {"BROWSER": str(script)})
     ]
-    assert said == [f"No browser here: open {first_page(status())}", f"Opened {first_page(status())}"]
-    assert shown.read_text("utf-8") == first_page(status())
+    assert said == [f"No browser here: open {first_page(status(), first_query(store))}", f"Opened {first_page(status(), first_query(store))}"]
+    assert shown.read_text("utf-8") == first_page(status(), first_query(store))

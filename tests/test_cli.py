@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pty
+import queue
 import re
 import select
 import subprocess
@@ -20,7 +21,7 @@ from typing import NamedTuple
 import pytest
 
 import etl
-from etl.cli import analysis, main, output
+from etl.cli import analysis, main, output, progress
 from etl.store import Store
 
 HERE = Path(__file__).parent
@@ -553,12 +554,50 @@ def test_neo4j_start_says_how_to_log_in(store: Store, run: Run) -> None:
     assert done.code == 0 and "user neo4j, password in " in done.out
 
 
-def test_the_first_page_has_a_query_that_draws(loaded: Store) -> None:
+def test_the_first_page_has_a_query_that_draws(loaded: Store, run: Run) -> None:
     from urllib.parse import parse_qs, urlsplit
 
     from etl.cli.server import first_page
     from etl.store import status
+    from etl.store.browser import first_query
 
-    asked = parse_qs(urlsplit(first_page(status())).query)
+    asked = parse_qs(urlsplit(first_page(status(), first_query(loaded))).query)
     assert asked["cmd"] == ["edit"] and asked["connectURL"] == [loaded.uri.replace("//", "//neo4j@")]
     assert len(loaded.read(asked["arg"][0])) == 25
+    assert "has no model named nosuch" in one_line(run("neo4j", "open", "nosuch"))
+
+
+def test_status_of_nothing_makes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No Neo4j is fetched or started to say that there is none yet."""
+    monkeypatch.setenv("ETL_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("etl.store.connection.connect", lambda *_, **__: pytest.fail("it connects"))
+    assert run("status").out.startswith("No models yet")
+    assert run("status", "--format", "json").out == "[]\n"
+    assert not (tmp_path / "home").exists() or not list((tmp_path / "home").rglob("*.jar"))
+
+
+def test_lines_say_how_far_and_how_long_still() -> None:
+    lines = progress.Lines()
+    lines.doing = "Loading digits"
+    assert lines.line(20) == "Loading digits: 20 s so far"
+    lines.counted = "weights", 1_200_000, 4_800_000
+    assert lines.line(40) == "Loading digits: 1,200,000 of 4,800,000 weights (25%), about 120 s left".replace("120 s", "2 min")
+    lines.counted = "weights", 0, 4_800_000
+    assert lines.line(40) == "Loading digits: 0 of 4,800,000 weights (0%)"
+
+
+def test_a_line_comes_again_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that says them ends with the command."""
+    said: queue.Queue[str] = queue.Queue()
+    monkeypatch.setattr(progress, "EVERY", 0.01)
+    monkeypatch.setattr(progress, "remark", said.put)
+    with progress.display("Loading digits", quiet=False) as shown:
+        assert said.get(timeout=30) == "Loading digits: 0 s so far"
+        shown.count("weights", 50, 100)
+        while not (line := said.get(timeout=30)).startswith("Loading digits: 50 of 100 weights (50%), about "):
+            assert line.startswith("Loading digits")
+    assert not shown.lines.ticking or not shown.lines.ticking.is_alive()
+    with progress.display("Loading digits", quiet=True) as silent:
+        silent.stage("starting")
+        silent.count("weights", 1, 2)
+    assert silent.lines.ticking is None

@@ -131,7 +131,12 @@ def test_an_interrupted_replacement_goes_on(cleared_store: Store, small_batches:
     with pytest.raises(StopIteration):
         load(convolutional(2), cleared_store, "mine", replace=True, progress=stop_at("weights", 5000))
     stored.check_weights(cleared_store, collect(convolutional(1)).weights, 0, convolutional(1).neurons)
-    assert [row["state"] for row in catalogue.models(cleared_store)] == ["COMPLETE", "LOADING"]
+    assert [row["state"] for row in catalogue.models(cleared_store)] == ["COMPLETE"]
+    done, begun = catalogue.listed(cleared_store)
+    assert (done["name"], done["state"], done["stored_edges"]) == ("mine", "COMPLETE", None)
+    (weights,) = cleared_store.read("MATCH (n:Neuron)<-[w:WEIGHT]-() WHERE n.id >= $base RETURN count(w) AS n", base=convolutional(1).neurons)
+    assert (begun["name"], begun["state"]) == ("mine", "LOADING") and begun["edges"] == convolutional(2).edges
+    assert (begun["stored_neurons"], begun["stored_edges"]) == (convolutional(2).neurons, weights["n"]) and 0 < weights["n"] < begun["edges"]
     load(convolutional(2), cleared_store, "mine", replace=True)
     stored.check(cleared_store, convolutional(2), "mine")
     assert stored.counts(cleared_store)[1] == relationships(convolutional(2))

@@ -13,6 +13,7 @@
 // -> target_end INTEGER      the one after its last
 // -> edges INTEGER           weights in the cell
 // -> mean FLOAT              their mean
+// about: Weights
 // :param [{model, source, target, bins}] => {RETURN 'digits_cnn' AS model, null AS source, null AS target, 300 AS bins}
 
 MATCH (m:Model {name: $model})

@@ -11,6 +11,7 @@
 // -> target_layer STRING            its layer
 // -> target_index LIST OF INTEGER   its place in it
 // -> weight FLOAT                   weight; a pair may have several
+// about: Weights
 // :param [{model, source, target, limit}] => {RETURN 'digits_cnn' AS model, 'shapes' AS source, 'pool' AS target, 100000 AS limit}
 
 MATCH (m:Model {name: $model})

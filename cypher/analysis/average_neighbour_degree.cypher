@@ -7,6 +7,7 @@
 // -> layer STRING            its layer
 // -> index LIST OF INTEGER   its place in it
 // -> value FLOAT             average neighbour degree; null where its weights add up to nothing
+// about: Measures
 // :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'digit' AS layer, 100 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})

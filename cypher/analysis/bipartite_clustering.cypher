@@ -8,6 +8,7 @@
 // -> layer STRING            its layer
 // -> index LIST OF INTEGER   its place in it
 // -> value FLOAT             clustering, from 0 to 1; null without partners
+// about: Measures
 // :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'digit' AS layer, 100 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})

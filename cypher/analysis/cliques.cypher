@@ -7,6 +7,7 @@
 // -> layer STRING            its layer
 // -> index LIST OF INTEGER   its place in it
 // -> cliques INTEGER         neighbours over weights above zero, in and out
+// about: Measures
 // :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, null AS layer, 100 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end AND ($layer IS NULL OR l.name = $layer)

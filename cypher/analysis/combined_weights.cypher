@@ -12,6 +12,7 @@
 // -> target_layer STRING            its layer
 // -> target_index LIST OF INTEGER   its place in it
 // -> weight FLOAT                   combined weight
+// about: Weights
 // :param [{model, first, second, limit}] => {RETURN 'digits_cnn' AS model, 'pool' AS first, 'digit' AS second, 1000 AS limit}
 
 MATCH (m:Model {name: $model})

@@ -16,6 +16,7 @@
 // -> flipped INTEGER         weights whose sign changed
 // -> zeroed INTEGER          weights that became zero, or went
 // -> max_bias_change FLOAT   largest |after - before| of a bias; null without biases
+// about: Weights
 // :param [{model, other}] => {RETURN 'digits_cnn' AS model, 'digits_cnn_pruned' AS other}
 
 CALL () {

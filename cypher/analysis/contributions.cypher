@@ -11,6 +11,7 @@
 // -> contribution FLOAT      weight * value
 // needs: value
 // not with: --layers --granularity --min-weight --top-k --ignore-masks
+// about: Neurons
 // :param [{model, neuron, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, 20 AS limit}
 
 MATCH (m:Model {name: $model})

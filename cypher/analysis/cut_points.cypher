@@ -5,6 +5,7 @@
 // -> layer STRING        layer
 // -> type STRING         its kind
 // -> position INTEGER    its place among the layers
+// about: Overview
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer)

@@ -5,6 +5,7 @@
 // -> id INTEGER              neuron
 // -> layer STRING            its layer
 // -> index LIST OF INTEGER   its place in it
+// about: Neurons
 // :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 10000 AS limit}
 
 MATCH (m:Model {name: $model})

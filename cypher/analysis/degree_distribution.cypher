@@ -6,6 +6,7 @@
 // -> direction STRING    in or out
 // -> degree INTEGER      weights of a neuron
 // -> neurons INTEGER     neurons with that many
+// about: Measures
 // :param [{model, layer}] => {RETURN 'digits_cnn' AS model, null AS layer}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end AND ($layer IS NULL OR l.name = $layer)

@@ -15,6 +15,7 @@
 // -> out_strength_min FLOAT    least sum of the weights out of a neuron
 // -> out_strength_mean FLOAT   mean
 // -> out_strength_max FLOAT    largest
+// about: Measures
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end

@@ -7,6 +7,7 @@
 // -> edges INTEGER      weights into them
 // -> possible INTEGER   edges that there could be
 // -> density FLOAT      edges / possible
+// about: Overview
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})

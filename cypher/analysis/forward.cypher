@@ -7,6 +7,7 @@
 // -> position INTEGER       place in it, in C order
 // -> value FLOAT            value
 // not with: --layers --granularity --min-weight --top-k --ignore-masks
+// about: Neurons
 // :param [{model, input}] => {RETURN 'digits_cnn' AS model, [0.0] AS input}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end

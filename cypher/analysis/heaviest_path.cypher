@@ -6,6 +6,7 @@
 // -> neurons LIST OF INTEGER ids from the path's first neuron to its last
 // -> weights LIST OF FLOAT   weights between them
 // -> path PATH               the same, to look at in Browser
+// about: Paths
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end

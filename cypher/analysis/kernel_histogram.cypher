@@ -10,6 +10,7 @@
 // -> high FLOAT          its upper bound
 // -> weights INTEGER     stored weights in it
 // not with: --granularity --min-weight --top-k
+// about: Weights
 // :param [{model, layer, bins}] => {RETURN 'digits_cnn' AS model, 'shapes' AS layer, 50 AS bins}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})

@@ -4,6 +4,7 @@
 // -> source NODE            layer
 // -> feeds RELATIONSHIP     null where it feeds nobody
 // -> target NODE            layer that reads it
+// about: Overview
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer)

@@ -9,6 +9,7 @@
 // -> neurons INTEGER       neurons
 // -> edges INTEGER         weights into them
 // -> parameters INTEGER    numbers stored in the file
+// about: Overview
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer)

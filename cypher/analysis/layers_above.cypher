@@ -3,6 +3,7 @@
 // $model STRING      model name
 // $layer STRING      layer; of one that is called several times, what depends on any of its calls
 // -> layer STRING    layer
+// about: Overview
 // :param [{model, layer}] => {RETURN 'digits_cnn' AS model, 'shapes' AS layer}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer)

@@ -2,6 +2,7 @@
 // How many weights a value passes at most between the model's inputs and its outputs.
 // $model STRING       model name
 // -> hops INTEGER     weights on the way
+// about: Paths
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end

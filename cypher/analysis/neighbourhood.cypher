@@ -6,6 +6,7 @@
 // -> source NODE           neuron that is read
 // -> weight RELATIONSHIP   weight
 // -> target NODE           neuron that reads it
+// about: Neurons
 // :param [{model, neuron, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, 30 AS limit}
 
 MATCH (m:Model {name: $model})

@@ -2,6 +2,7 @@
 // The number of paths along weights from any input neuron to any output neuron.
 // $model STRING       model name
 // -> paths NUMBER     paths; an integer where it is exact (below 2^53), else a rounded float
+// about: Paths
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end

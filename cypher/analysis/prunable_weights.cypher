@@ -9,6 +9,7 @@
 // -> prunable_edges INTEGER  edges that carry small ones
 // -> share FLOAT             prunable / parameters
 // not with: --granularity --min-weight --top-k
+// about: Weights
 // :param [{model, threshold}] => {RETURN 'digits_cnn' AS model, 0.01 AS threshold}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.edges > 0

@@ -7,6 +7,7 @@
 // -> id INTEGER              neuron that it sees
 // -> layer STRING            its layer
 // -> index LIST              its place there
+// about: Neurons
 // :param [{model, neuron, layer, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, null AS layer, 10000 AS limit}
 
 MATCH (m:Model {name: $model})

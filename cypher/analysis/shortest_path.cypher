@@ -8,6 +8,7 @@
 // -> neurons LIST OF INTEGER their ids
 // -> layers LIST OF STRING   their neurons' layers
 // -> weights LIST OF FLOAT   the weights
+// about: Paths
 // :param [{model, source, target}] => {RETURN 'digits_cnn' AS model, null AS source, null AS target}
 
 MATCH (m:Model {name: $model})

@@ -9,6 +9,7 @@
 // -> incoming FLOAT          sum of the weights into it
 // -> outgoing FLOAT          sum of the weights out of it
 // -> strength FLOAT          both
+// about: Measures
 // :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, null AS layer, 20 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.begin < l.end AND ($layer IS NULL OR l.name = $layer)

@@ -8,6 +8,7 @@
 // -> index LIST OF INTEGER   its place in that layer: row, column, channel
 // -> weight FLOAT            weight
 // -> parameter INTEGER       place of the weight among the numbers stored in the file's layer; null where it was computed
+// about: Neurons
 // :param [{model, neuron, limit}] => {RETURN 'digits_cnn' AS model, 100 AS neuron, 20 AS limit}
 
 MATCH (m:Model {name: $model})

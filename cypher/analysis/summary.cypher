@@ -6,6 +6,7 @@
 // -> edges INTEGER        weights: edges between neurons
 // -> parameters INTEGER   numbers stored in the file, biases included
 // -> density FLOAT        edges / (neurons * (neurons - 1))
+// about: Overview
 // :param [{model}] => {RETURN 'digits_cnn' AS model}
 
 MATCH (m:Model {name: $model})

@@ -10,6 +10,7 @@
 // -> at LIST             index of the neuron with the largest
 // needs: value
 // not with: --layers --granularity --min-weight --top-k --ignore-masks
+// about: Weights
 // :param [{model, layer, limit}] => {RETURN 'digits_cnn' AS model, 'strokes' AS layer, 12 AS limit}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer {name: $layer})

@@ -10,6 +10,7 @@
 // -> high FLOAT            its upper bound
 // -> weights INTEGER       stored weights in it
 // not with: --granularity --min-weight --top-k
+// about: Weights
 // :param [{model, layer, kernel, bins}] => {RETURN 'digits_cnn' AS model, null AS layer, null AS kernel, 50 AS bins}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer) WHERE l.edges > 0 AND ($layer IS NULL OR l.name = $layer)

@@ -15,6 +15,7 @@
 // -> bias_min FLOAT      least
 // -> bias_max FLOAT      largest
 // not with: --granularity --min-weight --top-k
+// about: Weights
 // :param [{model, layer}] => {RETURN 'digits_cnn' AS model, null AS layer}
 
 MATCH (:Model {name: $model})-[:HAS_LAYER]->(l:Layer)

@@ -8,6 +8,7 @@
 // -> neurons LIST OF INTEGER ids from the start to the neuron
 // -> weights LIST OF FLOAT   weights between them
 // -> path PATH               the same, to look at in Browser
+// about: Paths
 // :param [{model, neuron, layer, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, null AS layer, 5 AS limit}
 
 MATCH (m:Model {name: $model})

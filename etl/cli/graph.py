@@ -14,7 +14,7 @@ import typer
 
 import etl
 from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, Where, selects
-from etl.cli.output import counted, plain, program, remark, say, show, to_json
+from etl.cli.output import counted, duration, plain, program, remark, say, show, to_json
 from etl.cli.progress import display
 from etl.cli.server import say_login
 from etl.errors import BadRequest, EtlError
@@ -220,7 +220,7 @@ def verify(
     from etl.analysis.verify import array
 
     inputs, options = [array(path) for path in input or ()], vars(selection)
-    with display(quiet=quiet) as shown, etl.connect(uri, stage=shown.stage) if within else nullcontext() as store:
+    with display(f"Comparing {model}", quiet=quiet) as shown, etl.connect(uri, stage=shown.stage) if within else nullcontext() as store:
         compared = etl.verify(model, inputs=inputs, store=store, name=name, trust=trust, **options)
     wrong = [c for c in compared if not c.right]
     styles = {number: "bold red" for number, c in enumerate(compared) if c in wrong}
@@ -265,10 +265,3 @@ def size(count: float) -> str:
             return f"{count:.3g} {unit}"
         count /= 1000
     return f"{count:,.3g} TB"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person reads them."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COUNTS = frozenset(  # columns that say how many: written with thousands separators in tables, where ids and places are not
-    "neurons edges parameters weights paths calls values hops layers possible changed flipped zeroed zeros prunable prunable_edges degree "
-    "in_min in_max out_min out_max".split()
+    "neurons edges parameters stored_neurons stored_edges weights paths calls values hops layers possible changed flipped zeroed zeros prunable "
+    "prunable_edges degree in_min in_max out_min out_max".split()
 )
 MANY = 2000  # rows
 FOLDED = 24  # characters: text that is longer may go on in the next line
@@ -48,6 +48,13 @@ def say(text: str = "", *, style: str | None = None) -> None:
 def counted(count: int, noun: str) -> str:
     """`1 neuron`, `1,306 neurons`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person reads them."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
 
 
 def remark(text: str) -> None:

@@ -1,57 +1,112 @@
-"""How far a command is: on a terminal its stage, then a bar with what is done, the rate and the time left; elsewhere a line each."""
+"""How far a command is: on a terminal its stage, then a bar with what is done, the rate and the time left; elsewhere a line every ten seconds."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Event, Thread
+from time import monotonic
 from typing import TYPE_CHECKING
 
-from etl.cli.output import console, plain, remark
+from etl.cli.output import console, duration, plain, remark
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, Task, TaskID
-    from rich.status import Status
+
+EVERY = 10.0  # seconds between two lines
+
+
+class Lines:
+    """What is going on, for those who look into a log: said when it begins, and again every ten seconds with how far it is.
+
+    doing  what it is, None before anything is known
+    """
+
+    def __init__(self) -> None:
+        self.doing: str | None = None
+        self.began = monotonic()
+        self.counted: tuple[str, int, int] | None = None
+        self.ended = Event()
+        self.ticking: Thread | None = None
+
+    def begin(self, doing: str, *, quietly: bool = False) -> None:
+        """Something begins. quietly: it may be over in a moment, and is said when ten seconds have gone."""
+        self.doing, self.began, self.counted = doing, monotonic(), None
+        if not quietly:
+            remark(doing)
+        if self.ticking is None:
+            self.ticking = Thread(target=self.tick, daemon=True)
+            self.ticking.start()
+
+    def count(self, title: str, what: str, done: int, total: int) -> None:
+        """So many are done; another title, or another kind of thing, begins anew."""
+        if self.doing != title:
+            self.begin(title)
+        elif self.counted is not None and self.counted[0] != what:
+            self.began = monotonic()
+        self.counted = what, done, total
+
+    def tick(self) -> None:
+        while not self.ended.wait(EVERY):
+            remark(self.line(monotonic() - self.began))
+
+    def line(self, seconds: float) -> str:
+        """How far it is after so many seconds."""
+        if self.counted is None:
+            return f"{self.doing}: {duration(seconds)} so far"
+        what, done, total = self.counted
+        left = f", about {duration(seconds * (total - done) / done)} left" if 0 < done < total else ""
+        return f"{self.doing}: {done:,} of {total:,} {what} ({done / max(total, 1):.0%}){left}"
+
+    def end(self) -> None:
+        self.ended.set()
+        if self.ticking is not None:
+            self.ticking.join()
 
 
 class Display:
     """What library calls are given to tell how far they are. title: what the counts are of."""
 
-    def __init__(self, title: str, held: ExitStack, *, quiet: bool) -> None:
-        self.title, self.held, self.quiet = title, held, quiet
+    def __init__(self, title: str, held: ExitStack, lines: Lines, *, quiet: bool) -> None:
+        self.title, self.held, self.lines, self.quiet = title, held, lines, quiet
         self.target = console(stderr=True)
-        self.status: Status | None = None
         self.bar: Progress | None = None
-        self.tasks: dict[str, TaskID | None] = {}
+        self.tasks: dict[str, TaskID] = {}
+        if title and not quiet and not self.target.is_terminal:
+            lines.begin(title, quietly=True)
 
     def stage(self, name: str) -> None:
         """Something begins whose end isn't known."""
         if self.quiet:
             return
         if not self.target.is_terminal:
-            remark(name)
+            self.lines.begin(name)
             return
         self.held.close()  # one of the two at a time
         self.bar, self.tasks = None, {}
-        self.status = self.held.enter_context(self.target.status(plain(name)))
+        self.held.enter_context(waiting(self.target)).add_task(plain(name), total=None)
 
     def count(self, what: str, done: int, total: int) -> None:
         """So many of something are done, of how many."""
         if self.quiet:
             return
         if not self.target.is_terminal:
-            if not self.tasks:
-                remark(self.title)
-                self.tasks[what] = None  # said once
+            self.lines.count(self.title, what, done, total)
             return
         if self.bar is None:
             self.held.close()
             self.bar = self.held.enter_context(counting(self.target))
         if what not in self.tasks:
             self.tasks[what] = self.bar.add_task(plain(self.title), total=total, what=what)
-        task = self.tasks[what]
-        assert task is not None
-        self.bar.update(task, completed=done, total=total)
+        self.bar.update(self.tasks[what], completed=done, total=total)
+
+
+def waiting(target: Console) -> Progress:
+    """What is going on, and for how long."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    return Progress(SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn(), console=target, transient=True)
 
 
 def counting(target: Console) -> Progress:
@@ -71,5 +126,9 @@ def counting(target: Console) -> Progress:
 @contextmanager
 def display(title: str = "", *, quiet: bool) -> Iterator[Display]:
     """Show how far a call is: give it `stage` and `count`."""
-    with ExitStack() as held:
-        yield Display(title, held, quiet=quiet)
+    lines = Lines()
+    try:
+        with ExitStack() as held:
+            yield Display(title, held, lines, quiet=quiet)
+    finally:
+        lines.end()

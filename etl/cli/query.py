@@ -113,7 +113,7 @@ def query(
     called = read_classes(classes)
     if cypher is not None:
         statement, given = statement_of(cypher), [text for text in (name, *(params or ())) if text is not None]
-        with connected(uri, quiet=quiet) as (store, _):
+        with connected(uri, "Asking Neo4j", quiet=quiet) as (store, _):
             columns, rows = stored_queries.run_cypher(store.connection, statement, parameters(given, ()))
             show(*with_classes(store, rows, columns, called, None), format)
         return
@@ -124,7 +124,7 @@ def query(
     stored = found(name, queries)
     bound = parameters(params or (), {p.name for p in stored.parameters if p.type == "STRING"})
     stored.bind(bound)  # what is wrong with them is said before anything is started
-    with connected(uri, quiet=quiet) as (store, _):
+    with connected(uri, f"Asking {name}", quiet=quiet) as (store, _):
         rows = stored_queries.run(store.connection, stored, bound)
         show(*with_classes(store, rows, printed(stored, format), called, bound.get("model")), format)
 

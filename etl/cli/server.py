@@ -87,32 +87,49 @@ def style(name: ModelName, *, uri: Uri = None) -> None:
 
 def favourites(
     out: Annotated[Path, typer.Argument(metavar="OUT.zip", help="The file to write.", show_default=False, readable=False)],
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A model in the store, whose names fill the parameters of each.", show_default=False)
+    ] = None,
     *,
+    uri: Uri = None,
     quiet: Quiet = False,
 ) -> None:
     """Write the stored queries to a zip file. Dropped into Neo4j Browser, they are favourites there.
 
-    Example: `etl neo4j favourites queries.zip`
+    Example: `etl neo4j favourites queries.zip digits_cnn`
     """
+    from etl.cli.store import connected
     from etl.store.browser import favourites, folder
 
-    count = favourites(out)
+    if name is None:
+        count = favourites(out)
+    else:
+        with connected(uri, quiet=quiet) as (store, _):
+            count = favourites(out, store.connection, name)
     if not quiet:
         say(f"{count:,} queries are in {plain(str(out))}: drop it into Neo4j Browser. One at a time, they are in {plain(str(folder()))}")
 
 
-def open_browser(*, quiet: Quiet = False) -> None:
-    """Open Neo4j Browser with a first query in it; starts the local Neo4j if need be.
+def open_browser(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="The model that the query is about. [default: the one loaded last]", show_default=False)
+    ] = None,
+    *,
+    quiet: Quiet = False,
+) -> None:
+    """Open Neo4j Browser with a first query about a model in it; starts the local Neo4j if need be.
 
-    Example: `etl neo4j open`
+    Example: `etl neo4j open digits_cnn`
     """
     import webbrowser
 
     from etl import store
+    from etl.store.browser import first_query
 
     with display(quiet=quiet) as shown:
         server = store.start(shown.stage)
-    address = first_page(server)
+        with store.connect(server.uri) as connected:
+            address = first_page(server, first_query(connected, name))
     opened = has_display() and webbrowser.open(address)
     if not quiet or not opened:
         say(f"{'Opened' if opened else 'No browser here: open'} {address}")
@@ -124,13 +141,10 @@ def has_display() -> bool:
     return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
 
 
-def first_page(server: Server) -> str:
-    """Browser's address with the login filled in but for the password, and a query in the editor that draws neurons."""
+def first_page(server: Server, query: str) -> str:
+    """Browser's address with the login filled in but for the password, and a query in the editor."""
     from urllib.parse import quote, urlencode
 
-    from cypher import text
-
-    query = text("browser", "first")
     scheme, _, host = (server.uri or "").partition("://")
     return f"{server.browser}?{urlencode({'connectURL': f'{scheme}://{server.username}@{host}', 'cmd': 'edit', 'arg': query}, quote_via=quote)}"
 

@@ -16,7 +16,7 @@ from etl.cli.output import counted, plain, program, remark, say, show
 from etl.cli.progress import Display, display
 from etl.errors import BadRequest
 
-MODELS = ("name", "state", "neurons", "edges", "parameters", "format", "selection", "sha256", "loadedAt")
+MODELS = ("name", "state", "neurons", "edges", "parameters", "stored_neurons", "stored_edges", "format", "selection", "sha256", "loadedAt")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -32,16 +32,20 @@ def connected(uri: str | None, title: str = "", *, quiet: bool = False) -> Itera
 
 
 def status(*, format: Rows = Format.table, uri: Uri = None, quiet: Quiet = False) -> None:
-    """List the models in the store: state, the file's sha256, counts.
+    """List the models in the store: state, the file's sha256, counts; of a load that hasn't ended, what is stored of it.
 
     Example: `etl status --format json`
     """
-    with connected(uri, quiet=quiet) as (store, _):
+    with connected(uri, "Asking for the models", quiet=quiet) as (store, _):
         models = store.models()
     if format is Format.table and not models:
         say(f"No models yet. To load one: {program()} load MODEL")
         return
-    show(models if format is not Format.table else shortened(models), MODELS, format)
+    if format is Format.table:
+        columns = [name for name in MODELS if not name.startswith("stored_") or any(row[name] is not None for row in models)]
+        show(shortened(models), columns, format)
+    else:
+        show(models, MODELS, format)
 
 
 def shortened(models: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -82,10 +86,10 @@ def delete(
 
     Example: `etl delete digits_cnn --yes`
     """
-    with connected(uri, quiet=quiet) as (store, _):
+    with connected(uri, f"Deleting {name}", quiet=quiet) as (store, shown):
         if not yes:
             confirm(f"Delete {plain(name)} from {store.uri}?")
-        store.delete(name)
+        store.delete(name, shown.count)
     if not quiet:
         say(f"Deleted {plain(name)}.")
 

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two records
 SAVED_PER_FLOAT = 41  # where the import tool writes it: a float takes so little that one record holds all properties
-BYTES_PER_NEURON = 15 + 4 * 41 + 64  # the node, its properties, its place in the index of ids
+BYTES_PER_NEURON = 15 + 5 * 41 + 64  # the node, its properties, its place in the index of ids
 LIVE_RATE, LIVE_START = 100_000, 2.0  # weights a second on a server that was just started; seconds before the first
 BULK_RATE, BULK_START = 440_000, 12.0  # the same, from nothing to a server that runs
-NEURON_LINE, EDGE_LINE = 60, 41  # bytes of a line for the import tool, without the layer's name
+NEURON_LINE, EDGE_LINE = 75, 41  # bytes of a line for the import tool, without the layer's name
 LOG_PER_NEURON, LOG_PER_EDGE, MOST_LOG = 600, 235, 2_300_000_000  # transaction logs, of which Neo4j keeps the last 2 GiB
 IMPORT_BYTES, IMPORT_BYTES_PER_NEURON = 1_300_000_000, 40  # of memory: as the tool itself estimates, and Java
 LIVE_BYTES = 300_000_000  # of memory that a server takes when it gets to work
@@ -86,7 +86,7 @@ def needs(graph: Graph, *, bulk: bool) -> Needs:
     """What a load of the graph takes of the machine that Neo4j runs on."""
     store = cost(graph.neurons, graph.edges).store_bytes
     if bulk:
-        lines = sum(row.neurons * (NEURON_LINE + 2 * len(row.name)) + row.edges * (EDGE_LINE + len(row.name)) for row in graph.rows)
+        lines = sum(row.neurons * (NEURON_LINE + 3 * len(row.name)) + row.edges * (EDGE_LINE + len(row.name)) for row in graph.rows)
         saved = graph.edges * SAVED_PER_FLOAT if graph.dtype == "float32" else 0
         return Needs(disk=store - saved + lines, memory=IMPORT_BYTES + graph.neurons * IMPORT_BYTES_PER_NEURON, page_cache=0)
     logs = min(graph.neurons * LOG_PER_NEURON + graph.edges * LOG_PER_EDGE, MOST_LOG)

@@ -9,6 +9,7 @@
 // writes: paths                                  (only where it writes: the scratch property that it leaves behind nowhere)
 // not with: --layers --top-k                      (only where it would be wrong of a graph that was made with these options)
 // needs: value                                   (only where it reads a property that other commands write)
+// about: Paths                                   (what it belongs to: favourites in Browser are grouped by it)
 // :param [{model, limit}] => {RETURN 'digits_cnn' AS model, 20 AS limit}     (to be copied into Neo4j Browser, where the same file then runs)
 
 Browser has a shorter form, `:params {limit: 20}`, which sends 20.0: no number of rows.
@@ -79,6 +80,7 @@ class Query:
     browser: str
     text: str
     not_with: tuple[str, ...] = ()
+    about: str = ""
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values for all parameters, of the declared types; `model` may be left out. Raises QueryError naming what is wrong."""
@@ -152,7 +154,7 @@ def parse(name: str, source: str) -> Query:
             parameters.append(Parameter(declared, kind, REQUIRED if default is None else json.loads(default), meaning or ""))
         elif match := COLUMN.fullmatch(line):
             columns.append(Column(match[1], match[2], match[3] or ""))
-        elif line.startswith(("writes:", "needs:", "not with:")):
+        elif line.startswith(("writes:", "needs:", "not with:", "about:")):
             word, _, property = line.partition(":")
             said[word] = property.strip()
         elif line.startswith(":param"):
@@ -177,6 +179,7 @@ def parse(name: str, source: str) -> Query:
         browser,
         source,
         tuple(said.get("not with", "").split()),
+        said.get("about", ""),
     )
 
 

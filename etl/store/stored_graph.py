@@ -23,6 +23,7 @@ READ = 200_000  # edges a transaction
 WRITTEN = 20_000  # neurons a transaction
 MEANINGS: Mapping[str, str] = {  # of properties that a load or another command writes on neurons
     "id": "its number in the store",
+    "name": "its address",
     "model": "the name of its model",
     "layer": "the name of its layer",
     "index": "its place in its layer",

@@ -69,7 +69,7 @@ def stage(graph: Graph, name: str, folder: Path, progress: Progress = silent) ->
     at = {layer["key"]: graph.neurons + 2 + place for place, layer in enumerate(layers)}  # after the neurons, the model and its ledger
     ours, ledger = graph.neurons, graph.neurons + 1
     number = "float" if graph.dtype == np.float32 else "double"  # a float is kept as one, in half the room
-    neuron_header = f":ID,id:long,model,layer,index:long[],channel:long,op,bias:{number},activation,:LABEL"
+    neuron_header = f":ID,id:long,name,model,layer,index:long[],channel:long,op,bias:{number},activation,:LABEL"
     nodes = [
         write(folder, "neurons", neuron_header, neurons(graph, name, progress)),
         entries(folder, "models", "Model", [ours], [model]),
@@ -132,6 +132,7 @@ def neurons(graph: Graph, model: str, progress: Progress) -> Iterator[pa.Table]:
         columns = [
             batch.column("id"),
             batch.column("id"),
+            addresses(batch),
             repeated(model, len(batch)),
             batch.column("layer").cast(pa.string()),
             pc.binary_join(index.cast(pa.list_(pa.string())), LISTED),
@@ -142,6 +143,12 @@ def neurons(graph: Graph, model: str, progress: Progress) -> Iterator[pa.Table]:
             labels.take(batch.column("layer").indices),
         ]
         yield pa.table(columns, names=[str(n) for n in range(len(columns))])
+
+
+def addresses(batch: pa.RecordBatch) -> pa.Array:
+    """Each neuron's address, as `etl.store.addresses.address` writes it."""
+    numbers = pc.binary_join(batch.column("index").cast(pa.list_(pa.string())), ",")
+    return pc.binary_join_element_wise(batch.column("layer").cast(pa.string()), pc.if_else(pc.equal(numbers, ""), "0", numbers), "/")
 
 
 def repeated(value: str, count: int) -> pa.Array:

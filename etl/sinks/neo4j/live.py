@@ -83,7 +83,7 @@ def load(graph: Graph, store: Store, name: str, *, replace: bool = False, progre
         write(graph, store, model, progress)
         if beside:
             swap(store, model["name"], name, graph.neurons)
-            catalogue.sweep(store, name)
+            catalogue.sweep(store, name, progress)
         else:
             complete(store, name)
     return Loaded(graph.neurons, graph.edges, name, "replaced" if beside else outcome, model["base"], monotonic() - started)
