@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -169,6 +170,27 @@ def test_degrees_and_strengths(ask: Callable[..., Any]) -> None:
             counts, _ = np.histogram(strength[row["begin"] - base : row["end"] - base], bounds)
             steps = np.append(counts, 0) / counts.max() * 0.85 - place
             assert_allclose(np.unique(ridge.get_paths()[0].vertices[:, 1].round(9)), np.unique(steps.round(9)))
+
+
+@pytest.mark.parametrize("degree", [1, 2, 9, 300])
+@pytest.mark.parametrize("neurons", [1, 2, 7, 60, 20_000])
+def test_ticks_of_degrees_are_whole_numbers(degree: int, neurons: int) -> None:
+    """Whatever there is of neurons and degrees, and no formula instead of a number."""
+    spans = [("in", "InputLayer", 0, neurons), ("out", "Dense", neurons, neurons + 1)]
+    nodes = [{"name": name, "type": kind, "begin": begin, "end": end, "edges": 1, "shape": [end - begin]} for name, kind, begin, end in spans]
+    told = [
+        {"layer": "in", "direction": "out", "degree": degree, "neurons": neurons},
+        {"layer": "out", "direction": "in", "degree": degree, "neurons": 1},
+    ]
+    made = distributions.degrees(told, nodes, "title")
+    made.canvas.draw()
+    left, right = made.axes
+    for at, axis, least, most in ((0, left.xaxis, 0, degree), (0, right.xaxis, 0, degree), (1, left.yaxis, 1, neurons)):
+        low, high = axis.get_view_interval()
+        labels = [label for label in axis.get_ticklabels(which="both") if low <= label.get_position()[at] <= high]
+        texts = [label.get_text() for label in labels if label.get_text()]
+        assert texts and all(re.fullmatch(r"\d{1,3}(,\d{3})*", text) for text in texts), texts
+        assert str(least) in texts and (at == 1 or most > 10 or str(most) in texts)
 
 
 @pytest.mark.parametrize("measure", ["strength", "eigenvector"])

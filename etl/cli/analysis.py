@@ -11,6 +11,7 @@ import typer
 import etl
 from etl.cli.options import Architecture, Constant, Format, ModelFile, ModelName, Quiet, Rows, Uri, constants, shape
 from etl.cli.output import plain, remark, show
+from etl.cli.progress import running
 from etl.cli.store import connected
 
 Weighted = Annotated[bool, typer.Option("--weighted", help="eigenvector: follow the signed weights, which it leaves aside without this.")]
@@ -113,7 +114,8 @@ def features(
 
     shapes, prepared = (shape(input_shape),) if input_shape else (), preprocess and preprocess.value
     fixed = constants(constant_input)
-    found = etl.features(model, image, preprocess=prepared, input_shapes=shapes, architecture=architecture, constants=fixed)
+    with running(f"Running {model} on {image}", quiet=quiet):
+        found = etl.features(model, image, preprocess=prepared, input_shapes=shapes, architecture=architecture, constants=fixed)
     names = maps.chosen(found, layer or [])
     out = out or Path(f"{image.stem}_features.png")
     feature_pictures.draw(found, names, top, out)
@@ -148,7 +150,8 @@ def split(
 
     Example: `etl split resnet50.h5 --at conv3_block4_out --out parts`
     """
-    written = etl.split(model, at, out, allow_branches=allow_branches, architecture=architecture, constants=constants(constant_input))
+    with running(f"Splitting {model}", quiet=quiet):
+        written = etl.split(model, at, out, allow_branches=allow_branches, architecture=architecture, constants=constants(constant_input))
     if tag is not None:
         with connected(uri, quiet=quiet) as (store, _):
             store[tag].tag(written)

@@ -15,7 +15,7 @@ import typer
 import etl
 from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, Where, selects
 from etl.cli.output import counted, duration, plain, program, remark, say, show, to_json
-from etl.cli.progress import display
+from etl.cli.progress import display, running
 from etl.cli.server import say_login
 from etl.errors import BadRequest, EtlError
 from etl.graph.selection import Selection
@@ -220,7 +220,10 @@ def verify(
     from etl.analysis.verify import array
 
     inputs, options = [array(path) for path in input or ()], vars(selection)
-    with display(f"Comparing {model}", quiet=quiet) as shown, etl.connect(uri, stage=shown.stage) if within else nullcontext() as store:
+    with (
+        running(f"Comparing {model} with its framework", quiet=quiet) as shown,
+        etl.connect(uri, stage=shown.stage) if within else nullcontext() as store,
+    ):
         compared = etl.verify(model, inputs=inputs, store=store, name=name, trust=trust, **options)
     wrong = [c for c in compared if not c.right]
     styles = {number: "bold red" for number, c in enumerate(compared) if c in wrong}

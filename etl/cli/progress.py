@@ -132,3 +132,12 @@ def display(title: str = "", *, quiet: bool) -> Iterator[Display]:
             yield Display(title, held, lines, quiet=quiet)
     finally:
         lines.end()
+
+
+@contextmanager
+def running(title: str, *, quiet: bool) -> Iterator[Display]:
+    """Show that something runs which tells nothing of itself: a framework, say. Without a terminal it is said when ten seconds have gone."""
+    with display(title, quiet=quiet) as shown:
+        if shown.target.is_terminal:
+            shown.stage(title)
+        yield shown

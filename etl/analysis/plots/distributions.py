@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MOST_BARS = 40  # neurons of the last layer
 BINS = 50
+FEW = 10  # degrees, or neurons, that are counted one by one on an axis
 
 
 @styled
@@ -38,14 +39,27 @@ def degrees(rows: Sequence[Row], layers: Sequence[Row], title: str, *, full: boo
             axes.vlines(x, 0.5, y, color=colour, linewidth=1, alpha=0.5)
             axes.plot(x, y, "o", color=colour, markersize=5, label=short(part.name))
         axes.set(xlabel=f"weights {what} a neuron (count)", yscale="log", ylim=(0.5, 2 * max(neurons.values())))
-        axes.set_xscale("symlog", linthresh=1)
-        axes.set_xlim(-0.2, 2 * max(row["degree"] for row in rows) + 1)
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.yaxis.set_major_formatter("{x:,.0f}")
+        count_axes(axes, max(row["degree"] for row in rows), max(neurons.values()))
     panels[0].set_ylabel("neurons (count)")
     called = "layer" if len(parts) == len(together(layers)) else "layers"
     panels[1].legend(title=called, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     return figure
+
+
+def count_axes(axes: Axes, degree: int, neurons: int) -> None:
+    """Ticks at whole numbers: degrees to the right, neurons upwards on a logarithmic scale; few of either are labelled more closely."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    if degree > FEW:
+        axes.set_xscale("symlog", linthresh=1)
+        axes.set_xlim(-0.2, 2 * degree + 1)
+    else:
+        axes.set_xlim(-0.2, degree + 0.2)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if neurons > 5 * FEW else (1.0, 2.0, 5.0)))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:,.0f}")
 
 
 @styled
