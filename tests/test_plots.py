@@ -46,6 +46,7 @@ def shelf(store: Store) -> Iterator[Store]:
     neo4j.load(convolutional(names={"conv_0": EVIL}), store, "evil")
     neo4j.load(graph_in(model), store, "digits")
     neo4j.load(graph_in(model, Selection(granularity="layer")), store, "bare")
+    neo4j.load(graph_in(model, Selection(granularity="channel")), store, "channels")
     yield store
     clear(store)
 
@@ -493,7 +494,7 @@ def test_pages_open_by_themselves(run: Run, chrome: Chrome, tmp_path: Path, kind
     assert json.loads(chrome.execute_script("return JSON.stringify([...document.querySelectorAll('body > b')].length)")) == 0
 
 
-@pytest.mark.parametrize(("model", "titles"), [("digits", 5), ("evil", 5), ("bare", 2)])
+@pytest.mark.parametrize(("model", "titles"), [("digits", 5), ("evil", 5), ("bare", 2), ("channels", 5)])
 def test_the_overview_is_a_page_of_its_own(run: Run, chrome: Chrome, tmp_path: Path, model: str, titles: int) -> None:
     """Everything is in it, all pictures are seen, names are text, and each part says its query."""
     assert run("overview", model, tmp_path / "a.html", "--quiet") == (0, "")
@@ -507,6 +508,10 @@ def test_the_overview_is_a_page_of_its_own(run: Run, chrome: Chrome, tmp_path: P
     assert chrome.execute_script("return [...document.querySelectorAll('b')].length") == 0
     commands = [command.text for command in chrome.find_elements("css selector", ".behind code")]
     assert commands[:2] == [f"etl query {name} model={model}" for name in ("layer_graph", "layers")]
+    links = chrome.execute_script("return [...document.links].map(link => decodeURIComponent(link.href))")
+    assert len(links) == titles and all(f"RETURN '{model}' AS model" in link for link in links)
+    if model == "channels":
+        assert "was loaded with --granularity channel" in chrome.page_source
     if model == "digits":
         assert "1,306 neurons, 47,360 weights" in chrome.find_element("css selector", "h1 + p").text
         assert "Nobody reads 0 neurons." in chrome.page_source and "Strongest paths into digit/9" in headings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from io import BytesIO
@@ -10,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from etl.analysis.plots.figure import DPI, Row, printable, styled
+from etl.errors import QueryError
+from etl.store.browser import examples, favourite
+from etl.store.queries import find
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,16 +48,21 @@ def page(plots: ModelPlots, browser: str | None) -> str:
 def parts(plots: ModelPlots, browser: str | None) -> list[Part]:
     """Layer graph, sizes, weights, strongest paths, neurons that nobody reads; of a model that was loaded as layers only the first two."""
 
+    values = examples(plots.store, plots.name)
+
     def behind(query: str) -> dict[str, Any]:
-        return {"command": f"etl query {query} {quoted(f'model={plots.name}')}", "link": link(query, browser)}
+        return {"command": f"etl query {query} {quoted(f'model={plots.name}')}", "link": link(query, values, browser)}
 
     sizes = [{name: layer[name] for name in ("name", "type", "shape", "neurons", "edges", "parameters")} for layer in plots.layers]
     graph = Part("Layers", **behind("layer_graph"), picture=inline(plots.layer_graph()))
     made = [graph, Part("Sizes", **behind("layers"), rows=sizes)]
     if not any(layer["neurons"] for layer in plots.layers):
         return made
-    if plots.ask("weight_histogram", bins=1):
-        made.append(Part("Weights", **behind("weight_histogram"), picture=inline(plots.weights())))
+    try:
+        if plots.ask("weight_histogram", bins=1):
+            made.append(Part("Weights", **behind("weight_histogram"), picture=inline(plots.weights())))
+    except QueryError as error:  # of channels, say: their weights are no stored numbers
+        made.append(Part("Weights", **behind("weight_histogram"), remark=f"{error}"))
     last = plots.outputs()[-1]["end"] - 1
     paths = [{"product": row["product"], "path": row["path"]} for row in plots.ask("strongest_paths", neuron=last, limit=5)]
     if paths:
@@ -65,11 +74,9 @@ def parts(plots: ModelPlots, browser: str | None) -> list[Part]:
     return made
 
 
-def link(query: str, browser: str | None) -> str:
-    """Neo4j Browser with the query in its editor."""
-    from etl.store.queries import find
-
-    return f"{browser}?{urlencode({'cmd': 'edit', 'arg': find(query).text}, quote_via=quote)}" if browser else ""
+def link(query: str, values: Mapping[str, str], browser: str | None) -> str:
+    """Neo4j Browser with the query in its editor. values: of the model, for its `:param` line."""
+    return f"{browser}?{urlencode({'cmd': 'edit', 'arg': favourite(find(query), values)}, quote_via=quote)}" if browser else ""
 
 
 @styled
