@@ -206,6 +206,15 @@ def bomb(operator: str, *inputs: str, **arrays: Any) -> Callable[[], onnx.ModelP
     )
 
 
+def sparse_bomb() -> onnx.ModelProto:
+    """Tensors of a hundred million zeros, which take no room in the file."""
+    model = model_of([helper.make_node("Sum", ["x", *(f"s{n}" for n in range(8))], ["y"])])
+    for n in range(8):
+        values, places = numpy_helper.from_array(np.float32([1]), f"s{n}"), numpy_helper.from_array(np.array([1]))
+        model.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [2**24, 4]))
+    return model
+
+
 HUGE = np.array([10**12])
 BOMBS: dict[str, Callable[[], onnx.ModelProto]] = {
     "ConstantOfShape": bomb("ConstantOfShape", "n", n=HUGE),
@@ -214,6 +223,22 @@ BOMBS: dict[str, Callable[[], onnx.ModelProto]] = {
     "Range": bomb("Range", "a", "n", "b", a=np.array(0), n=np.array(10**12), b=np.array(1)),
     "Pad": bomb("Pad", "a", "n", a=np.float32([1]), n=np.array([0, 10**12])),
     "Resize": bomb("Resize", "a", "", "", "n", a=np.float32([1]), n=HUGE),
+    "Resize that takes long": bomb("Resize", "a", "", "s", a=np.ones((1, 1, 64, 64), np.float32), s=np.float32([1, 1, 100, 100])),
+    "LSTM that takes long": bomb("LSTM", "a", "w", "r", a=np.ones((10**5, 1, 4), np.float32), w=np.ones((1, 8, 4)), r=np.ones((1, 8, 2))),
+    "GridSample that takes long": bomb("GridSample", "a", "g", a=np.ones((1, 64, 64, 64), np.float32), g=np.zeros((1, 300, 300, 2), np.float32)),
+    "sparse tensors": lambda: sparse_bomb(),
+    "live Concat": lambda: model_of(
+        [helper.make_node("Expand", ["x", "n"], ["e"]), helper.make_node("Concat", ["e"] * 4, ["y"], axis=0)], n=np.array([2**25, 4])
+    ),
+    "live OneHot": lambda: model_of(
+        [helper.make_node("Cast", ["x"], ["i"], to=7), helper.make_node("OneHot", ["i", "n", "v"], ["y"])], n=HUGE[0], v=np.float32([0, 1])
+    ),
+    "live LRN": lambda: model_of([helper.make_node("LRN", ["x"], ["y"], size=10**12)], {"x": [1, 4, 3, 3]}),
+    "live Split": lambda: model_of([helper.make_node("Split", ["x"], ["y"], axis=1, num_outputs=10**12)]),
+    "live GridSample": lambda: model_of(
+        [helper.make_node("GridSample", ["x", "g"], ["y"])], {"x": [1, 1, 60, 60]}, g=np.zeros((1, 45, 45, 2), np.float32)
+    ),
+    "many layers": lambda: model_of([helper.make_node("Relu", [f"c{n}" if n else "x"], [f"c{n + 1}" if n < 69_999 else "y"]) for n in range(70_000)]),
     "live Expand": lambda: model_of([helper.make_node("Expand", ["x", "n"], ["y"])], n=np.array([10**12, 1, 4])),
     "live Tile": lambda: model_of([helper.make_node("Tile", ["x", "n"], ["y"])], n=np.array([10**12, 1])),
     "live Pad": lambda: model_of([helper.make_node("Pad", ["x", "n"], ["y"])], n=np.array([0, 0, 10**12, 0])),
@@ -320,7 +345,7 @@ def test_loops_of_a_billion_turns_are_refused_before_the_first():
 
 def test_loops_of_thousands_of_turns_are_written_out():
     graph = trace(read_onnx_model(counting_loop(4000, [helper.make_node("Identity", ["go"], ["on"])])))
-    assert (graph.neurons, graph.edges, graph.rows[-1].name) == (4 + 4000 * 4, 4000 * 8, "Loop_0/step_3999/Add_0")
+    assert (graph.neurons, graph.edges, graph.rows[-2].name) == (4 + 4000 * 4, 4000 * 8, "Loop_0/step_3999/Add_0")
 
 
 def varint(number: int) -> bytes:
@@ -350,6 +375,14 @@ def test_constants_that_are_read_twice_are_computed_once(of_the_shape):
     found = trace(read_onnx_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)))
     (sums,) = outputs(found, forward(found, [np.ones((1, 5000))]))
     np.testing.assert_array_equal(sums.reshape(1, -1), 1 + np.float64(values if of_the_shape else -values))
+
+
+def test_constants_may_be_computed_by_a_long_chain():
+    nodes = [helper.make_node("Neg", [f"c{n}"], [f"c{n + 1}"]) for n in range(2001)] + [helper.make_node("Add", ["x", "c2001"], ["y"])]
+    values, x = np.linspace(-1, 1, 5000, dtype=np.float32)[None], np.ones((1, 5000))
+    found = trace(read_onnx_model(model_of(nodes, {"x": [1, 5000]}, c0=values)))
+    (sums,) = outputs(found, forward(found, [x]))
+    np.testing.assert_array_equal(sums.reshape(1, -1), 1 - np.float64(values))
 
 
 def test_branches_a_thousand_deep_are_refused(tmp_path):

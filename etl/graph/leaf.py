@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.network import Array, Derived, Layer, substitute, value_of
+from etl.network import Array, Derived, Layer, leaves, substitute, value_of
 from etl.rules.binding import run
 from etl.rules.dialects import DIALECTS
 from etl.rules.lookups import Lookups
@@ -55,6 +55,9 @@ class Computed(Derived):
 
     leaf: Leaf
     output: int
+
+    def sources(self) -> list[Callable[[], Weights]]:
+        return [array.read for array in leaves((self.leaf.inputs, self.leaf.keywords, tuple(self.leaf.layer.stored())), Array)]
 
     def compute(self, known: dict[int, NDArray[Any]]) -> NDArray[Any]:
         outputs = self.leaf.outputs(Tape(read=lambda array: value_of(array.read, known)))

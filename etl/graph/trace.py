@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import BadFile, TooLarge, Unsupported
+from etl.graph.distinct import distinct, neurons_among
 from etl.graph.fold import Folds, foldable, merged
 from etl.graph.inputs import input_shape_list
 from etl.graph.leaf import Computed, Extent, Leaf, whole
@@ -47,7 +48,7 @@ class Value(NamedTuple):
     row: str | None
 
 
-LOOKED_AT = 1 << 24  # ids at once
+MOST_NAMED = 100  # layers without a rule, in one message: a file may have a hundred thousand
 
 
 @dataclass
@@ -171,6 +172,8 @@ def trace(model: Model, input_shapes: Sequence[Sequence[int]] | Mapping[str, Seq
     """
     shapes = input_shape_list(model.network, input_shapes)
     model, widths = replace(model, network=flat(model.network, views=True)), dict[int, int]()
+    if len(model.network.calls) > MOST_STEPS:
+        raise TooLarge(f"{len(model.network.calls):,} layers; there is a rule for up to {MOST_STEPS:,}")
     while True:  # an integer input is as wide as the largest table that looks it up, known once the trace has met them all
         walk = Walk(model, shapes, widths, keep=fold)
         graph = walk.run()
@@ -300,16 +303,26 @@ class Walk:
     def feeds(self, leaf: Leaf, sources: Sequence[NDArray[Any]]) -> tuple[str, ...]:
         """The rows that a step reads: sublayers made before it in the same layer, and what feeds the layer."""
         names: dict[str, None] = {}
-        for source in (np.atleast_1d(np.asarray(array)) for array in sources):
-            inner = source[source >= leaf.begin] if source.size and int(source.max()) >= leaf.begin else source[:0]
-            if inner.size < np.count_nonzero(source >= 0):
-                names.update(dict.fromkeys(leaf.feeds))
+        for source in (distinct(array).ids for array in sources):
+            if not source.size:
+                continue
+            inner = source
+            if int(source.min()) < leaf.begin:
+                inner = source[source >= leaf.begin] if int(source.max()) >= leaf.begin else source[:0]
+                if inner.size < np.count_nonzero(source >= 0):
+                    names.update(dict.fromkeys(leaf.feeds))
             if inner.size:
-                first, last = (bisect_right(self.graph.rows, int(n), key=lambda row: row.begin) for n in (inner.min(), inner.max()))
-                mine = [row for row in self.graph.rows[first - 1 : last] if row.neurons]
-                begins = np.array([row.begin for row in mine])
-                names.update(dict.fromkeys(mine[i].name for i in np.unique(np.searchsorted(begins, inner, side="right") - 1)))
+                names.update(dict.fromkeys(row.name for row in self.rows_among(inner)))
         return tuple(names)
+
+    def rows_among(self, ids: NDArray[Any]) -> list[Row]:
+        """The rows that have some of these ids."""
+        first, last = (bisect_right(self.graph.rows, int(n), key=lambda row: row.begin) for n in (ids.min(), ids.max()))
+        rows = [row for row in self.graph.rows[first - 1 : last] if row.neurons]
+        if len(rows) < 3:  # those of the smallest and of the largest
+            return rows
+        begins = np.array([row.begin for row in rows])
+        return [rows[i] for i in np.unique(np.searchsorted(begins, ids, side="right") - 1)]
 
     def learn_axes(self) -> None:
         """Give rows without names of axes those that the layers which read them know."""
@@ -353,7 +366,9 @@ class Walk:
         if self.problems:
             self.problems += self.behind()
             kinds = "layer" if len(self.problems) == 1 else "layers"
-            listed = "; ".join(self.problems)
+            listed = "; ".join(self.problems[:MOST_NAMED]) + (
+                f"; and {len(self.problems) - MOST_NAMED:,} more" if len(self.problems) > MOST_NAMED else ""
+            )
             raise Unsupported(f"cannot convert {len(self.problems)} {kinds} of {self.model.name}: {listed}. Supported kinds: python -m etl layers")
 
 
@@ -378,10 +393,3 @@ def count(step: Step) -> int:
         shape = np.broadcast_shapes(edges.shape, (*step.ids.shape, *(1,) * edges.over))
         total += neurons_among(edges.source) * (prod(shape) // max(edges.source.size, 1))
     return total
-
-
-def neurons_among(ids: Ids) -> int:
-    """How many places hold a neuron; a view of overlapping windows is looked at part by part, since all of it may be many times what is in memory."""
-    if ids.ndim < 2 or ids.size <= LOOKED_AT:
-        return int(np.count_nonzero(np.asarray(ids) >= 0))
-    return sum(map(neurons_among, np.moveaxis(np.asarray(ids), int(np.argmax(ids.shape)), 0)))

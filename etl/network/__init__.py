@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -41,25 +42,47 @@ class Array:
 
 
 class Derived:
-    """Reads an array that is computed from others whenever it is needed. Subclasses say how in `compute`, reading those others by `value_of`."""
+    """Reads an array that is computed from others whenever it is needed. Subclasses name those others, and compute from them by `value_of`."""
 
     def __call__(self) -> NDArray[Any]:
-        return self.value({})
-
-    def value(self, known: dict[int, NDArray[Any]]) -> NDArray[Any]:
-        """The array. known: what was computed on the way so far, by identity: else a chain whose links are read twice doubles the work at each."""
-        if id(self) not in known:
-            known[id(self)] = self.compute(known)
+        """The array: each that it depends on is computed once, however many read it and however long the chain, and kept until the last has."""
+        known: dict[int, NDArray[Any]] = {}
+        order = self.order()
+        uses = Counter(id(source) for derived in order for source in derived.sources())
+        for derived in order:
+            known[id(derived)] = derived.compute(known)
+            for source in derived.sources():
+                uses[id(source)] -= 1
+                if not uses[id(source)]:
+                    known.pop(id(source), None)
         return known[id(self)]
 
+    def order(self) -> list[Derived]:
+        """Itself and all that it depends on, each after those that it depends on."""
+        order, done, waiting = list[Derived](), set[int](), [self]
+        while waiting:
+            missing = [source for source in waiting[-1].sources() if isinstance(source, Derived) and id(source) not in done]
+            if missing:
+                waiting += missing
+            else:
+                derived = waiting.pop()
+                if id(derived) not in done:
+                    done.add(id(derived))
+                    order.append(derived)
+        return order
+
+    def sources(self) -> Sequence[Callable[[], NDArray[Any]]]:
+        """What reads the arrays that it is computed from."""
+        raise NotImplementedError
+
     def compute(self, known: dict[int, NDArray[Any]]) -> NDArray[Any]:
-        """The array from those that it depends on."""
+        """The array from those that it depends on. known: what they are, by identity."""
         raise NotImplementedError
 
 
 def value_of(read: Callable[[], NDArray[Any]], known: dict[int, NDArray[Any]]) -> NDArray[Any]:
     """What reads an array returns, as a part of what is being computed."""
-    return read.value(known) if isinstance(read, Derived) else read()
+    return known[id(read)] if id(read) in known else read()
 
 
 @dataclass(frozen=True)

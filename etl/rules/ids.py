@@ -10,14 +10,18 @@ What flows through a network is live if and only if it is of this type; plain ar
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from etl.errors import TooLarge
+
 ZERO = -1  # a padded zero: a value, but nobody computes it
 NOTHING = -2  # no value at all: a window's part outside the image
+MOST_NEURONS = 2**28  # of one layer: their ids alone are 2 GiB
 Axes: TypeAlias = tuple[str | None, ...]
 
 
@@ -34,6 +38,8 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
         return getattr(ufunc, method)(*map(plain, inputs), **keywords)
 
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
+        if function in GROWS:
+            bounded((GROWS[function](*args, **keywords),))
         result = function(*plain(args), **plain(keywords))
         if function not in MOVES:
             return result
@@ -43,6 +49,8 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
         return live(result, carried(*args, **keywords))
 
     def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, np.ndarray | tuple):
+            bounded((picked(self.shape, key if isinstance(key, tuple) else (key,)),))
         part = super().__getitem__(key)
         return live(part, indexed(self, key)) if isinstance(part, Live) else part
 
@@ -69,6 +77,13 @@ if TYPE_CHECKING:
     Ids: TypeAlias = NDArray[np.int64]  # numpy's own functions are declared to return plain arrays, whatever they are given
 else:
     Ids = Live
+
+
+def bounded(shape: Sequence[int]) -> Sequence[int]:
+    """The same shape. Raises TooLarge where ids of it are too many to hold: a file may ask for any padding or size."""
+    if prod(map(int, shape)) > MOST_NEURONS:
+        raise TooLarge(f"more than {MOST_NEURONS:,} neurons in one layer")
+    return shape
 
 
 def live(values: Any, axes: Axes | None = None) -> Ids:
@@ -253,6 +268,41 @@ MOVES: dict[Any, Callable[..., Axes]] = {
     np.tril: same,
     np.triu: same,
     sliding_window_view: lambda ids, window, axis=None, **keywords: (*axis_names(ids), *(None,) * np.size(window)),
+}
+
+
+def picked(shape: Sequence[int], keys: Sequence[Any]) -> int:
+    """How many places arrays of whole numbers pick, at most: those that they have together, times the axes that they leave. 0 without any."""
+    arrays = [np.shape(key) for key in keys if isinstance(key, np.ndarray) and key.dtype.kind in "iu"]
+    others = [n for n, key in zip(shape, (key for key in keys if key is not None), strict=False) if isinstance(key, slice)]
+    return prod(np.broadcast_shapes(*arrays)) * prod(others) * prod(shape[len(keys) :]) if arrays else 0
+
+
+def _repeated(ids: Any, repeats: Any, axis: int | None = None) -> int:
+    size = np.size(ids) if axis is None else np.size(ids) // max(np.shape(ids)[axis], 1)
+    return int(np.size(ids) * int(repeats)) if np.ndim(repeats) == 0 else (1 if axis is None else size) * int(np.sum(repeats))
+
+
+def _padded(ids: Any, widths: Any, *mode: Any, **keywords: Any) -> int:
+    return prod(
+        n + sum(map(int, ends)) for n, ends in zip(np.shape(ids), np.broadcast_to(np.asarray(widths, object), (np.ndim(ids), 2)), strict=True)
+    )
+
+
+def _taken_places(ids: Any, indices: Any, axis: int | None = None, **keywords: Any) -> int:
+    return int(np.size(indices)) * (1 if axis is None else int(np.size(ids)) // max(np.shape(ids)[axis], 1))
+
+
+# Functions that make more ids than they are given, each with how many: known before it allocates them.
+GROWS: dict[Any, Callable[..., int]] = {
+    np.concatenate: lambda arrays, *axis, **keywords: sum(map(np.size, arrays)),
+    np.stack: lambda arrays, *axis, **keywords: sum(map(np.size, arrays)),
+    np.append: lambda *arrays, **keywords: sum(map(np.size, arrays[:2])),
+    np.tile: lambda ids, reps: int(np.size(ids)) * prod(map(int, np.ravel(reps))),
+    np.repeat: _repeated,
+    np.pad: _padded,
+    np.take: _taken_places,
+    np.where: lambda *choices: prod(np.broadcast_shapes(*map(np.shape, choices))),
 }
 
 IdsOrWeights: TypeAlias = Ids | NDArray[Any]

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.errors import TooLarge
+from etl.errors import TooLarge, Unsupported
 from etl.network import Array, placeholder
 from etl.rules.dialect import Dialect
-from etl.rules.ids import NOTHING, ZERO, Axes, Ids, axis_names, is_live, live, named
+from etl.rules.ids import NOTHING, ZERO, Axes, Ids, axis_names, bounded, is_live, live, named
 from etl.rules.lookups import Lookups
 
 __all__ = ["NOTHING", "OPS", "ZERO", "Edges", "Ids", "Scope", "Step", "Tape", "Weight", "Weights", "bounded"]
@@ -26,7 +26,6 @@ Weights: TypeAlias = NDArray[Any]
 Weight: TypeAlias = Weights | float | np.floating[Any]  # one for all, or an array
 
 OPS = ("sum", "max", "min", "product", "input")
-MOST_NEURONS = 2**28  # of one layer: their ids alone are 2 GiB
 MOST_IN_ALL = 2**31  # counted a layer at a time
 MOST_STEPS = 2**16  # layers and sublayers: a file of a few kilobytes may nest models that call each other twice, or read a million steps of time
 MOST_AXES = 32  # of NumPy 1's arrays, of which edges take some more
@@ -78,13 +77,6 @@ class Step:
     bias: Weights | None = None
     activation: str = "linear"
     axes: Axes = ()
-
-
-def bounded(shape: Sequence[int]) -> Sequence[int]:
-    """The same shape. Raises TooLarge where ids of it are too many to hold: a file may ask for any padding or size."""
-    if prod(shape) > MOST_NEURONS:
-        raise TooLarge(f"more than {MOST_NEURONS:,} neurons in one layer")
-    return shape
 
 
 class Places(NamedTuple):
@@ -162,7 +154,7 @@ class Tape:
         if self.number >= MOST_STEPS:
             raise TooLarge(f"more than {MOST_STEPS:,} layers and sublayers")
         if not all(is_live(term.source) for term in edges):
-            raise AssertionError(f"{name}: edges from an array that is not live")
+            raise Unsupported("is given constants alone, of which it has no rule")
         number, folding = self.number, self.number in self.folding
         self.number += 1
         terms = tuple(term._replace(source=np.asarray(term.source)) for term in edges)

@@ -85,23 +85,28 @@ class Computed(Derived):
     inputs: tuple[Callable[[], Values] | None, ...]
     output: int = 0
 
+    def sources(self) -> list[Callable[[], Values]]:
+        return [read for read in self.inputs if read is not None]
+
     def compute(self, known: dict[int, Values]) -> Values:
         node = NodeProto.FromString(self.node)
         return evaluate(node, [None if read is None else value_of(read, known) for read in self.inputs])[self.output]
 
 
-def check(node: NodeProto, inputs: Sequence[Values | None]) -> None:
-    """Raises Unsupported where a node's outputs, or what it takes to compute them, are larger than a constant should be."""
+def check(node: NodeProto, inputs: Sequence[Values | None], often: int = 1) -> None:
+    """Raises Unsupported where a node's outputs, or what it takes to compute them so often, are larger than a constant should be."""
     kind = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
     options = {a.name: helper.get_attribute_value(a) for a in node.attribute}
     if kind not in SIZES:
         raise Unsupported("is not computed from constants")
     try:
-        elements = SIZES[kind](options, [None if x is None else np.asarray(x) for x in inputs])
-        work = WORK[kind](options, inputs) if kind in WORK else 0
+        given = [None if x is None else np.asarray(x) for x in inputs]
+        elements, work = SIZES[kind](options, given), WORK[kind](options, given) if kind in WORK else 0
     except (ValueError, IndexError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise BadFile(f"constants that do not fit: {first_line(error)}") from error
-    if elements > MOST_ELEMENTS or work > MOST_WORK:
+    if often * max(work, elements) > MOST_WORK:
+        raise Unsupported("would take too long to compute from constants")
+    if elements > MOST_ELEMENTS:
         raise Unsupported(f"asks for a constant of {elements:,} elements; there is a rule for up to {MOST_ELEMENTS:,}")
 
 
@@ -196,6 +201,12 @@ def regions(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
     return int(len(inputs[1]) * inputs[0].shape[1] * options.get("output_height", 1) * options.get("output_width", 1))
 
 
+def samples(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
+    """Points of each place of a region along each axis, at most: as the file says, or as many as the region has."""
+    said = int(options.get("sampling_ratio", 0))
+    return said or int(np.ceil(np.abs(inputs[1]).max(initial=1.0) * options.get("spatial_scale", 1.0))) + 1
+
+
 def unpooled(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
     if len(inputs) > 2 and inputs[2] is not None:
         return count(inputs[2])
@@ -216,6 +227,16 @@ def framed(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
 
 def columns(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
     return int(inputs[0].shape[0] * inputs[0].shape[1] * count(inputs[1]))
+
+
+def recurrent(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
+    """All states of all steps."""
+    return prod(inputs[0].shape[:2]) * inputs[1].shape[0] * max(int(options.get("hidden_size") or inputs[2].shape[-1]), 1)
+
+
+def times(work: int, elements: Callable[[Mapping[str, Any], Sequence[Any]], int]) -> Callable[[Mapping[str, Any], Sequence[Any]], int]:
+    """What takes so many multiplications' time for each element that it returns: sorted, or looked at in Python."""
+    return lambda options, inputs: work * elements(options, inputs)
 
 
 def deformed(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
@@ -250,7 +271,9 @@ SIZES: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], int]] = {
     "Gather": gathered,
     "GatherND": gathered_points,
     "Gemm": gemm,
+    "GRU": recurrent,
     "GridSample": sampled,
+    "LSTM": recurrent,
     "MatMul": product_of_matrices,
     "MatMulInteger": product_of_matrices,
     "MaxUnpool": unpooled,
@@ -258,6 +281,7 @@ SIZES: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], int]] = {
     "NonZero": square,
     "OneHot": one_hot,
     "Pad": padded,
+    "RNN": recurrent,
     "Range": ranged,
     "Resize": resized,
     "RoiAlign": regions,
@@ -267,5 +291,12 @@ SIZES: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], int]] = {
 WORK: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], int]] = {
     "MatMul": work_of_matrices,
     "MatMulInteger": work_of_matrices,
+    **dict.fromkeys(("NonZero", "TopK", "Unique"), times(2**9, largest)),
+    **dict.fromkeys(("GRU", "LSTM", "RNN"), times(2**19, lambda options, inputs: inputs[0].shape[0])),  # a step in Python each
+    "Det": lambda options, inputs: inputs[0].size * inputs[0].shape[-1],
+    "DeformConv": lambda options, inputs: deformed(options, inputs) * prod(inputs[1].shape[1:]) << 14,
+    "GridSample": times(2**16, sampled),
+    "RoiAlign": lambda options, inputs: regions(options, inputs) * samples(options, inputs) ** 2 << 14,
+    "Resize": times(2**9, resized),
     "Gemm": lambda options, inputs: gemm(options, inputs) * max(inputs[0].shape[0 if options.get("transA") else 1], 1),
 }

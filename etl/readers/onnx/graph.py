@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -107,7 +109,7 @@ class Builder:
         for tensor in graph.initializer:
             self.values[tensor.name] = stored(tensor, self.context.folder, scope)
         for sparse in graph.sparse_initializer:
-            self.values[sparse.values.name] = dense(sparse)
+            self.values[sparse.values.name] = self.dense(sparse)
 
     def network(self) -> Network:
         self.add(self.graph)
@@ -134,7 +136,7 @@ class Builder:
         """One node: a constant, or a call."""
         node = read(proto)
         if node.kind == "Constant":
-            self.values[node.outputs[0]] = constant(proto, f"{self.scope}{node.outputs[0]}/", self.context.folder)
+            self.values[node.outputs[0]] = self.constant(proto, f"{self.scope}{node.outputs[0]}/")
             return
         if "." not in node.kind:
             newest(node, self.context.opset)
@@ -189,10 +191,42 @@ class Builder:
             for place, (name, value) in enumerate(zip(node.outputs, made, strict=False)):
                 self.values[name] = Array("constant", value.shape, value.dtype, None, Computed(proto.SerializeToString(), reads, place))
             return
-        self.context.folded += sum(value.size for value in made if value.size > SMALL)
+        self.spend(sum(value.size for value in made if value.size > SMALL))
+        self.values.update({name: held(value) for name, value in zip(node.outputs, made, strict=False)})
+
+    def spend(self, elements: int) -> None:
+        """Count what is kept of constants that the file doesn't hold itself. Raises Unsupported where all of them are too many."""
+        self.context.folded += elements
         if self.context.folded > MOST_ELEMENTS:
             raise Unsupported(f"brings the computed constants of this file to {self.context.folded:,} elements, more than {MOST_ELEMENTS:,}")
-        self.values.update({name: held(value) for name, value in zip(node.outputs, made, strict=False)})
+
+    def dense(self, sparse: SparseTensorProto) -> Array:
+        """A sparse tensor with its zeros."""
+        values, places, shape = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices), tuple(sparse.dims)
+        if any(n < 0 for n in shape):
+            raise BadFile(f"tensor {sparse.values.name!r} has the shape {list(shape)[:8]}; the file is broken")
+        if len(places) != values.size:
+            raise BadFile(f"tensor {sparse.values.name!r} has {values.size:,} values at {len(places):,} places; the file is broken")
+        self.spend(prod(shape))
+        whole = np.zeros(shape, values.dtype)
+        if places.ndim == 1:
+            whole.reshape(-1)[places] = values
+        else:
+            whole[tuple(places.T)] = values
+        return held(whole)
+
+    def constant(self, proto: NodeProto, scope: str) -> Array:
+        """What a Constant node holds: its tensor is stored in the file as initializers are."""
+        (attribute,) = proto.attribute
+        value = helper.get_attribute_value(attribute)
+        if attribute.name == "value":
+            return stored(value, self.context.folder, scope)
+        if attribute.name == "sparse_value":
+            return self.dense(value)
+        dtype = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}.get(attribute.name)
+        if dtype is None:
+            raise Unsupported("holds text, which no neuron holds")
+        return held(np.asarray(value, dtype))
 
     def call(self, proto: NodeProto, node: Node, inputs: Sequence[Value], name: Name, refusal: str | None = None) -> None:
         """One call of one layer, which several calls of a module share."""
@@ -268,33 +302,6 @@ def plain(value: Any) -> Any:
     return value
 
 
-def constant(proto: NodeProto, scope: str, folder: Path | None) -> Array:
-    """What a Constant node holds: its tensor is stored in the file as initializers are."""
-    (attribute,) = proto.attribute
-    value = helper.get_attribute_value(attribute)
-    if attribute.name == "value":
-        return stored(value, folder, scope)
-    if attribute.name == "sparse_value":
-        return dense(value)
-    dtype = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}.get(attribute.name)
-    if dtype is None:
-        raise Unsupported("holds text, which no neuron holds")
-    return held(np.asarray(value, dtype))
-
-
-def dense(sparse: SparseTensorProto) -> Array:
-    """A sparse tensor with its zeros."""
-    values, places, shape = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices), tuple(sparse.dims)
-    if any(n < 0 for n in shape) or np.prod(shape, dtype=float) > MOST_ELEMENTS:
-        raise Unsupported(f"tensor {sparse.values.name!r} has the shape {list(shape)[:8]} once its zeros are written out")
-    whole = np.zeros(shape, values.dtype)
-    if places.ndim == 1:
-        whole.reshape(-1)[places] = values
-    else:
-        whole[tuple(places.T)] = values
-    return held(whole)
-
-
 def dimensions(declared: ValueInfoProto) -> tuple[int | None, ...] | None:
     """The shape that a value is declared with, None for open axes; None where nothing is said."""
     told = type_of(declared)
@@ -349,6 +356,7 @@ def laid_end_to_end(kind: str, inputs: Sequence[Value]) -> list[Value]:
     return args
 
 
+@cache
 def formal_names(kind: str, count: int) -> list[str]:
     """What an operator calls its inputs."""
     domain, _, operator = kind.rpartition(".")

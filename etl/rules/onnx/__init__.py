@@ -42,7 +42,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
     "Linear": {**LINEAR},
     "Normalization": {kind: folded(kind, rule) for kind, rule in NORMALIZATION.items()},
     "Reductions": {kind: folded(kind, rule) for kind, rule in REDUCTIONS.items()},
-    "Recurrent": RECURRENT,
+    "Recurrent": {kind: folded(kind, rule) for kind, rule in RECURRENT.items()},
     "Shape": {kind: folded(kind, rule) for kind, rule in SHAPE.items()},
     "Control flow": CONTROL,
     "Defined by others": {kind: Written(kind) for kind in DEFINED},

@@ -18,7 +18,8 @@ from etl.rules.ids import is_live
 from etl.rules.primitives.elementwise import neurons
 from etl.rules.scope import Ids, Scope
 
-MOST_CALLS = 2**16  # of layers within all loops of a model together, some seconds: a file of a few bytes may ask for 10^9 turns
+MOST_CALLS = 2**15  # of layers within all loops of a model together, some seconds: a file of a few bytes may ask for 10^9 turns
+ONE_CALL = 2**12  # places of states that count as much as a call: a state may grow from turn to turn
 LIVE_CONDITION = "has a condition that depends on the example, so there is no one graph"
 
 
@@ -50,7 +51,7 @@ def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, cap
     scans: list[list[Any]] = []
     goes_on, turn = condition is None or bool(np.all(condition)), 0
     while goes_on and turn < count:
-        spend(here, body)
+        spend(here, body, states)
         made = outputs(run_part(here, f"step_{turn}", body, np.array(turn), np.array(True), *states, *outside))
         if is_live(made[0]):
             raise Unsupported(LIVE_CONDITION)
@@ -81,6 +82,8 @@ def scan(
 ) -> Any:
     """A model called on each place of some axes: the states, then what each turn puts out, stacked."""
     cut = len(values) - captured[0]
+    if not 0 < num_scan_inputs <= cut:
+        raise ValueError(f"scans {num_scan_inputs:,} of {cut} inputs")
     states, sequences, outside = list(values[: cut - num_scan_inputs]), values[cut - num_scan_inputs : cut], values[cut:]
     axes, turned = scan_input_axes or [0] * num_scan_inputs, scan_input_directions or [0] * num_scan_inputs
     seen = [np.moveaxis(value, axis, 0)[:: -1 if back else 1] for value, axis, back in zip(sequences, axes, turned, strict=True)]
@@ -88,7 +91,7 @@ def scan(
     check(here, body, len(seen[0]))
     body = read_once(here, body)
     for turn in range(len(seen[0])):
-        spend(here, body)
+        spend(here, body, states)
         made = outputs(run_part(here, f"step_{turn}", body, *states, *(value[turn] for value in seen), *outside))
         states = list(made[: len(states)])
         scans.append(list(made[len(states) :]))
@@ -107,10 +110,10 @@ def read_once(here: Scope, body: Layer) -> Layer:
     return replace(body, network=replace(body.network, calls=tuple(calls)))
 
 
-def spend(here: Scope, body: Layer) -> None:
+def spend(here: Scope, body: Layer, states: Sequence[Any]) -> None:
     """Count one turn. Loops stand within loops: what all of a model do together is bounded. Raises TooLarge."""
     check(here, body, 1)
-    here.tape.called += calls_of(body)
+    here.tape.called += calls_of(body) + sum(map(np.size, states)) // ONE_CALL
 
 
 def check(here: Scope, body: Layer, turns: int) -> None:

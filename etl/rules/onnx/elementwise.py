@@ -12,7 +12,7 @@ from etl.errors import Unsupported
 from etl.rules.ids import is_live
 from etl.rules.primitives import elementwise as at
 from etl.rules.primitives.elementwise import affine, constant, function
-from etl.rules.scope import Edges, Ids, Scope, Weights
+from etl.rules.scope import Edges, Ids, Scope, Weights, bounded
 
 Value = Ids | Weights
 # TensorProto's numbers of types
@@ -255,6 +255,7 @@ def named(activation: str) -> Callable[..., Ids]:
 def one_hot(here: Scope, indices: Ids, depth: Any, values: Any, *, axis: int = -1) -> Ids:
     """values[1] at the place that an index names on a new axis, counted from its end below zero, values[0] elsewhere: `here` and `from_end`."""
     size, (off, on) = int(np.ravel(constant(depth, "depth"))[0]), (float(value) for value in constant(values, "values"))
+    bounded((*indices.shape, size))
     at_axis = axis % (indices.ndim + 1)
     numbers = np.arange(size, dtype=np.float64).reshape([size if k == at_axis else 1 for k in range(indices.ndim + 1)])
     asked = np.expand_dims(indices, at_axis)

@@ -40,6 +40,14 @@ def computed(kind: str, inputs: Sequence[Any], options: dict[str, Any]) -> Any:
     return made[0] if len(made) == 1 else tuple(made)
 
 
+def check_work(kind: str, inputs: Sequence[Any], options: dict[str, Any], often: int) -> None:
+    """Raises Unsupported where an operator would take too long to run so often on constants of these shapes."""
+    from etl.readers.onnx.evaluation import check, node_of
+
+    given = [np.zeros(value.shape) if is_live(value) else value for value in inputs]
+    check(node_of(kind, options, len(inputs), 1, [k for k, value in enumerate(inputs) if value is None]), given, often)
+
+
 MULTIPLE = {"TopK": 2, "LSTM": 3, "GRU": 2, "RNN": 2}
 
 
@@ -97,6 +105,7 @@ class Linear(Described):
             found = computed(self.kind, given, options)
             return found[0] if isinstance(found, tuple) else found
 
+        check_work(self.kind, inputs, options, x.size)
         base = made(np.zeros(x.shape))
         bounded((base.size, x.size))
         matrix = np.empty((base.size, x.size))

@@ -70,6 +70,8 @@ def split(here: Scope, x: Ids, sizes: Any = None, *, axis: int = 0, num_outputs:
     size = x.shape[axis]
     if sizes is None:
         pieces = num_outputs or 1
+        if not 0 < pieces <= max(size, 1):
+            raise ValueError(f"{pieces:,} pieces of an axis of {size}")
         step = -(-size // pieces)
         return tuple(np.split(x, [step * k for k in range(1, pieces)], axis))
     given = whole(sizes, "sizes")
