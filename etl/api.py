@@ -75,14 +75,14 @@ def read(
     selection = Selection(shapes, layers, granularity, min_weight, top_k, fold, ignore_masks, written, constants or {}, lambdas or {}, tuple(lengths))
     if not isinstance(source, str | os.PathLike):
         live = read_live(source, ignore_masks=ignore_masks, constants=constants, input_shapes=shapes, lambdas=lambdas, lengths=selection.lengths)
-        return Graph(graph_in(live, selection), selection)
+        return Graph(graph_in(live, selection, counts=True), selection)
     if is_tables(Path(source)):
         from etl.graph.tables import read_tables
 
         if selection != Selection():
             raise BadRequest(f"{source} holds tables, which are taken as they are: leave out the options that choose of a model")
         return Graph(read_tables(Path(source)), selection)
-    return Graph(graph_of(Path(source), selection), selection, Path(source))
+    return Graph(graph_of(Path(source), selection, counts=True), selection, Path(source))
 
 
 def is_tables(path: Path) -> bool:

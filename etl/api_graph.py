@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -72,23 +73,32 @@ class Graph:
     """The graph of a model, made by `read`: counted already, its rows created when they are asked for."""
 
     def __init__(self, rows: NeuronGraph, selection: Selection, path: Path | None = None) -> None:
-        self._graph, self._selection, self._path = rows, selection, path
+        self._counted, self._selection, self._path = rows, selection, path
+
+    @cached_property
+    def _graph(self) -> NeuronGraph:
+        """The graph whose rows can be created: where large layers were only counted, it is traced once more when they are asked for."""
+        from etl.graph.selection import graph_in
+        from etl.graph.trace import Graph as TracedGraph
+
+        counted = self._counted
+        return graph_in(counted.model, self._selection) if isinstance(counted, TracedGraph) and counted.counts_alone else counted
 
     def __repr__(self) -> str:
-        graph = self._graph
+        graph = self._counted
         return f"<etl.Graph {self.name!r}: {graph.neurons:,} neurons, {graph.edges:,} edges, {len(graph.rows):,} layers>"
 
     @property
     def name(self) -> str:
         """The model's name: the file's stem."""
-        return self._graph.model.name
+        return self._counted.model.name
 
     @property
     def layers(self) -> pa.Table:
         """The layer table of docs/graph.md."""
         from etl.graph.batches import layer_table
 
-        return layer_table(self._graph)
+        return layer_table(self._counted)
 
     @property
     def outputs(self) -> pa.Table:
@@ -131,14 +141,14 @@ class Graph:
         from etl.graph import estimate
         from etl.sinks.neo4j import capacity
 
-        graph, densities = self._graph, estimate.density(self._graph)
+        graph, densities = self._counted, estimate.density(self._counted)
         columns = ("name", "type", "shape", "neurons", "edges", "parameters")
         layers = [{name: getattr(row, name) for name in columns} | {"density": densities[row.name]} for row in graph.rows]
         cost, free, bulk = estimate.cost(graph.neurons, graph.edges), capacity.free(), estimate.quicker(graph)
         fitting, lack = estimate.most_edges(graph, free, bulk=bulk), estimate.lacking(graph, free, bulk=bulk)
         smaller = []
         if self._path and graph.edges > fitting:
-            smaller = list(estimate.offers(self._path, self._selection, self._traced(), fitting))
+            smaller = list(estimate.offers(self._path, self._selection, graph, fitting))  # type: ignore[arg-type]
         size = (self.name, graph.neurons, graph.edges, graph.parameters, graph.density)
         return Plan(*size, layers, cost.store_bytes, cost.seconds, free.disk, fitting, lack, smaller)
 
@@ -171,7 +181,7 @@ class Graph:
                   A script that asks for more than one begins with `if __name__ == "__main__":`, as for all of multiprocessing
         executor  who writes the parts instead: any of concurrent.futures, whose workers have the model's file and the folder
         The files are the same for any of them. A graph that is of no file, or of channels, is written by this process alone.
-        Killed, the same call goes on with what is finished.
+        Killed or interrupted, the same call goes on with what is finished; a KeyboardInterrupt has a note that says so.
         Raises BadRequest where it can't be written, BadFile where a weight is NaN or infinite.
         """
         from etl.sinks.parquet_parts import by
@@ -183,11 +193,17 @@ class Graph:
 
     def _write(self, path: Path, run: Run | None, progress: Progress = silent) -> Written:
         """Write the graph, its parts made by whoever runs them."""
+        from etl.sinks.atomic_folder import kept
         from etl.sinks.files import sink_for
 
         sink = sink_for(path, self._source(), run)
         self._check_finite()
-        return sink.write(self._graph, progress)
+        try:
+            return sink.write(self._graph, progress)
+        except KeyboardInterrupt as interrupt:
+            if kept(path):
+                interrupt.add_note("interrupted: the same command goes on with what is finished, which is in a hidden folder beside OUT until then")
+            raise
 
     def save_for_import(self, folder: str | PathLike[str], *, progress: Progress = silent) -> ForImport:
         """Write files for Neo4j's import tool into a new folder, in flat memory; `command` of what is returned imports them."""

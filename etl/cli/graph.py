@@ -19,7 +19,6 @@ from etl.cli.progress import display, running
 from etl.cli.server import say_login
 from etl.errors import BadRequest, EtlError
 from etl.graph.selection import Selection
-from etl.sinks.atomic_folder import kept
 from etl.store.addresses import address
 
 if TYPE_CHECKING:
@@ -178,9 +177,9 @@ def export(
             prepared = graph.save_for_import(out, progress=shown.count) if for_import else None
             if prepared is None:
                 graph.save(out, jobs=jobs, progress=shown.count)
-    except KeyboardInterrupt:
-        if kept(out):
-            remark("interrupted: the same command goes on with what is finished, which is in a hidden folder beside OUT until then")
+    except KeyboardInterrupt as interrupt:
+        for note in getattr(interrupt, "__notes__", ()):
+            remark(note)
         raise
     if not quiet:
         say(totals(graph.plan()))

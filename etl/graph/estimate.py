@@ -159,7 +159,7 @@ def offers(path: Path, selection: Selection, graph: TracedGraph, most: int) -> I
     yield from strongest(graph, most)
 
 
-def channels(graph: TracedGraph, most: int) -> Iterator[Offer]:
+def channels(graph: Graph, most: int) -> Iterator[Offer]:
     """The channel graph, bounded by shapes alone: every channel of a layer with every one of those that it reads, and no more than its weights."""
     width = {row.name: channels_of(row)[0] if row.neurons else 0 for row in graph.rows}
     edges = sum(min(row.edges, width[row.name] * sum(width[name] for name in read)) for row, read in sources(graph))
@@ -170,7 +170,7 @@ def channels(graph: TracedGraph, most: int) -> Iterator[Offer]:
 def counted(path: Path, option: str, selection: Selection, most: int) -> Iterator[Offer]:
     """The graph of a selection, if it can be made and is small enough."""
     try:
-        graph = graph_of(path, selection)
+        graph = graph_of(path, selection, counts=True)
     except EtlError:  # a top that is made for one input size, say
         return
     if graph.edges <= most:

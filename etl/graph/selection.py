@@ -109,8 +109,11 @@ def resizes(declared: Sequence[int | None] | None, shape: Sequence[int]) -> bool
     return any(axis is not None and axis != size for axis, size in zip(declared, shape, strict=True))
 
 
-def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
-    """Read a file and trace its graph: counted, not created. Raises BadFile, Unsupported, BadRequest."""
+def graph_of(path: Path, selection: Selection = Selection(), *, counts: bool = False) -> Graph:
+    """Read a file and trace its graph: counted, not created. Raises BadFile, Unsupported, BadRequest.
+
+    counts  as for `graph_in`
+    """
     from etl.readers import read
 
     model = read(
@@ -122,19 +125,23 @@ def graph_of(path: Path, selection: Selection = Selection()) -> Graph:
         lambdas=selection.lambdas,
         lengths=selection.lengths,
     )
-    return graph_in(model, selection)
+    return graph_in(model, selection, counts=counts)
 
 
-def graph_in(model: Model, selection: Selection = Selection()) -> Graph:
-    """Trace the selected graph of a model. Raises Unsupported, BadRequest."""
-    from etl.graph.trace import trace
+def graph_in(model: Model, selection: Selection = Selection(), *, counts: bool = False) -> Graph:
+    """Trace the selected graph of a model. Raises Unsupported, BadRequest.
+
+    counts  rows and sizes will do: large layers are counted without an id for each of their neurons, where the selection allows it
+    """
+    from etl.graph.trace import SHARED, trace
 
     shapes, written = selection.input_shapes, selection.written(model)
     if selection.layers:
         from etl.graph.layer_range import between
 
         model, shapes = between(model, *selection.layers, shapes), ()
-    graph = trace(model, shapes, fold=selection.fold)
+    plain = selection.granularity == "neuron" and not (selection.fold or selection.min_weight or selection.top_k or selection.layers)
+    graph = trace(model, shapes, fold=selection.fold, shared=SHARED if counts and plain else None)
     if selection.granularity != "neuron":
         from etl.graph.coarsening import channel_graph, layer_graph
 

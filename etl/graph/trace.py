@@ -49,6 +49,7 @@ class Value(NamedTuple):
 
 
 MOST_NAMED = 100  # layers without a rule, in one message: a file may have a hundred thousand
+SHARED = 1 << 18  # neurons of a layer from which on counting takes one id for all channels of a place
 
 
 @dataclass
@@ -63,6 +64,7 @@ class Graph:
     extents  one for each row that has neurons
     values   the ids that each layer of the file returns, by row name: its first output
     selection  the options that made it smaller or other than the network, as on the command line; None for the whole network
+    counts_alone  some neurons share their ids, so there are rows and counts, and nothing to stream
     pruning  cuts a step's edges into blocks, where only some of them are wanted: see etl/graph/pruning.py
     """
 
@@ -76,6 +78,7 @@ class Graph:
     values: dict[str, Ids] = field(default_factory=dict)
     pruning: Callable[..., Iterator[Any]] | None = None
     selection: str | None = None
+    counts_alone: bool = False
     extents: list[Extent] = field(default_factory=list)
 
     @property
@@ -104,6 +107,7 @@ class Graph:
 
     def steps(self) -> Iterator[tuple[Step, list[tuple[Array, Weights]]]]:
         """Every step in the order of its ids, with the stored arrays (as read) that its weights may be views of."""
+        assert not self.counts_alone, "a graph that was only counted has no steps"
         yield from ((step, []) for step in self.inputs)
         for leaf in self.leaves:
             yield from self.steps_of(leaf)
@@ -163,11 +167,15 @@ class Graph:
         return self.leaves[bisect_right(self.leaves, number, key=lambda leaf: leaf.number) - 1]
 
 
-def trace(model: Model, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]] = (), *, fold: bool = False) -> Graph:
+def trace(
+    model: Model, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]] = (), *, fold: bool = False, shared: int | None = None
+) -> Graph:
     """The graph of a model: ids given out, everything counted, nothing created.
 
     input_shapes  one a model input, in order, without the batch axis; needed where the file leaves an axis open
     fold          merge what scales, shifts or activates a layer's neurons into them, where nobody else reads those: see etl/graph/fold.py
+    shared        neurons of a row from which on they share one id along their channels: rows and counts are the same, in a fraction of the memory
+                  and time, and nothing can be streamed (`counts_alone`)
     Raises Unsupported naming every layer and option without a rule, BadRequest where the shapes do not fit.
     """
     shapes = input_shape_list(model.network, input_shapes)
@@ -175,10 +183,11 @@ def trace(model: Model, input_shapes: Sequence[Sequence[int]] | Mapping[str, Seq
     if len(model.network.calls) > MOST_STEPS:
         raise TooLarge(f"{len(model.network.calls):,} layers; there is a rule for up to {MOST_STEPS:,}")
     while True:  # an integer input is as wide as the largest table that looks it up, known once the trace has met them all
-        walk = Walk(model, shapes, widths, keep=fold)
+        walk = Walk(model, shapes, widths, keep=fold, shared=shared)
         graph = walk.run()
         if (wider := walk.tape.lookups.width_of()) == widths:
             walk.check()
+            graph.counts_alone = walk.tape.has_shared
             break
         widths = wider
     if fold:
@@ -192,12 +201,21 @@ class Walk:
 
     widths  of the integer inputs that tables look up, by number
     keep    all steps, which hold the ids of every neuron, and not only those of the layer that is being walked through
+    shared  neurons of a row from which on they share ids: see `trace`
     """
 
-    def __init__(self, model: Model, shapes: list[tuple[int, ...]], widths: dict[int, int], folds: Folds | None = None, keep: bool = False) -> None:
+    def __init__(
+        self,
+        model: Model,
+        shapes: list[tuple[int, ...]],
+        widths: dict[int, int],
+        folds: Folds | None = None,
+        keep: bool = False,
+        shared: int | None = None,
+    ) -> None:
         self.model, self.shapes, self.widths, self.keep = model, shapes, widths, keep
         self.graph = Graph(model, folds=folds or {})
-        self.tape = Tape(lookups=self.graph.lookups, folding=self.graph.folding)
+        self.tape = Tape(lookups=self.graph.lookups, folding=self.graph.folding, shared=shared)
         self.problems: list[str] = []
         self.met: set[str] = set()
         self.counted: set[Callable[[], Weights]] = set()

@@ -40,7 +40,7 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
         if function in GROWS:
             bounded((GROWS[function](*args, **keywords),))
-        result = function(*plain(args), **plain(keywords))
+        result = (padded if function is np.pad else function)(*plain(args), **plain(keywords))
         if function not in MOVES:
             return result
         carried = MOVES[function]
@@ -107,6 +107,22 @@ def is_live(value: Any) -> TypeGuard[Ids]:
 def zeros(shape: Sequence[int]) -> Ids:
     """Padded zeros, which are values like any other."""
     return live(np.full(tuple(shape), ZERO))
+
+
+def thin(ids: Any) -> Any:
+    """The same with one place of each axis along which all places hold the same ids in the same memory."""
+    array = np.asarray(ids)
+    return array[tuple(slice(0, 1) if stride == 0 and size > 1 else slice(None) for size, stride in zip(array.shape, array.strides, strict=True))]
+
+
+def padded(ids: NDArray[Any], width: Any, *options: Any, **keywords: Any) -> NDArray[Any]:
+    """np.pad, which writes axes that share their ids, and are not padded, down once."""
+    widths = np.broadcast_to(np.asarray(width), (ids.ndim, 2))
+    if 0 not in ids.strides or not ids.size:
+        return np.pad(ids, width, *options, **keywords)
+    cut = tuple(slice(0, 1) if stride == 0 and not any(ends) else slice(None) for stride, ends in zip(ids.strides, widths, strict=True))
+    shape = [size + int(sum(ends)) for size, ends in zip(ids.shape, widths, strict=True)]
+    return np.broadcast_to(np.pad(ids[cut], width, *options, **keywords), shape)
 
 
 def plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from etl.errors import TooLarge, Unsupported
 from etl.network import Array, placeholder
 from etl.rules.dialect import Dialect
-from etl.rules.ids import NOTHING, ZERO, Axes, Ids, axis_names, bounded, is_live, live, named
+from etl.rules.ids import NOTHING, ZERO, Axes, Ids, axis_names, bounded, is_live, live, named, thin
 from etl.rules.lookups import Lookups
 
 __all__ = ["NOTHING", "OPS", "ZERO", "Edges", "Ids", "Scope", "Step", "Tape", "Weight", "Weights", "bounded"]
@@ -86,9 +86,9 @@ class Places(NamedTuple):
     strides: tuple[int | None, ...]
 
     @staticmethod
-    def of(ids: Ids) -> Places | None:
-        """None where none of them is a neuron."""
-        array = np.asarray(ids)
+    def of(ids: Ids, shared: bool = False) -> Places | None:
+        """None where none of them is a neuron. shared: ids that are counted alone stand for others along some axis, which tells no distance."""
+        array = thin(ids) if shared else np.asarray(ids)
         real = array >= 0
         if not real.any():
             return None
@@ -96,7 +96,8 @@ class Places(NamedTuple):
         strides: list[int | None] = []
         for axis, size in enumerate(array.shape):
             beyond = (*at[:axis], at[axis] + 1, *at[axis + 1 :])
-            strides.append(int(array[beyond] - array[at]) if at[axis] + 1 < size and real[beyond] else None)
+            told = at[axis] + 1 < size and real[beyond] and not (shared and array[beyond] == array[at])
+            strides.append(int(array[beyond] - array[at]) if told else None)
         return Places(int(array[at]), tuple(strides))
 
     def fits(self, shape: Sequence[int]) -> bool:
@@ -116,6 +117,8 @@ class Tape:
     expected places of ids without names of axes -> the names that the first rule which knows them has for them
     same     first id of a row that computes place by place -> the first id of what it reads
     called   layers within loops so far, turn by turn
+    shared   neurons of one row from which on they share ids along one axis, the channels': enough to count with, where nobody asks who is who
+    has_shared  whether some do
     """
 
     next: int = 0
@@ -128,6 +131,8 @@ class Tape:
     expected: dict[Places, Axes] = field(default_factory=dict)
     same: dict[int, int] = field(default_factory=dict)
     called: int = 0
+    shared: int | None = None
+    has_shared: bool = False
 
     def allot(self, shape: Sequence[int], axes: Axes | None = None) -> Ids:
         """The next ids, one for each place of `shape` in C order."""
@@ -137,6 +142,20 @@ class Tape:
         ids = np.arange(self.next, self.next + count, dtype=np.int64).reshape(tuple(shape))
         self.next += count
         return live(ids, axes)
+
+    def allot_shared(self, shape: Sequence[int], along: int) -> Ids:
+        """The ids of the first place of one axis, for all places of it, without taking memory for those; the next ids are as far on as ever."""
+        count = prod(bounded(shape))
+        if self.next + count > MOST_IN_ALL:
+            raise TooLarge(f"more than {MOST_IN_ALL:,} neurons")
+        first = [size if axis != along else 1 for axis, size in enumerate(shape)]
+        steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+        ids = np.full((1,) * len(shape), self.next)
+        for axis, (size, step) in enumerate(zip(first, steps, strict=True)):
+            ids = ids + np.arange(0, size * step, step).reshape([-1 if axis == k else 1 for k in range(len(shape))])
+        self.next += count
+        self.has_shared = True
+        return live(np.broadcast_to(ids, tuple(shape)))
 
     def add(
         self,
@@ -158,7 +177,13 @@ class Tape:
         number, folding = self.number, self.number in self.folding
         self.number += 1
         terms = tuple(term._replace(source=np.asarray(term.source)) for term in edges)
-        ids = edges[0].source if folding else self.allot(written)
+        if folding:
+            ids = edges[0].source
+        elif self.shared is not None and written and prod(written) >= self.shared:
+            same = len(written) == len(own) and "channel" in axes
+            ids = self.allot_shared(written, axes.index("channel") if same else len(written) - 1)
+        else:
+            ids = self.allot(written)
         shape, names = (tuple(own[1:]), axes[1:]) if batched and tuple(own[:1]) == (1,) else (tuple(own), axes)
         step = Step(name, number, np.asarray(ids), op, shape, terms, None if bias is None else np.asarray(bias), activation, names)
         if folding:
@@ -230,7 +255,7 @@ class Scope:
     def expect(self, ids: Ids, axes: Axes) -> Ids:
         """The same ids under the names that a rule knows their axes by. A row without names that they lie in learns them too: an input, say."""
         names = tuple(known or wanted for known, wanted in zip(axis_names(ids), axes, strict=True))
-        if None in axis_names(ids) and any(axes) and (places := Places.of(ids)):
+        if None in axis_names(ids) and any(axes) and (places := Places.of(ids, self.tape.shared is not None)):
             known = self.tape.expected.get(places, ())
             self.tape.expected[places] = names if len(list(filter(None, names))) > len(list(filter(None, known))) else known
         return named(ids, names)
