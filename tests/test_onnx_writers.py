@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
+import etl
 from tests.test_onnx import DIGITS, model_of, values_of
 
 DRAW = np.random.default_rng(0)
@@ -84,3 +85,47 @@ def test_an_export_needs_no_framework(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, DIGITS, tmp_path / "graph.parquet"], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+def keras_networks() -> dict[str, tuple[Any, tuple[int, ...]]]:
+    import keras
+    from keras import layers
+
+    image, steps = keras.Input((6, 5, 2)), keras.Input((4, 3))
+    shrunk = layers.MaxPooling2D()(layers.Conv2D(4, 3, padding="same", activation="relu")(image))
+    return {
+        "images": (keras.Model(image, layers.Dense(3, activation="softmax")(layers.Flatten()(layers.BatchNormalization()(shrunk)))), (6, 5, 2)),
+        "steps": (keras.Model(steps, layers.Dense(2)(layers.GRU(3)(layers.LSTM(4, return_sequences=True)(steps)))), (4, 3)),
+    }
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ["images", "steps"])
+def test_keras_by_tf2onnx(name):
+    tensorflow, tf2onnx = pytest.importorskip("tensorflow"), pytest.importorskip("tf2onnx")
+    network, shape = keras_networks()[name]
+    signature = [tensorflow.TensorSpec((1, *shape), tensorflow.float32, name="x")]
+    model, _ = tf2onnx.convert.from_function(tensorflow.function(lambda x: network(x, training=False)), input_signature=signature, opset=17)
+    x = np.random.default_rng(2).normal(size=(1, *shape)).astype(np.float32)
+    np.testing.assert_allclose(values_of(model, x)[0], np.asarray(network(x)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("dynamo", [False, True])
+def test_torchvision_by_both_exporters(tmp_path, dynamo):
+    sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # beside TensorFlow, which other tests import, it aborts the process
+    torch, models = pytest.importorskip("torch"), pytest.importorskip("torchvision.models")
+    pytest.importorskip("onnxscript")
+    torch.manual_seed(0)
+    network = models.shufflenet_v2_x0_5(num_classes=5).eval()
+    with torch.no_grad():
+        for tensor in network.state_dict().values():
+            if tensor.is_floating_point():
+                tensor.add_(0.05 * torch.rand(tensor.shape))
+    x = torch.randn(1, 3, 32, 32)
+    torch.onnx.export(network, (x,), tmp_path / "network.onnx", dynamo=dynamo, input_names=["x"])
+    graph = etl.read(tmp_path / "network.onnx")
+    with torch.no_grad():
+        expected = network(x).numpy()
+    (found,) = graph.forward(x.numpy()[0])
+    np.testing.assert_allclose(found.reshape(1, -1), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())

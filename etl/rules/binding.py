@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.network import Array, Call, Layer, Network, Tensor, flow, placeholder, substitute
+from etl.network import LARGEST_LITERAL, Array, Call, Layer, Network, Tensor, flow, placeholder, substitute
 from etl.rules.dialect import Dialect, Rule
 from etl.rules.scope import Scope, Weights
 
@@ -77,12 +77,17 @@ def run_part(here: Scope, part: str, layer: Layer, *inputs: Any, **keywords: Any
         raise Unsupported(f"holds {layer.name} ({layer.kind}): {error}") from error
 
 
+def array_within(here: Scope, array: Array) -> Weights:
+    """A stored array of a model inside a layer: a small one's values also where only counts are wanted, since a loop's end may depend on them."""
+    return array.read() if here.tape.read is placeholder and array.size <= LARGEST_LITERAL else here.tape.read(array)
+
+
 def run_network(network: Network, here: Scope, inputs: Sequence[Any]) -> Any:
     """Run a model that stands inside a layer (TimeDistributed, Bidirectional): its layers become the layer's sublayers."""
 
     def visit(call: Call, reach: Mapping[Tensor, Any]) -> Sequence[Any]:
         args, keywords = substitute(
-            (call.args, call.kwargs), (Tensor, Array), lambda leaf: here.tape.read(leaf) if isinstance(leaf, Array) else reach[leaf]
+            (call.args, call.kwargs), (Tensor, Array), lambda leaf: array_within(here, leaf) if isinstance(leaf, Array) else reach[leaf]
         )
         outputs = run_part(here, call.title, call.layer, *args, **keywords)
         return outputs if isinstance(outputs, tuple | list) else [outputs]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from etl.errors import TooLarge, Unsupported
 from etl.network import INPUT, Array, Layer, Tensor, substitute
-from etl.rules.binding import run_part
+from etl.rules.binding import array_within, run_part
 from etl.rules.ids import is_live
 from etl.rules.primitives.elementwise import neurons
 from etl.rules.scope import Ids, Scope
@@ -106,7 +107,7 @@ def read_once(here: Scope, body: Layer) -> Layer:
     """A loop's body with its stored arrays read, which every turn reads again."""
     if body.network is None:
         return body
-    calls = (replace(call, args=substitute(call.args, Array, here.tape.read)) for call in body.network.calls)
+    calls = (replace(call, args=substitute(call.args, Array, partial(array_within, here))) for call in body.network.calls)
     return replace(body, network=replace(body.network, calls=tuple(calls)))
 
 
