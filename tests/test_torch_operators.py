@@ -116,6 +116,10 @@ def test_a_module(name: str, tmp_path: Path) -> None:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "inner": lambda m, x: torch.inner(x, x + 1),
     "trace": lambda m, x: torch.trace(x[0]),
+    "atan": lambda m, x: torch.atan(x),
+    "asin and acos": lambda m, x: torch.asin(0.2 * x) + 2 * torch.acos(0.1 * x),
+    "inverse hyperbolic functions": lambda m, x: torch.asinh(x) + torch.atanh(0.2 * x) + torch.acosh(x.abs() + 1.1),
+    "what is a number": lambda m, x: torch.isfinite(x).float() + 2 * torch.isnan(x) + 4 * torch.isinf(x),
     "a repeated value is read as often": lambda m, x: torch.broadcast_to(x, (2, 3, 4)).sum(0),
     "a repeated value is multiplied as often": lambda m, x: x.expand(3, 3, 4).prod(0),
     "products of constants": lambda m, x: x @ torch.einsum("ij,kj->jk", m.weight, m.weight.exp()),

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.rules.aten import along, arithmetic, creation, indexing, layers, logic, resizing, views
+from etl.rules.aten import along, arithmetic, creation, indexing, inverse, layers, logic, resizing, views
 from etl.rules.aten.recurrent import RECURRENT
 from etl.rules.dialect import Dialect
 
@@ -69,6 +69,7 @@ FAMILIES: dict[str, dict[str, Rule]] = {
     "Recurrent": RECURRENT,
     "Activation": {
         **arithmetic.FUNCTIONS,
+        **inverse.INVERSES,
         "hardtanh": arithmetic.hardtanh,
         "leaky_relu": arithmetic.leaky_relu,
         "elu": arithmetic.elu,
@@ -131,9 +132,7 @@ FAMILIES: dict[str, dict[str, Rule]] = {
         "bitwise_not": arithmetic.bitwise_not,
         "where": arithmetic.where,
         "masked_fill": arithmetic.masked_fill,
-        "isfinite": creation.tested(np.isfinite, "finite"),
-        "isnan": creation.tested(np.isnan, "no number"),
-        "isinf": creation.tested(np.isinf, "infinite"),
+        **inverse.TESTS,
     },
     "Along axes": {
         "sum": along.total,
@@ -308,7 +307,9 @@ ALIASES = {
     "greater_equal": "ge", "less_equal": "le", "not_equal": "ne", "fix": "trunc", "sgn": "sign", "special_expm1": "expm1", "special_erf": "erf",
     "special_erfc": "erfc", "special_log1p": "log1p", "special_softmax": "softmax", "special_log_softmax": "log_softmax", "special_sinc": "sinc",
     "special_exp2": "exp2", "special_logit": "logit", "special_expit": "sigmoid", "special_round": "round", "linalg_matmul": "matmul",
-    "special_logsumexp": "logsumexp", "arctan": "atan", "upsample_nearest": "upsample_nearest2d", "swapdims": "transpose", "where_self": "where",
+    "special_logsumexp": "logsumexp", "arctan": "atan", "arcsin": "asin", "arccos": "acos",
+    "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "upsample_nearest": "upsample_nearest2d",
+    "swapdims": "transpose", "where_self": "where",
 }  # fmt: skip
 
 RANDOM = "is random: there is no fixed graph"
@@ -326,7 +327,7 @@ REFUSED: dict[str, str] = {
     ),
     **dict.fromkeys(("fft_fft", "fft_rfft", "fft_ifft", "fft_irfft", "fft_fft2", "fft_rfft2", "fft_fftn", "stft", "istft", "view_as_complex",
                      "complex", "polar", "angle", "imag"), "computes with complex numbers, which no neuron holds"),
-    **dict.fromkeys(("atan", "atan2", "arctan2", "asin", "acos", "asinh", "acosh", "atanh", "lgamma", "digamma", "erfinv", "i0", "special_i0",
+    **dict.fromkeys(("atan2", "arctan2", "lgamma", "digamma", "erfinv", "i0", "special_i0",
                      "special_ndtri", "polygamma"), "is a function that the graph has no name for"),
 }  # fmt: skip
 

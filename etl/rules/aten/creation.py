@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from etl.errors import Unsupported
 from etl.rules.aten.logic import not_equal
-from etl.rules.aten.values import Value, check_size, numbers
+from etl.rules.aten.values import Value, check_size
 from etl.rules.aten.views import sizes, whole
 from etl.rules.ids import is_live
 from etl.rules.scope import Scope
@@ -180,15 +180,3 @@ def item(here: Scope, self: Value) -> Value:
     if is_live(self):
         raise Unsupported("needs the value of a tensor that depends on the example")
     return np.asarray(self).reshape(())
-
-
-def tested(numpy: Callable[[Any], Any], what: str) -> Rule:
-    """A rule for isfinite and the like, of constants."""
-
-    def rule(here: Scope, self: Value) -> Value:
-        """What a constant is."""
-        if is_live(self):
-            raise Unsupported(f"asks whether a live value is {what}")
-        return np.asarray(numpy(numbers(self)))
-
-    return rule

@@ -99,11 +99,6 @@ def negation(here: Scope, x: Ids) -> Ids:
     return function(here, x, "is_zero")
 
 
-def is_nan(here: Scope, x: Ids) -> Ids:
-    """1 where x is NaN, otherwise 0."""
-    return at.complement(here, at.number(here, x, "number"))
-
-
 def is_inf(here: Scope, x: Ids, *, detect_negative: int = 1, detect_positive: int = 1) -> Ids:
     """1 where x is infinite, otherwise 0; on one side alone where the options say so."""
     if not (detect_negative or detect_positive):
@@ -223,25 +218,6 @@ def hyperbolic(sign: float) -> Callable[..., Ids]:
     return rule
 
 
-def acosh(here: Scope, x: Ids) -> Ids:
-    """log(x + sqrt(x^2 - 1))."""
-    square = function(here, x, "square", "square")
-    return at.add(here, x, affine(here, square, 1.0, -1.0, "sqrt", "root"), activation="log")
-
-
-def asinh(here: Scope, x: Ids) -> Ids:
-    """sign(x) log(|x| + sqrt(x^2 + 1))."""
-    size, square = function(here, x, "abs", "abs"), function(here, x, "square", "square")
-    logarithm = at.add(here, size, affine(here, square, 1.0, 1.0, "sqrt", "root"), activation="log", part="log")
-    return at.multiply(here, function(here, x, "sign", "sign"), logarithm)
-
-
-def atanh(here: Scope, x: Ids) -> Ids:
-    """(log(1 + x) - log(1 - x)) / 2."""
-    above, below = affine(here, x, 1.0, 1.0, "log", "above"), affine(here, x, -1.0, 1.0, "log", "below")
-    return here.sum(Edges(above, 0.5, over=0), Edges(below, -0.5, over=0))
-
-
 def named(activation: str) -> Callable[..., Ids]:
     """A rule for one activation of each place."""
 
@@ -267,11 +243,11 @@ def one_hot(here: Scope, indices: Ids, depth: Any, values: Any, *, axis: int = -
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "Abs": named("abs"),
     "Acos": named("arccos"),
-    "Acosh": acosh,
+    "Acosh": at.acosh,
     "Asin": named("arcsin"),
-    "Asinh": asinh,
+    "Asinh": at.asinh,
     "Atan": named("arctan"),
-    "Atanh": atanh,
+    "Atanh": at.atanh,
     "Ceil": named("ceil"),
     "Celu": celu,
     "Cos": named("cos"),
@@ -316,7 +292,7 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Greater": compared(at.greater),
     "GreaterOrEqual": compared(at.greater_equal),
     "IsInf": is_inf,
-    "IsNaN": is_nan,
+    "IsNaN": at.not_a_number,
     "Less": compared(at.greater, swapped=True),
     "LessOrEqual": compared(at.greater_equal, swapped=True),
     "Max": largest,

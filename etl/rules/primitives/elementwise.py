@@ -149,6 +149,25 @@ def to_the(here: Scope, x: Ids, exponent: float) -> Ids:
     return here.product(Edges(x[..., None], np.ones(int(abs(exponent)))))
 
 
+def acosh(here: Scope, x: Ids) -> Ids:
+    """log(x + sqrt(x^2 - 1))."""
+    square = function(here, x, "square", "square")
+    return add(here, x, affine(here, square, 1.0, -1.0, "sqrt", "root"), activation="log")
+
+
+def asinh(here: Scope, x: Ids) -> Ids:
+    """sign(x) log(|x| + sqrt(x^2 + 1))."""
+    size, square = function(here, x, "abs", "abs"), function(here, x, "square", "square")
+    logarithm = add(here, size, affine(here, square, 1.0, 1.0, "sqrt", "root"), activation="log", part="log")
+    return multiply(here, function(here, x, "sign", "sign"), logarithm)
+
+
+def atanh(here: Scope, x: Ids) -> Ids:
+    """(log(1 + x) - log(1 - x)) / 2."""
+    above, below = affine(here, x, 1.0, 1.0, "log", "above"), affine(here, x, -1.0, 1.0, "log", "below")
+    return here.sum(Edges(above, 0.5, over=0), Edges(below, -0.5, over=0))
+
+
 def greater(here: Scope, x: Any, y: Any, part: str | None = None) -> Ids:
     """1 where x > y, otherwise 0."""
     return subtract(here, x, y, activation="step", part=part)
@@ -184,6 +203,11 @@ def finite(here: Scope, x: Ids, part: str | None = None) -> Ids:
 def number(here: Scope, x: Ids, part: str | None = None) -> Ids:
     """1 where x is no NaN, otherwise 0: its sign is finite there."""
     return finite(here, function(here, x, "sign", inside(part, "sign")), part)
+
+
+def not_a_number(here: Scope, x: Ids) -> Ids:
+    """1 where x is NaN, otherwise 0."""
+    return complement(here, number(here, x, "number"))
 
 
 def infinite(here: Scope, x: Ids, part: str | None = None) -> Ids:
