@@ -167,6 +167,8 @@ def stage(path: Path, doing: str) -> Iterator[None]:
         raise type(error)(printable(said)) from error
     except BROKEN as error:
         said = printable(" ".join(str(error).split()))
+        if "truncated file" in said or isinstance(error, zipfile.BadZipFile):  # as the HDF5 library puts it; an archive ends with its contents
+            raise BadFile(f"{path} is cut off or damaged: copy or download it again ({said})") from error
         raise BadFile(f"{path}: {doing} failed ({type(error).__name__}: {said}); the file is broken, or no model") from error
 
 

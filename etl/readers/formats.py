@@ -146,8 +146,8 @@ def look(path: Path) -> File:
         return look_into_hdf5(Container(str(path), path, path.stat().st_size), path)
     if head.startswith(b"{"):
         return look_into_json(path)
-    other = next((what for start, what in OTHERS.items() if head.startswith(start)), "neither HDF5 nor a .keras archive nor JSON")
-    raise BadFile(f"{path} is no Keras model but {other}; give a file that Keras saved (.keras or .h5)")
+    other = next((what for start, what in OTHERS.items() if head.startswith(start)), "neither HDF5 nor a zip archive, JSON, a pickle or ONNX")
+    raise BadFile(f"{path} is no model: it is {other}; give a file that Keras (.keras, .h5), PyTorch (.pt2, .pth) or an ONNX exporter saved")
 
 
 def look_into_archive(path: Path) -> File:
