@@ -14,7 +14,7 @@ from threading import Event, Thread, Timer
 import pytest
 
 from etl import store as stores
-from etl.errors import StoreError
+from etl.errors import Conflict, StoreError
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j.live import load
 from etl.store import Store, connect, transactions
@@ -169,6 +169,55 @@ def test_a_server_killed_in_the_middle_and_started_again(mortal: tuple[Store, Pa
     monkeypatch.setattr(transactions, "PATIENCE", 1.0)
     with pytest.raises(StoreError, match=r"does not answer.* other is loaded in part: the same command goes on with it"):
         load(convolutional(1), store, "other", progress=kill(restart=False))
+
+
+@pytest.fixture
+def own_home(etl_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The local Neo4j of a user of its own, to be killed."""
+    (tmp_path / "cache").symlink_to(etl_home / "cache", target_is_directory=True)
+    monkeypatch.setenv("ETL_HOME", str(tmp_path))
+    yield tmp_path
+    stores.stop()
+
+
+@pytest.mark.timeout(900)
+def test_a_local_server_that_dies_is_started_again_by_the_load(
+    own_home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Killed while weights are written and while they are read back: the same call ends well, and nobody else gets the name in between."""
+    monkeypatch.setattr(transactions, "CLAIM_SECONDS", 30.0)  # a server that has just started takes its time on a busy machine
+    killed, refused = list[str](), list[str]()
+
+    def progress(stage: str, rows: int, _: int) -> None:
+        if stage == "checks" and not refused:  # by a server that is the second one
+            with pytest.raises(Conflict, match="by another process"), transactions.claimed(rival, "fault"):
+                pass
+            refused.append(stage)
+        if stage not in killed and (stage == "checks" or (stage == "weights" and rows > 5000)):
+            killed.append(stage)
+            os.kill(stores.status().pid or 0, signal.SIGKILL)
+
+    with connect() as store, connect() as rival:
+        assert load(convolutional(), store, "fault", progress=progress).outcome == "loaded"
+        stored.check(store, convolutional(), "fault")
+    assert killed == ["weights", "checks"] and refused
+    assert caplog.text.count("has died: it is started again") == 2
+
+
+@pytest.mark.timeout(900)
+def test_a_local_server_that_was_stopped_stays_so(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transactions, "PATIENCE", 1.0)
+
+    def stop(stage: str, rows: int, _: int) -> None:
+        if stage == "weights" and stores.status().running:
+            stores.stop()
+
+    with connect() as store, pytest.raises(StoreError, match=r"fault is loaded in part: the same command goes on with it"):
+        load(convolutional(), store, "fault", progress=stop)
+    assert not stores.status().running
+    with connect() as store:
+        assert load(convolutional(), store, "fault").outcome == "resumed"
+        stored.check(store, convolutional(), "fault")
 
 
 def test_passing_faults_pass(cleared_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from etl import errors
@@ -55,12 +56,13 @@ def _connect_local(progress: Callable[[str], None] | None, database: str | None)
     from neo4j.exceptions import AuthError
 
     from etl.store.local import server as local
-    from etl.store.local.startup import start
+    from etl.store.local.startup import Revival, start
 
     server = start(progress)
     assert server.uri is not None
     try:
-        return _open(server.uri, (server.username, local.password(server)), database, server.browser, is_local=True)
+        store = _open(server.uri, (server.username, local.password(server)), database, server.browser, is_local=True)
+        return replace(store, revive=Revival(server))
     except errors.StoreError as error:
         if isinstance(error.__cause__, AuthError):
             raise errors.StoreError(local.refused(server)) from error

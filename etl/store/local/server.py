@@ -75,7 +75,15 @@ def stop(home: Path | None = None) -> Server:
     """Stop the local Neo4j in good order and wait until it is gone. Raises StoreError if it won't go."""
     home = home or places.neo4j()
     with exclusive(home):
+        state = _state(home)
+        if state:  # first: a load that sees it go must know that it is to stay away
+            places.write_private(home / "server.json", json.dumps(state | {"stopping": True}))
         return end(home)
+
+
+def was_stopped(server: Server) -> bool:
+    """Whether somebody ended it on purpose: whoever needs it is not to start it again unasked."""
+    return bool(_state(server.password_file.parent).get("stopping"))
 
 
 def end(home: Path) -> Server:

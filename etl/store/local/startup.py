@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
+from threading import Lock
 
-from etl.errors import FetchError
+from etl.errors import FetchError, StoreError
 from etl.store import home as places
 from etl.store.local import server as local
 from etl.store.local.class_training import ready
 from etl.store.local.configuration import require_disk
 from etl.store.local.fetch import DEFAULT
+
+log = logging.getLogger("etl")
 
 
 def start(progress: Callable[[str], None] | None = None, version: str = DEFAULT, home: Path | None = None) -> local.Server:
@@ -52,3 +56,22 @@ def take_over(home: Path | None = None) -> local.Server:
         local.end(home)
         (local.beside(home) / local.READY).touch()
         return _start(home, lambda _: None, DEFAULT)
+
+
+class Revival:
+    """Starts the local Neo4j again where it has died (killed, out of memory), unless somebody stopped it. May be called by several threads."""
+
+    def __init__(self, server: local.Server) -> None:
+        self.server, self.lock = server, Lock()
+
+    def __call__(self) -> bool:
+        """True where another process answers than before. Raises StoreError where it doesn't at the address that is known, FetchError as `start`."""
+        with self.lock:
+            now = local.status()
+            if not now.running and not local.was_stopped(now):
+                log.warning("the local Neo4j has died: it is started again, and the work goes on.")
+                now = start()
+            if now.uri != self.server.uri:
+                raise StoreError(f"the local Neo4j is at {now.uri} now, no longer at {self.server.uri}: give the same command again, which goes on.")
+            before, self.server = self.server, now if now.running else self.server
+            return self.server.pid != before.pid
