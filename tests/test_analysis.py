@@ -685,7 +685,7 @@ def test_an_empty_answer_is_explained(shelf: dict[str, Loaded], caplog: pytest.L
 
 def test_nothing_is_left_behind(shelf: dict[str, Loaded], store: Store) -> None:
     keys = {key for row in store.read("MATCH (n:Neuron) RETURN DISTINCT keys(n) AS keys") for key in row["keys"]}
-    assert keys == {"id", "model", "layer", "index", "channel", "op", "bias", "activation"}
+    assert keys == {"id", "model", "layer", "index", "channel", "name", "op", "bias", "activation"}
 
 
 def test_layers_above_in_inception(store: Store, shelf: dict[str, Loaded]) -> None:

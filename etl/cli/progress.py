@@ -21,18 +21,20 @@ class Lines:
     """What is going on, for those who look into a log: said when it begins, and again every ten seconds with how far it is.
 
     doing  what it is, None before anything is known
+    said   whether it was said already
     """
 
     def __init__(self) -> None:
         self.doing: str | None = None
+        self.said = False
         self.began = monotonic()
         self.counted: tuple[str, int, int] | None = None
         self.ended = Event()
         self.ticking: Thread | None = None
 
     def begin(self, doing: str, *, quietly: bool = False) -> None:
-        """Something begins. quietly: it may be over in a moment, and is said when ten seconds have gone."""
-        self.doing, self.began, self.counted = doing, monotonic(), None
+        """Something begins. quietly: it may be over in a moment, and is said when it counts something, or when ten seconds have gone."""
+        self.doing, self.began, self.counted, self.said = doing, monotonic(), None, not quietly
         if not quietly:
             remark(doing)
         if self.ticking is None:
@@ -41,7 +43,7 @@ class Lines:
 
     def count(self, title: str, what: str, done: int, total: int) -> None:
         """So many are done; another title, or another kind of thing, begins anew."""
-        if self.doing != title:
+        if self.doing != title or not self.said:
             self.begin(title)
         elif self.counted is not None and self.counted[0] != what:
             self.began = monotonic()
