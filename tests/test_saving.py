@@ -195,6 +195,23 @@ def test_shared_and_computed_numbers(store: Store, mixed: Path, tmp_path: Path) 
         save(store, "mixed", mixed, tmp_path / "other.keras")
 
 
+def test_a_graph_of_one_length_is_saved(store: Store, tmp_path: Path) -> None:
+    """A masked text model, loaded for sequences of three words."""
+    import keras
+    from keras import layers
+
+    path = tmp_path / "text.keras"
+    keras.Sequential([keras.Input((5,)), layers.Embedding(6, 2, mask_zero=True), layers.LSTM(3)]).save(path)
+    live.load(graph_of(path, Selection(lengths=(-3,))), store, "text", replace=True)
+    save(store, "text", path, tmp_path / "same.keras")
+    assert (tmp_path / "same.keras").read_bytes() == path.read_bytes()
+
+
+def test_an_option_of_another_version_is_refused() -> None:
+    with pytest.raises(BadRequest, match="loaded with --shuffle, which this version of the program does not know"):
+        selection_of("--fold --shuffle 3")
+
+
 def test_refusals(fresh: Store, tiny: Path, tmp_path: Path) -> None:
     live.load(graph_of(tiny, Selection(granularity="channel")), fresh, "channels", replace=True)
     shutil.copy(tiny, tmp_path / "mine.h5")
@@ -235,6 +252,7 @@ def main_with(*arguments: str) -> int:
         Selection(layers=(None, "digit"), top_k=3, ignore_masks=True),
         Selection(input_shapes=((4, 4, 1),), granularity="channel", lambdas={"scale it": "x / 2 - 1"}),
         Selection(input_shapes={"pixels": (4, 4, 1)}, constants={"sr": 16000}),
+        Selection(lengths=(7, -2)),
     ],
 )
 def test_a_selection_is_read_as_it_was_written(selection: Selection) -> None:

@@ -13,10 +13,9 @@ from etl.analysis.comparison import Comparison, Key, compared
 from etl.errors import BadFile, BadRequest, NotInStore
 from etl.frameworks import loaded as loaded_model
 from etl.graph.forward import forward, onehot, outputs
-from etl.graph.selection import Selection, graph_in
+from etl.graph.selection import Selection, graph_in, read_selected
 from etl.graph.trace import Graph
 from etl.network import Model, Padding
-from etl.readers import read
 from etl.rules.scope import OPS, Ids
 from etl.sinks.neo4j.live import fingerprint
 from etl.store import models as catalogue
@@ -89,7 +88,7 @@ def verify_in_store(
 def exact(path: Path, selection: Selection) -> tuple[Model, Graph]:
     """A file and its graph, which must be all of it."""
     whole(selection)
-    model = read(path, selection.architecture, constants=selection.constants, lambdas=selection.lambdas, lengths=selection.lengths)
+    model = read_selected(path, selection)
     return model, graph_in(model, selection)
 
 

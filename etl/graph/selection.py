@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from shlex import quote, split
 from typing import TYPE_CHECKING, Any
+
+from etl.errors import BadRequest
 
 if TYPE_CHECKING:
     from etl.graph.trace import Graph
@@ -72,16 +74,23 @@ class Selection:
         return " ".join(said) or None
 
 
+VALUES: Mapping[str, Callable[[str], Any]] = {"--granularity": str, "--min-weight": float, "--top-k": int}  # options of one value
+
+
 def selection_of(written: str | None, architecture: str | None = None) -> Selection:
-    """The selection that `Selection.written` wrote down, as the store keeps it; `architecture` is not among what is written."""
+    """The selection that `Selection.written` wrote down, as the store keeps it; `architecture` is not among what is written.
+
+    Raises BadRequest for an option that another version of this program wrote.
+    """
     words = iter(split(written or ""))
     chosen: dict[str, Any] = {"architecture": architecture}
-    shapes, constants, lambdas = list[tuple[str, tuple[int, ...]]](), dict[str, Any](), dict[str, str]()
+    shapes, constants, lambdas, lengths = list[tuple[str, tuple[int, ...]]](), dict[str, Any](), dict[str, str](), list[int]()
     for option in words:
+        field_name = option.removeprefix("--").replace("-", "_")
         if option in ("--fold", "--ignore-masks"):
-            chosen[option.removeprefix("--").replace("-", "_")] = True
+            chosen[field_name] = True
             continue
-        value = next(words)
+        value = next(words, "")
         name, _, text = value.rpartition("=") if option == "--input-shape" else value.partition("=")
         if option == "--input-shape":
             shapes.append((name, tuple(map(int, text.split(",")))))
@@ -89,17 +98,18 @@ def selection_of(written: str | None, architecture: str | None = None) -> Select
             constants[name] = json.loads(text)
         elif option == "--lambda":
             lambdas[name] = text
+        elif option == "--lengths":
+            lengths.append(int(value))
         elif option == "--layers":
             first, _, last = value.partition("..")
             chosen["layers"] = first or None, last or None
-        elif option == "--granularity":
-            chosen["granularity"] = value
-        elif option == "--min-weight":
-            chosen["min_weight"] = float(value)
-        elif option == "--top-k":
-            chosen["top_k"] = int(value)
+        elif option in VALUES:
+            chosen[field_name] = VALUES[option](value)
+        else:
+            raise BadRequest(f"a model in the store was loaded with {option}, which this version of the program does not know: load it again")
     named = any(name for name, _ in shapes)
-    return Selection(dict(shapes) if named else tuple(shape for _, shape in shapes), constants=constants, lambdas=lambdas, **chosen)
+    given: Any = dict(shapes) if named else tuple(shape for _, shape in shapes)
+    return Selection(given, constants=constants, lambdas=lambdas, lengths=tuple(lengths), **chosen)
 
 
 def resizes(declared: Sequence[int | None] | None, shape: Sequence[int]) -> bool:
@@ -114,9 +124,14 @@ def graph_of(path: Path, selection: Selection = Selection(), *, counts: bool = F
 
     counts  as for `graph_in`
     """
+    return graph_in(read_selected(path, selection), selection, counts=counts)
+
+
+def read_selected(path: Path, selection: Selection) -> Model:
+    """Read a file with what a selection says of reading: its architecture, masks, constants and Lambda layers. Raises BadFile, Unsupported."""
     from etl.readers import read
 
-    model = read(
+    return read(
         path,
         selection.architecture,
         ignore_masks=selection.ignore_masks,
@@ -125,7 +140,6 @@ def graph_of(path: Path, selection: Selection = Selection(), *, counts: bool = F
         lambdas=selection.lambdas,
         lengths=selection.lengths,
     )
-    return graph_in(model, selection, counts=counts)
 
 
 def graph_in(model: Model, selection: Selection = Selection(), *, counts: bool = False) -> Graph:

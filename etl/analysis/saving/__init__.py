@@ -22,7 +22,7 @@ from cypher import text
 from etl.analysis.saving.comparison import Comparison, Range, compare
 from etl.analysis.saving.rewriting import Change, rewrite
 from etl.errors import BadFile, BadRequest, Conflict
-from etl.graph.selection import Selection, graph_in, selection_of
+from etl.graph.selection import Selection, graph_in, read_selected, selection_of
 from etl.graph.trace import Graph
 from etl.network import Model
 from etl.readers.hdf5 import Dataset
@@ -86,9 +86,7 @@ def ending(path: Path) -> str:
 
 def whole_graph(model: Span, source: Path, selection: Selection) -> Graph:
     """The graph of the file as it was loaded, with the weights that were too small to be. Raises BadRequest where it is not the one in the store."""
-    from etl.readers import read
-
-    described = read(source, selection.architecture, ignore_masks=selection.ignore_masks, lambdas=selection.lambdas)
+    described = read_selected(source, selection)
     if described.sha256 != model.sha256:
         raise BadRequest(
             f"{source} is not the file that {model.name} was loaded from: its sha256 begins with {described.sha256[:12]}, "
