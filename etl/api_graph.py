@@ -148,7 +148,7 @@ class Graph:
         fitting, lack = estimate.most_edges(graph, free, bulk=bulk), estimate.lacking(graph, free, bulk=bulk)
         smaller = []
         if self._path and graph.edges > fitting:
-            smaller = list(estimate.offers(self._path, self._selection, graph, fitting))  # type: ignore[arg-type]
+            smaller = list(estimate.offers(self._path, self._selection, self._traced(graph), fitting))
         size = (self.name, graph.neurons, graph.edges, graph.parameters, graph.density)
         return Plan(*size, layers, cost.store_bytes, cost.seconds, free.disk, fitting, lack, smaller)
 
@@ -232,7 +232,7 @@ class Graph:
         """The layers after which `split` cuts without branches: what separates the model's inputs from its outputs, in order."""
         from etl.network.cut_points import cut_points
 
-        return cut_points(self._traced().model.network)
+        return cut_points(self._traced(self._counted).model.network)
 
     def _source(self) -> Source | None:
         """The file that others can make parts of this graph from; None where there is none, or the graph isn't one of neurons."""
@@ -245,14 +245,15 @@ class Graph:
             selection = replace(selection, architecture=str(Path(selection.architecture).absolute()))
         return Source(self._path.absolute(), selection, self._graph.model.sha256)
 
-    def _traced(self) -> TracedGraph:
-        """The graph of a model's file. Raises BadRequest for one out of tables."""
+    def _traced(self, graph: NeuronGraph | None = None) -> TracedGraph:
+        """The graph, whole or as it was counted, where it is that of a model's file. Raises BadRequest for one out of tables."""
         from etl.errors import BadRequest
         from etl.graph.trace import Graph as TracedGraph
 
-        if not isinstance(self._graph, TracedGraph):
+        graph = graph or self._graph
+        if not isinstance(graph, TracedGraph):
             raise BadRequest(f"{self.name} comes from tables, which do not say how it is computed: read the model's own file for that")
-        return self._graph
+        return graph
 
     def _check_finite(self) -> None:
         from etl.network import Model

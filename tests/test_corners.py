@@ -168,7 +168,7 @@ def test_everything_that_is_refused_is_named_at_once():
     x = keras.Input((3, 2))
     one = kit.LSTM(2, return_sequences=True, name="good")(kit.Masking(name="bad")(x))
     text = refused(x, [one, kit.Lambda(lambda t: t, name="code")(x)])
-    assert "bad (Masking)" in text and "code (Lambda)" in text and "python -m etl layers" in text
+    assert "good (LSTM): reads the mask of bad" in text and "code (Lambda)" in text and "python -m etl layers" in text
 
 
 def test_inputs_of_one_number_an_example():

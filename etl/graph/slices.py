@@ -153,6 +153,11 @@ def spans(pieces: Sequence[Piece], count: int) -> list[Span]:
     return [Span(begin, end) for begin, end in zip(marks, [*marks[1:], last], strict=True)]
 
 
+def spans_of_size(pieces: Sequence[Piece], rows: int) -> list[Span]:
+    """Spans of pieces of about so many rows each, at least one."""
+    return spans(pieces, max(-(-sum(piece.size for piece in pieces) // rows), 1))
+
+
 def neuron_batches(graph: Graph, span: Span) -> Iterator[pa.RecordBatch]:
     """The neurons of a span as batches of `schema.neurons`."""
     return batches.joined_neurons(graph, neuron_places(graph, span))

@@ -40,7 +40,7 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
     def __array_function__(self, function: Any, types: Any, args: Any, keywords: Any) -> Any:
         if function in GROWS:
             bounded((GROWS[function](*args, **keywords),))
-        result = (padded if function is np.pad else function)(*plain(args), **plain(keywords))
+        result = (pad if function is np.pad else function)(*plain(args), **plain(keywords))
         if function not in MOVES:
             return result
         carried = MOVES[function]
@@ -115,7 +115,7 @@ def thin(ids: Any) -> Any:
     return array[tuple(slice(0, 1) if stride == 0 and size > 1 else slice(None) for size, stride in zip(array.shape, array.strides, strict=True))]
 
 
-def padded(ids: NDArray[Any], width: Any, *options: Any, **keywords: Any) -> NDArray[Any]:
+def pad(ids: NDArray[Any], width: Any, *options: Any, **keywords: Any) -> NDArray[Any]:
     """np.pad, which writes axes that share their ids, and are not padded, down once."""
     widths = np.broadcast_to(np.asarray(width), (ids.ndim, 2))
     if 0 not in ids.strides or not ids.size:

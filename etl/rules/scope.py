@@ -136,26 +136,23 @@ class Tape:
 
     def allot(self, shape: Sequence[int], axes: Axes | None = None) -> Ids:
         """The next ids, one for each place of `shape` in C order."""
-        count = prod(bounded(shape))
-        if self.next + count > MOST_IN_ALL:
-            raise TooLarge(f"more than {MOST_IN_ALL:,} neurons")
-        ids = np.arange(self.next, self.next + count, dtype=np.int64).reshape(tuple(shape))
-        self.next += count
-        return live(ids, axes)
+        first = self.reserve(shape)
+        return live(np.arange(first, self.next, dtype=np.int64).reshape(tuple(shape)), axes)
 
     def allot_shared(self, shape: Sequence[int], along: int) -> Ids:
         """The ids of the first place of one axis, for all places of it, without taking memory for those; the next ids are as far on as ever."""
-        count = prod(bounded(shape))
-        if self.next + count > MOST_IN_ALL:
-            raise TooLarge(f"more than {MOST_IN_ALL:,} neurons")
-        first = [size if axis != along else 1 for axis, size in enumerate(shape)]
-        steps = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
-        ids = np.full((1,) * len(shape), self.next)
-        for axis, (size, step) in enumerate(zip(first, steps, strict=True)):
-            ids = ids + np.arange(0, size * step, step).reshape([-1 if axis == k else 1 for k in range(len(shape))])
-        self.next += count
+        first = self.reserve(shape)
+        places = [np.arange(size if axis != along else 1) * prod(shape[axis + 1 :]) for axis, size in enumerate(shape)]
         self.has_shared = True
-        return live(np.broadcast_to(ids, tuple(shape)))
+        return live(np.broadcast_to(first + sum(np.ix_(*places)), tuple(shape)))
+
+    def reserve(self, shape: Sequence[int]) -> int:
+        """The first of the next ids, of which so many are taken. Raises TooLarge where they are too many."""
+        first, count = self.next, prod(bounded(shape))
+        if first + count > MOST_IN_ALL:
+            raise TooLarge(f"more than {MOST_IN_ALL:,} neurons")
+        self.next += count
+        return first
 
     def add(
         self,

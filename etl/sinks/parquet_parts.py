@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from etl import schema
 from etl.errors import EtlError
-from etl.graph.slices import Source, Span, neuron_batches, neuron_pieces, spans, traced, weight_batches, weight_pieces
+from etl.graph.slices import Source, Span, neuron_batches, neuron_pieces, spans_of_size, traced, weight_batches, weight_pieces
 from etl.graph.trace import Graph
 from etl.streams import batched_by_size
 
@@ -71,8 +71,7 @@ def parts_of(graph: Graph) -> list[Part]:
     """The files of a graph: the same ones, whoever writes them. Weights about FILE_ROWS each."""
     found = []
     for table, pieces, rows in (("neurons", neuron_pieces(graph), NEURON_ROWS), ("weights", weight_pieces(graph), FILE_ROWS)):
-        count = max(-(-sum(piece.size for piece in pieces) // rows), 1)
-        found += [Part(table, number, span) for number, span in enumerate(spans(pieces, count))]
+        found += [Part(table, number, span) for number, span in enumerate(spans_of_size(pieces, rows))]
     return found
 
 

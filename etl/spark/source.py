@@ -20,7 +20,7 @@ from etl import schema
 from etl.api import read
 from etl.api_graph import Graph
 from etl.errors import BadRequest, did_you_mean
-from etl.graph.slices import Source, Span, neuron_batches, neuron_pieces, spans, traced, weight_batches, weight_pieces
+from etl.graph.slices import Source, Span, neuron_batches, neuron_pieces, spans_of_size, traced, weight_batches, weight_pieces
 
 ROWS = {"weights": 1 << 22, "neurons": 1 << 20}  # of a partition: some seconds' work
 TABLES = (*ROWS, "layers", "outputs")
@@ -83,8 +83,7 @@ class NeuronReader(DataSourceReader):
         if table not in ROWS or source is None:
             return [InputPartition(None)]
         pieces = (weight_pieces if table == "weights" else neuron_pieces)(graph._traced())
-        count = max(-(-sum(piece.size for piece in pieces) // ROWS[table]), 1)
-        return [Cut(source, span) for span in spans(pieces, count)]
+        return [Cut(source, span) for span in spans_of_size(pieces, ROWS[table])]
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The rows of one partition."""

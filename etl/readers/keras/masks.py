@@ -33,7 +33,7 @@ LENGTHS: Mapping[str, tuple[str, ...]] = {
     "AdditiveAttention": ("query_length", "value_length"),
     "MultiHeadAttention": ("query_length", "value_length", "key_length"),
 }
-WITHOUT_RULE = frozenset("GroupQueryAttention Softmax GroupNormalization".split())  # they read masks; no rule takes one
+WITHOUT_RULE = frozenset("MultiHeadAttention GroupQueryAttention Softmax GroupNormalization".split())  # they read masks; no rule takes one
 
 JOINING = frozenset("Add Subtract Multiply Average Maximum Minimum Concatenate".split())
 PASSING = frozenset(
@@ -91,7 +91,7 @@ class Propagation:
 
     lengths  of the model's inputs, by number, where they are given
     padded   what the steps hold that don't count, of every input that a layer masks
-    settled  layers that are done, each once however often it is called
+    settled  layers that are done, by the identity of the file's and what else decides: each once however often it is called
     told     whether a refusal has said already what can be done
     """
 
@@ -153,7 +153,10 @@ class Propagation:
         length = None if origin is None else self.lengths.get(origin)
         if origin is not None:
             self.padded[origin] = value
-        layer = self.settled.setdefault((id(call.layer), length), self.values_alone(call.layer, length))
+        key = id(call.layer), length
+        if key not in self.settled:
+            self.settled[key] = self.values_alone(call.layer, length)
+        layer = self.settled[key]
         given = {"length": length} if layer.kind == "Masking" and length is not None else {}
         return layer, {**kwargs, **given}, [Mask(frozenset([title]), length)]
 
@@ -166,10 +169,11 @@ class Propagation:
         return changed
 
     def inner(self, layer: Layer) -> Layer:
+        changed = self.within(layer)
         if layer.network is not None:
             inputs = len(layer.network.inputs)
-            layer = replace(layer, network=self.through(layer.network, [None] * inputs, [None] * inputs, f"{layer.name}/")[0])
-        return self.values_alone(self.within(layer), None) if is_maker(layer) else self.within(layer)
+            changed = replace(changed, network=self.through(layer.network, [None] * inputs, [None] * inputs, f"{layer.name}/")[0])
+        return self.values_alone(changed, None) if is_maker(layer) else changed
 
     def values_alone(self, layer: Layer, length: int | None) -> Layer:
         """A layer that makes a mask, as it computes values: Masking also sets masked steps to zero."""
@@ -286,7 +290,7 @@ def reads(layer: Layer) -> bool:
     """Whether a layer computes something else where it is given a mask, and has no rule for that."""
     if layer.kind == "TimeDistributed":
         return any(inner.kind in LENGTHS or reads(inner) or inner.network is not None for inner in layer.within())
-    return (layer.kind in WITHOUT_RULE and (layer.kind != "GroupNormalization" or layer.dialect == "keras2")) or layer.kind == "MultiHeadAttention"
+    return layer.kind in WITHOUT_RULE and (layer.kind != "GroupNormalization" or layer.dialect == "keras2")
 
 
 def outputs_of(layer: Layer, masks: Masks) -> Masks:
