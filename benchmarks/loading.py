@@ -26,7 +26,7 @@ from rich.table import Table
 
 from etl.graph.batches import neuron_batches, weight_batches
 from etl.graph.selection import graph_of
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.sinks.neo4j.import_files import stage
 from etl.sinks.networkx import to_networkx
 from etl.store import connect, home

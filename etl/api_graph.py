@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from etl.graph.protocol import Graph as NeuronGraph
     from etl.graph.selection import Selection
     from etl.graph.slices import Slice, Source
-    from etl.graph.trace import Graph as TracedGraph
+    from etl.graph.traced import Graph as TracedGraph
     from etl.sinks.neo4j.import_files import ForImport
     from etl.sinks.parquet_parts import Run
     from etl.sinks.protocol import Written
@@ -79,7 +79,7 @@ class Graph:
     def _graph(self) -> NeuronGraph:
         """The graph whose rows can be created: where large layers were only counted, it is traced once more when they are asked for."""
         from etl.graph.selection import graph_in
-        from etl.graph.trace import Graph as TracedGraph
+        from etl.graph.traced import Graph as TracedGraph
 
         counted = self._counted
         return graph_in(counted.model, self._selection) if isinstance(counted, TracedGraph) and counted.counts_alone else counted
@@ -248,7 +248,7 @@ class Graph:
     def _traced(self, graph: NeuronGraph | None = None) -> TracedGraph:
         """The graph, whole or as it was counted, where it is that of a model's file. Raises BadRequest for one out of tables."""
         from etl.errors import BadRequest
-        from etl.graph.trace import Graph as TracedGraph
+        from etl.graph.traced import Graph as TracedGraph
 
         graph = graph or self._graph
         if not isinstance(graph, TracedGraph):

@@ -16,7 +16,8 @@ import pyarrow as pa
 from etl import schema
 from etl.graph import batches as extract
 from etl.graph.batches import layer_table, output_table
-from etl.graph.trace import Graph, trace
+from etl.graph.trace import trace
+from etl.graph.traced import Graph
 from etl.readers import read_keras_model
 from tests.forward import run
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from etl.graph.trace import Graph, trace
+from etl.graph.trace import trace
+from etl.graph.traced import Graph
 from etl.network import INPUT, Array, Call, Input, Layer, Model, Network, Tensor
 
 Spec = tuple[str, str, dict[str, Any], dict[str, Any], list[str]]  # name, kind, options, arrays by role, names of what it reads

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.sinks.memory import collect
 from etl.store import Store
 

@@ -18,7 +18,8 @@ from etl.analysis.measures import MEASURES
 from etl.analysis.verify import verify_in_store
 from etl.errors import BadRequest, NotInStore, QueryError
 from etl.graph.selection import Selection, graph_in
-from etl.graph.trace import Graph, trace
+from etl.graph.trace import trace
+from etl.graph.traced import Graph
 from etl.network import INPUT, Call, Input, Model, Network, Tensor
 from etl.network import cut_points as split
 from etl.readers import read

@@ -15,7 +15,8 @@ import pytest
 
 from etl.errors import Conflict, StoreError
 from etl.graph.selection import graph_of
-from etl.graph.trace import Graph, trace
+from etl.graph.trace import trace
+from etl.graph.traced import Graph
 from etl.network import INPUT, Call, Input, Layer, Model, Network, Tensor
 from etl.sinks.neo4j import bulk
 from etl.sinks.neo4j import live as neo4j

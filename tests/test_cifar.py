@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from etl.graph.trace import Graph, trace
+from etl.graph.trace import trace
+from etl.graph.traced import Graph
 from etl.sinks.neo4j import bulk
 from etl.store import Store, connect, stop
 from etl.store.local.configuration import heap

@@ -20,7 +20,8 @@ import etl
 from etl import schema
 from etl.errors import BadRequest
 from etl.graph import slices
-from etl.graph.trace import Graph, trace
+from etl.graph.trace import trace
+from etl.graph.traced import Graph
 from etl.network import INPUT, Input, Model, Network, Tensor
 from etl.readers import read
 from etl.sinks import memory, parquet, parquet_parts

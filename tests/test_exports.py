@@ -16,7 +16,8 @@ from scipy.sparse import load_npz
 from etl.errors import BadRequest
 from etl.graph import batches as extract
 from etl.graph.selection import Selection, graph_of
-from etl.graph.trace import Graph, trace
+from etl.graph.trace import trace
+from etl.graph.traced import Graph
 from etl.network import INPUT, Call, Input, Layer, Model, Network, Tensor
 from etl.sinks import graphml, npz
 from etl.sinks import networkx as in_networkx

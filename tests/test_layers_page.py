@@ -10,12 +10,13 @@ import pytest
 import tf_keras
 
 from etl.errors import Unsupported
-from etl.network import Layer
+from etl.graph.trace import trace
+from etl.network import INPUT, Call, Input, Layer, Model, Network, Tensor
 from etl.readers.keras.architecture import ALIASES
 from etl.rules.binding import run
 from etl.rules.keras import FAMILIES, KERAS3, OWN, REFUSED
 from etl.rules.page import layer_rows, layers_page
-from etl.rules.scope import Scope, Tape
+from etl.rules.scope import Ids, Scope, Tape
 
 PAGE = Path(__file__).parents[1] / "docs" / "layers.md"
 RULES = {kind: rule for rules in FAMILIES.values() for kind, rule in rules.items()}
@@ -73,3 +74,15 @@ def test_the_way_to_add_a_layer_works_as_written(monkeypatch):
     blocks = re.findall(r"^```python\n(.*?)^```$", (PAGE.parent / "adding-a-layer.md").read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     assert len(blocks) == 4
     exec("\n".join(blocks), {"__name__": "mine"})
+
+
+def test_a_slip_in_a_rule_of_ones_own_keeps_its_traceback(monkeypatch):
+    """What is wrong with a file is said in one line; where the rule is, only its traceback says."""
+
+    def slip(here: Scope, inputs: Ids) -> Ids:
+        return inputs.absent
+
+    model = Model("m", Network((Call(Layer("gate", "mine>Slip"), (Tensor(INPUT),)),), (Input("x", (3,)),), (Tensor(0),)), "0" * 64, "memory")
+    monkeypatch.setitem(OWN, "mine>Slip", slip)
+    with pytest.raises(AttributeError, match="absent"):
+        trace(model)

@@ -11,7 +11,7 @@ import pytest
 
 from etl.errors import Conflict, NotInStore, StoreError
 from etl.graph.batches import blocks
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.sinks.memory import collect
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j import write_batches as cells

@@ -18,7 +18,7 @@ import pytest
 from etl.errors import BadRequest
 from etl.graph import estimate
 from etl.graph.selection import graph_of
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j import mode as loading
 from etl.sinks.neo4j.import_files import stage

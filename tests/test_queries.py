@@ -14,7 +14,7 @@ import pytest
 
 from etl.activations import FUNCTIONS
 from etl.errors import NotInStore, QueryError
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.rules.keras import OWN
 from etl.rules.scope import Edges
 from etl.sinks.memory import collect

@@ -15,7 +15,8 @@ from etl.graph.coarsening import channel_graph, layer_graph
 from etl.graph.forward import FUNCTIONS, forward, outputs
 from etl.graph.pruning import pruned
 from etl.graph.selection import Selection, graph_in
-from etl.graph.trace import Graph, trace
+from etl.graph.trace import trace
+from etl.graph.traced import Graph
 from etl.network import INPUT, Array, Call, Input, Layer, Model, Network, Tensor
 from etl.readers import read
 from tests.forward import activate

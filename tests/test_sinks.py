@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.sinks.graphml import GraphML
 from etl.sinks.memory import Memory
 from etl.sinks.neo4j.bulk import Bulk

@@ -16,7 +16,7 @@ from etl.analysis.measures import MEASURES, WEIGHTED
 from etl.cli import main
 from etl.cli.analysis import Measure
 from etl.errors import BadRequest, Conflict, NotInStore
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.sinks.memory import collect
 from etl.sinks.neo4j import live as neo4j
 from etl.store import Store

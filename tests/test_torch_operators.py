@@ -17,7 +17,8 @@ torch = pytest.importorskip("torch")
 
 from etl.errors import Unsupported  # noqa: E402
 from etl.graph.selection import graph_of  # noqa: E402
-from etl.graph.trace import Graph, trace  # noqa: E402
+from etl.graph.trace import trace  # noqa: E402
+from etl.graph.traced import Graph  # noqa: E402
 from etl.readers import read_live  # noqa: E402
 from tests.forward import run_graph  # noqa: E402
 

@@ -17,7 +17,7 @@ from etl.analysis.comparison import TOLERANCE, compare
 from etl.analysis.split import split
 from etl.errors import BadFile, BadRequest, NotInStore
 from etl.graph.selection import Selection, graph_of
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.sinks.neo4j import live as neo4j
 
 if TYPE_CHECKING:

@@ -17,7 +17,8 @@ from etl.extras import needed
 from etl.frameworks import loaded, predictions
 from etl.graph.forward import forward, onehot
 from etl.graph.selection import Selection, graph_in
-from etl.graph.trace import Graph, trace
+from etl.graph.trace import trace
+from etl.graph.traced import Graph
 from etl.network import Model
 
 if TYPE_CHECKING:

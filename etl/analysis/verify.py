@@ -14,7 +14,7 @@ from etl.errors import BadFile, BadRequest, NotInStore
 from etl.frameworks import loaded as loaded_model
 from etl.graph.forward import forward, onehot, outputs
 from etl.graph.selection import Selection, graph_in, read_selected
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.network import Model, Padding
 from etl.rules.scope import OPS, Ids
 from etl.sinks.neo4j.live import fingerprint

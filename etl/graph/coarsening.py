@@ -15,7 +15,7 @@ import numpy as np
 
 from etl.graph.batches import boxes, lift, take
 from etl.graph.rows import ROWS, Row, channels_of
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.network import Array
 from etl.rules.scope import NOTHING, OPS, Edges, Ids, Step, Weights
 

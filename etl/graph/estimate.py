@@ -20,7 +20,7 @@ from etl.graph.selection import Selection, graph_of
 
 if TYPE_CHECKING:
     from etl.graph.protocol import Graph
-    from etl.graph.trace import Graph as TracedGraph
+    from etl.graph.traced import Graph as TracedGraph
 
 BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two records
 SAVED_PER_FLOAT = 41  # where the import tool writes it: a float takes so little that one record holds all properties

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from etl.errors import BadRequest
 from etl.graph.batches import Block, biases, boxes, made, step_blocks
 from etl.graph.rows import ROWS, Row
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.rules.scope import Step
 
 Values = NDArray[Any]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from etl.graph.batches import Block, blocks, boxes, term_block
 from etl.graph.rows import Row
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.network import Array
 from etl.rules.scope import Step, Weights
 

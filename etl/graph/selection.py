@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from etl.errors import BadRequest
 
 if TYPE_CHECKING:
-    from etl.graph.trace import Graph
+    from etl.graph.traced import Graph
     from etl.network import Model
 
 

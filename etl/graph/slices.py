@@ -25,7 +25,7 @@ from etl.graph.leaf import whole
 from etl.graph.pruning import neurons_at_once
 from etl.graph.rows import ROWS, Row
 from etl.graph.selection import Selection, graph_of
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.network import Array
 from etl.rules.scope import Step, Weights
 

@@ -1,39 +1,33 @@
-"""The trace: a model's layers in order, each rule run on the ids that reach it. What stands at the end counts, names and streams the graph.
+"""The trace: a model's layers in order, each rule run once, on placeholders, on the ids that reach it. That gives ids, rows and counts.
 
-Nothing here knows a layer kind by name. The trace runs every rule once on placeholders, which gives ids, rows and counts; to stream, each
-layer's rule runs again on the same ids with its arrays read, so that no more than one layer's weights are in memory.
+Nothing here knows a layer kind by name.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import BadFile, TooLarge, Unsupported
 from etl.graph.distinct import distinct, neurons_among
-from etl.graph.fold import Folds, foldable, merged
+from etl.graph.fold import Folds, foldable
 from etl.graph.inputs import input_shape_list
 from etl.graph.leaf import Computed, Extent, Leaf, whole
-from etl.graph.rows import ROWS, Row
+from etl.graph.rows import Row
+from etl.graph.traced import Graph
 from etl.network import Array, Call, Input, Layer, Model, Tensor, flow, leaves, substitute
 from etl.network.nesting import flat
 from etl.rules.binding import check
 from etl.rules.dialect import CONSTANT
 from etl.rules.dialects import DIALECTS
 from etl.rules.ids import Axes, Ids, axis_names, is_live, zeros
-from etl.rules.lookups import Lookups
 from etl.rules.scope import MOST_STEPS, Step, Tape, Weights
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from etl.graph.batches import Block, NeuronBlock
 
 
 def written(axes: Axes) -> str | None:
@@ -50,121 +44,6 @@ class Value(NamedTuple):
 
 MOST_NAMED = 100  # layers without a rule, in one message: a file may have a hundred thousand
 SHARED = 1 << 18  # neurons of a layer from which on counting takes one id for all channels of a place
-
-
-@dataclass
-class Graph:
-    """A model as a graph of neurons, counted but not created.
-
-    model    with nested models taken apart
-    rows     layers and sublayers in order; their spans tile 0..neurons-1
-    outputs  the ids that each output of the model returns, in its own shape; ZERO where it returns a padded zero
-    dtype    of weights and biases: float32, or float64 where the file holds float64
-    folds    number of a step -> the steps folded into it, in their order
-    extents  one for each row that has neurons
-    values   the ids that each layer of the file returns, by row name: its first output
-    selection  the options that made it smaller or other than the network, as on the command line; None for the whole network
-    counts_alone  some neurons share their ids, so there are rows and counts, and nothing to stream
-    pruning  cuts a step's edges into blocks, where only some of them are wanted: see etl/graph/pruning.py
-    """
-
-    model: Model
-    rows: list[Row] = field(default_factory=list)
-    leaves: list[Leaf] = field(default_factory=list)
-    outputs: list[Ids] = field(default_factory=list)
-    inputs: list[Step] = field(default_factory=list)
-    lookups: Lookups = field(default_factory=Lookups)
-    folds: Folds = field(default_factory=dict)
-    values: dict[str, Ids] = field(default_factory=dict)
-    pruning: Callable[..., Iterator[Any]] | None = None
-    selection: str | None = None
-    counts_alone: bool = False
-    extents: list[Extent] = field(default_factory=list)
-
-    @property
-    def neurons(self) -> int:
-        return self.rows[-1].end if self.rows else 0
-
-    @property
-    def edges(self) -> int:
-        return sum(row.edges for row in self.rows)
-
-    @property
-    def parameters(self) -> int:
-        return sum(row.parameters for row in self.rows)
-
-    @property
-    def density(self) -> float:
-        """Edges of all that could be: m / (n (n - 1))."""
-        return self.edges / (self.neurons * (self.neurons - 1)) if self.neurons > 1 else 0.0
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return np.dtype("float64" if any(a.dtype == np.float64 for a in self.model.network.stored()) else "float32")
-
-    def __repr__(self) -> str:
-        return f"<Graph {self.model.name}: {len(self.rows):,} layers, {self.neurons:,} neurons, {self.edges:,} weights>"
-
-    def steps(self) -> Iterator[tuple[Step, list[tuple[Array, Weights]]]]:
-        """Every step in the order of its ids, with the stored arrays (as read) that its weights may be views of."""
-        assert not self.counts_alone, "a graph that was only counted has no steps"
-        yield from ((step, []) for step in self.inputs)
-        for leaf in self.leaves:
-            yield from self.steps_of(leaf)
-
-    def steps_of(self, leaf: Leaf) -> Iterator[tuple[Step, list[tuple[Array, Weights]]]]:
-        """The steps of one layer, its arrays read."""
-        stored: list[tuple[Array, Weights]] = []
-
-        def read(array: Array) -> Weights:
-            known = next((values for kept, values in stored if kept is array), None)
-            if known is None:  # TimeDistributed asks for the same array at each step
-                known = array.read()
-                stored.append((array, known))
-            return known
-
-        for step in leaf.run(read, self.lookups, self.folding).steps:
-            for number, _ in self.folds.get(step.number, ()):
-                step = merged(step, self.leaf_of(number).run(lambda array: array.read(), self.lookups, self.folding).folded[number])
-            yield step, [(array, values) for array, values in stored if array.begin is not None]
-
-    @property
-    def output_names(self) -> list[str]:
-        """What makes each output of the model: an input, or a call."""
-        return [self.model.network.name_of(tensor) for tensor in self.model.network.outputs]
-
-    def neuron_blocks(self, rows: int = ROWS) -> Iterator[NeuronBlock]:
-        """All neurons, a layer after the other, at most `rows` together."""
-        from etl.graph import batches  # Arrow takes a moment, and counting needs none of it
-
-        return batches.neuron_blocks(self, rows)
-
-    def blocks(self, rows: int = ROWS) -> Iterator[Block]:
-        """All edges, a layer after the other, at most `rows` together, as columns that broadcast."""
-        from etl.graph import batches
-
-        return batches.blocks(self, rows)
-
-    def neuron_batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
-        """All neurons as record batches of `schema.neurons`."""
-        from etl.graph import batches
-
-        return batches.neuron_batches(self, rows)
-
-    def weight_batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
-        """All edges as record batches of `schema.weights`."""
-        from etl.graph import batches
-
-        return batches.weight_batches(self, rows)
-
-    @property
-    def folding(self) -> frozenset[int]:
-        """Numbers of all steps that are folded into others."""
-        return frozenset(number for folded in self.folds.values() for number, _ in folded)
-
-    def leaf_of(self, number: int) -> Leaf:
-        """The leaf that makes the step of that number."""
-        return self.leaves[bisect_right(self.leaves, number, key=lambda leaf: leaf.number) - 1]
 
 
 def trace(
@@ -278,6 +157,8 @@ class Walk:
             self.problems.append(f"{leaf.name} ({leaf.layer.kind}): {error}")
             return None
         except (ValueError, IndexError, KeyError, ZeroDivisionError, OverflowError, TypeError, AttributeError) as error:
+            if isinstance(error, TypeError | AttributeError) and DIALECTS[leaf.layer.dialect].taught(leaf.layer.kind):
+                raise  # a slip in a rule of the user's own, who needs its traceback
             raise BadFile(f"layer {leaf.name} ({leaf.layer.kind}) does not fit its input, its weights or its own options: {error}") from error
         return list(outputs) if isinstance(outputs, tuple | list) else [outputs]
 

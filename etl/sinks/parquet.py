@@ -23,7 +23,7 @@ from etl.errors import BadFile, BadRequest
 from etl.graph import batches as extract
 from etl.graph.protocol import Graph
 from etl.graph.slices import Source
-from etl.graph.trace import Graph as TracedGraph
+from etl.graph.traced import Graph as TracedGraph
 from etl.sinks import parquet_parts
 from etl.sinks.atomic_folder import in_place, kept
 from etl.sinks.parquet_parts import Part, Run, Task, parts_of, row_groups, rows_in, writer

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from etl import schema
 from etl.errors import EtlError
 from etl.graph.slices import Source, Span, neuron_batches, neuron_pieces, spans_of_size, traced, weight_batches, weight_pieces
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.streams import batched_by_size
 
 GROUP_ROWS = 1 << 20  # of a row group: 32 MB of weights

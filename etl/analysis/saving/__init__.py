@@ -23,7 +23,7 @@ from etl.analysis.saving.comparison import Comparison, Range, compare
 from etl.analysis.saving.rewriting import Change, rewrite
 from etl.errors import BadFile, BadRequest, Conflict
 from etl.graph.selection import Selection, graph_in, read_selected, selection_of
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.network import Model
 from etl.readers.hdf5 import Dataset
 from etl.sinks.atomic_file import in_place

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from etl.analysis.saving.stored_rows import Weights, joined, neurons_of, weights_into
 from etl.graph.batches import Place, biases, boxes, made, step_blocks
 from etl.graph.rows import Row
-from etl.graph.trace import Graph
+from etl.graph.traced import Graph
 from etl.network import Array
 from etl.rules.scope import Step
 from etl.sinks.protocol import Progress
