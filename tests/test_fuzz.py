@@ -19,25 +19,72 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, TypeAlias
 
 import h5py
 
+from tests.hostile_torch import SKELETON, old_program
+
 DATA = Path(__file__).parent / "data"
-SEEDS = [DATA / "digits_cnn.h5", DATA / "digits_cnn.keras", DATA / "digits_cnn.onnx", *sorted((DATA / "old").glob("*.keras"))]
+TORCH = ["digits_torch.pt2", "digits_torch_meta.pt2", "digits_torch.pth", "digits_torch_legacy.pth", "digits_torch.safetensors"]
+SEEDS = [DATA / name for name in ("digits_cnn.h5", "digits_cnn.keras", "digits_cnn.onnx", *TORCH)] + sorted((DATA / "old").glob("*.keras"))
+OLD = "old.pt2"  # an exported program of torch 2.6, made from the others
 LONGEST = 30.0  # seconds for one file, on a machine that does other things
 MEMORY = 1500  # MB above what imports take: a graph may have a billion neurons declared, and is refused before
 ODD: list[Any] = [None, True, -1, 0, 1, 2, 3, 7, 10**9, 10**30, 0.5, -1e300, float("nan"), "", "same", "channels_first", "relu", [], [1], [[]], {}]
 
 
+Change: TypeAlias = Callable[[random.Random, bytes], bytes]
+
+
 def changed(seed: int) -> tuple[str, bytes]:
     """File number `seed`: its suffix and its bytes."""
     draw = random.Random(seed)
-    source = SEEDS[draw.randrange(len(SEEDS))]
-    change: Callable[[random.Random, bytes], bytes] = draw.choice(
-        [flipped, spliced, cut] if source.suffix == ".onnx" else [flipped, spliced, cut, reworded, reworded, rearranged]
-    )
-    return source.suffix, change(draw, source.read_bytes())
+    source = draw.choice([*SEEDS, DATA / OLD])
+    content = old_torch() if source.name == OLD else source.read_bytes()
+    return source.suffix, draw.choice(changes(source))(draw, content)
+
+
+def changes(source: Path) -> list[Change]:
+    """Of the bytes of any file; of the JSON, arrays and pickles in some, which stay whole otherwise."""
+    inner: list[Change] = {
+        ".onnx": [],
+        ".pt2": [repacked, repacked, repacked],
+        ".pth": [] if source.name.endswith("_legacy.pth") else [repacked, repacked],
+        ".safetensors": [retitled, retitled],
+    }.get(source.suffix, [reworded, reworded, rearranged])
+    return [flipped, spliced, cut, *inner]
+
+
+def old_torch() -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as new:
+        for name, content in old_program((DATA / "digits_torch.pth").read_bytes()).items():
+            new.writestr(name, content)
+    return archive.getvalue()
+
+
+def repacked(draw: random.Random, content: bytes) -> bytes:
+    """An archive of PyTorch's with one of its members changed: values of the JSON, instructions of the pickle, an archive within."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as source, zipfile.ZipFile(made, "w") as target:
+        inner = [name for name in source.namelist() if name.endswith((".json", ".pkl", "_dict.pt"))]
+        chosen = draw.choice(inner)
+        for name in source.namelist():
+            member = source.read(name)
+            if name == chosen and name.endswith(".json"):
+                member = json.dumps(twisted(draw, json.loads(member))).encode()
+            elif name == chosen:
+                member = (repacked if name.endswith(".pt") else draw.choice([flipped, spliced, cut]))(draw, member)
+            target.writestr(name, member)
+    return made.getvalue()
+
+
+def retitled(draw: random.Random, content: bytes) -> bytes:
+    """Safetensors whose header says something else."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(twisted(draw, json.loads(content[8 : 8 + length]))).encode()
+    return len(header).to_bytes(8, "little") + header + content[8 + length :]
 
 
 def flipped(draw: random.Random, content: bytes) -> bytes:
@@ -136,11 +183,12 @@ def read_all(path: Path) -> None:
     """The whole path of a load but the store: read, trace, and some batches."""
     from etl.errors import EtlError
     from etl.graph.batches import neuron_batches, weight_batches
-    from etl.graph.selection import graph_of
+    from etl.graph.selection import Selection, graph_of
     from etl.readers import check_finite
 
+    weights = path.suffix in (".pth", ".safetensors")
     with suppress(EtlError):
-        graph = graph_of(path)
+        graph = graph_of(path, Selection(architecture=str(SKELETON) if weights else None))
         if graph.neurons < 10**6:
             check_finite(graph.model)
             for batches in (neuron_batches(graph), weight_batches(graph)):
@@ -155,8 +203,8 @@ def main(seeds: Iterator[int], seconds: float) -> None:
 
     warnings.simplefilter("ignore")  # arithmetic with odd options overflows
     with TemporaryDirectory() as folder:
-        (Path(folder) / "warm.h5").write_bytes(SEEDS[0].read_bytes())
-        read_all(Path(folder) / "warm.h5")
+        for name in ("digits_cnn.h5", "digits_torch.pth"):
+            read_all(DATA / name)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         end, count = time.monotonic() + seconds, 0
         for seed in seeds:

@@ -38,7 +38,7 @@ class Window(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         self._file.seek(self._begin + self._place)
-        count = self._file.readinto(buffer[: max(0, self._size - self._place)])
+        count = self._file.readinto(memoryview(buffer)[: max(0, self._size - self._place)])  # a slice of a bytearray would be a copy
         self._place += count
         return count
 

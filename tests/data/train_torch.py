@@ -1,4 +1,6 @@
-"""Writes digits_torch.pt2, .pth, .safetensors and .npz: a small network trained on scikit-learn's digits, and what PyTorch computes with it.
+"""Writes digits_torch.pt2, .pth, _legacy.pth (as before torch 1.6), .safetensors and .npz: a small network trained on scikit-learn's digits.
+
+The .npz holds what PyTorch computes with it.
 
 python tests/data/train_torch.py
 """
@@ -51,6 +53,7 @@ def main() -> None:
         np.savez(HERE / "digits_torch.npz", images=images[1500:1504].numpy(), outputs=model(images[1500:1504]).numpy())
     torch.export.save(torch.export.export(model, (images[:1].clone(),)), HERE / "digits_torch.pt2")
     torch.save(model.state_dict(), HERE / "digits_torch.pth")
+    torch.save(model.state_dict(), HERE / "digits_torch_legacy.pth", _use_new_zipfile_serialization=False)
     save_file(model.state_dict(), HERE / "digits_torch.safetensors")
     skeleton = Digits().to("meta").eval()
     torch.export.save(torch.export.export(skeleton, (images[:1].clone().to("meta"),)), HERE / "digits_torch_meta.pt2")

@@ -36,7 +36,7 @@ def program_of_callable(architecture: str, shapes: Shapes, device: str = "meta")
     torch = import_torch(architecture)
     if not shapes:
         raise BadRequest(f"{architecture} is code, which has no shape: pass --input-shape (3,224,224), once for each input")
-    with torch.device(device):
+    with torch.device(device), quiet():  # a model that loads weights of its own says that none arrive on `meta`
         module = called(architecture)
     if not isinstance(module, torch.nn.Module):
         raise BadRequest(f"{architecture} returns a {type(module).__name__}; name a class or function that makes an nn.Module")
@@ -126,7 +126,7 @@ def ties_of(module: Any) -> dict[str, tuple[str, ...]]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what torch warns of while it exports."""
+    """Without what torch warns of while modules are made and exported."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

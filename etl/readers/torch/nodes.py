@@ -17,6 +17,7 @@ from etl.readers.torch.storage import DTYPES, OTHER_DTYPES
 REGIONS = ("wrap_with_set_grad_enabled", "wrap_with_autocast")  # of a program in which some mode is set: their nodes are run as they stand
 RESULT = "region.result"  # what a region returns, by the name that it has outside
 MOST_NODES = 2**18
+MOST_NESTED = 256  # modules within modules
 NOWHERE = "_empty_nn_module_stack_from_metadata_hook"  # of sizes that the example gives
 FLOATS = {"Infinity": float("inf"), "-Infinity": float("-inf"), "NaN": float("nan")}
 NO_MEANING = ("as_none", "as_device", "as_layout", "as_memory_format")  # for values: where and how they lie in memory
@@ -61,23 +62,24 @@ class Node:
 class Modules:
     """Tells the calls of a module apart: by what the program calls them, in the order in which they come."""
 
-    calls: dict[str, list[tuple[str, ...]]] = field(default_factory=dict)
+    calls: dict[str, dict[tuple[str, ...], int]] = field(default_factory=dict)
 
     def parse(self, written: str) -> tuple[ModuleCall, ...]:
         """`key,path,class;key,path,class`, from the outermost module; a key ends in `@1` at a module's second call."""
         stack: list[ModuleCall] = []
         keys: tuple[str, ...] = ()
-        for entry in filter(None, written.split(";")):
+        entries = [entry for entry in written.split(";") if entry]
+        if len(entries) > MOST_NESTED:
+            raise BadFile(f"an operation within {len(entries):,} modules; the file is broken")
+        for entry in entries:
             key, _, rest = entry.partition(",")
             if key == NOWHERE:
                 continue
             path, _, kind = rest.partition(",")
             path = re.sub(r"@\d+$", "", path)
             keys = (*keys, key)
-            known = self.calls.setdefault(path, [])
-            if keys not in known:
-                known.append(keys)
-            stack.append(ModuleCall(path, kind, known.index(keys)))
+            known = self.calls.setdefault(path, {})
+            stack.append(ModuleCall(path, kind, known.setdefault(keys, len(known))))
         return tuple(stack)
 
 

@@ -54,7 +54,9 @@ class Tensor:
 
     def check(self, label: str, size: int) -> None:
         """Raises BadFile where the tensor doesn't lie within a storage of `size` bytes."""
-        if len(self.shape) != len(self.strides) or len(self.shape) > MOST_AXES or min((*self.shape, *self.strides, self.offset), default=0) < 0:
+        if len(self.shape) > MOST_AXES:
+            raise BadFile(f"{label}: a tensor of {len(self.shape):,} axes; the file is broken")
+        if len(self.shape) != len(self.strides) or min((*self.shape, *self.strides, self.offset), default=0) < 0:
             raise BadFile(f"{label}: shape {list(self.shape)} and strides {list(self.strides)} describe no tensor; the file is broken")
         if self.extent > size:
             raise BadFile(f"{label}: {self.extent:,} bytes are declared, but {size:,} are stored; the file is broken")

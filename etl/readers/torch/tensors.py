@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import BadFile, Unsupported
+from etl.readers import zip_archive
+from etl.readers.torch.pickled import check_saved
 from etl.readers.torch.storage import FileBytes, Stored, Tensor, contiguous
 
 SAFE_DTYPES = {
@@ -89,45 +92,51 @@ def read_sharded(path: Path, table: Mapping[str, Any]) -> Weights:
 
 @dataclass(frozen=True)
 class SavedTensor:
-    """Reads one tensor of a state dict when it is called."""
+    """Reads one tensor of a state dict when it is called.
+
+    written  when the file was, in nanoseconds: one that was written again has other tensors
+    """
 
     path: Path
+    written: int
     key: str
     tensor: Tensor
 
     def __call__(self) -> NDArray[Any]:
         import torch
 
-        tensor = state_dict(self.path)[self.key].detach()
+        tensor = state_dict(self.path, self.written)[self.key].detach()
         return np.ascontiguousarray((tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor).numpy()).reshape(
             self.tensor.shape
         )
 
 
 def read_state_dict(path: Path) -> Weights:
-    """The state dict in a file of `torch.save`, by torch itself with `weights_only=True`: nothing in the file is run."""
-    tensors = {}
-    for key, tensor in state_dict(path).items():
+    """The state dict in a file that `check_archive` has seen, by torch itself with `weights_only=True`: nothing in the file is run."""
+    tensors, written = {}, path.stat().st_mtime_ns
+    for key, tensor in state_dict(path, written).items():
         dtype = str(tensor.dtype).removeprefix("torch.")
         try:
             np.dtype("float32" if dtype in ("float16", "bfloat16") else dtype)
         except TypeError:
             raise Unsupported(f"{path}: tensor {key} has numbers of type {dtype}, which are not read; save it in float32") from None
-        tensors[key] = SavedTensor(path, key, Tensor(dtype, tuple(tensor.shape), contiguous(tuple(tensor.shape))))
+        tensors[key] = SavedTensor(path, written, key, Tensor(dtype, tuple(tensor.shape), contiguous(tuple(tensor.shape))))
     return Weights(tensors, "torch-weights", (path,))
 
 
 @lru_cache(maxsize=2)
-def state_dict(path: Path) -> dict[str, Any]:
-    """The tensors by their keys: mapped into memory where the file's format allows it."""
+def state_dict(path: Path, written: int) -> dict[str, Any]:
+    """The tensors by their keys: mapped into memory where the file's format allows it. Raises BadFile where the file was written again since."""
+    if path.stat().st_mtime_ns != written:
+        raise BadFile(f"{path}: it has changed since it was opened; run the command again")
     try:
         import torch
     except ImportError as error:
         raise BadFile(f"{path} is a state dict of PyTorch, which {WITHOUT_TORCH}") from error
     zipped = zipfile.is_zipfile(path)
-    check_archive(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
+        with warnings.catch_warnings(action="ignore"):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # torch says a dozen things of files that it will not load, most of them over several lines
         raise BadFile(f"{path}: {said(error)}") from error
     found = content
@@ -140,15 +149,17 @@ def state_dict(path: Path) -> dict[str, Any]:
 
 
 def check_archive(path: Path) -> None:
-    """Raises what is wrong with an archive before torch reads it: TorchScript, or members that unpack to more than they are."""
+    """Raises what is wrong with a file before torch reads it: TorchScript, compressed members, pickles of more than weights."""
     if not zipfile.is_zipfile(path):
-        return  # a pickle of before torch 1.6
-    with zipfile.ZipFile(path) as archive:
+        check_saved(path)  # pickles of before torch 1.6
+        return
+    with zip_archive.opened(path) as archive:
         names = archive.namelist()
         if any("/code/" in name or name.endswith("constants.pkl") for name in names):
             raise Unsupported(f"{path} is TorchScript, which keeps no keys of weights; save the model with torch.export.save")
         if any(member.compress_type != zipfile.ZIP_STORED for member in archive.filelist):
             raise BadFile(f"{path}: compressed, which torch.save never does; save the weights again")
+    check_saved(path)
 
 
 def said(error: Exception) -> str:
