@@ -239,6 +239,7 @@ class Store:
         from etl.errors import BadRequest
         from etl.sinks.neo4j import mode as modes
         from etl.sinks.neo4j.live import Live
+        from etl.sinks.neo4j.pace import remember
 
         graph._check_finite()
         name = graph.name if name is None else name
@@ -248,7 +249,10 @@ class Store:
         sink = modes.sink(graph._graph, name, mode, replace=replace, uri=self._uri, login=self._login, stage=self._stage)
         if isinstance(sink, Live):
             self._connection = sink.store
-        return sink.write(graph._graph, progress)
+        loaded = sink.write(graph._graph, progress)
+        if loaded.outcome == "loaded" and not (self._uri or os.environ.get("NEO4J_URI")):
+            remember("live" if isinstance(sink, Live) else "bulk", graph._graph, loaded.seconds)
+        return loaded
 
     def models(self) -> Rows:
         """One row a model, by name: name, state, counts, format, selection, sha256, loadedAt, etlVersion.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -49,7 +50,8 @@ class Plan:
     density        edges of all that could be: m / (n (n - 1))
     layers         one dict a layer: name, type, shape, neurons, edges, parameters, density
     store_bytes    on Neo4j's disk, estimated; free_bytes are free there
-    load_seconds   estimated, into a server that was just started
+    load_seconds   estimated, into a server that was just started: by how long the last loads on this machine took
+    fetch_bytes    to be downloaded before the first load on this machine; 0 where the local Neo4j is there, or another one is to be used (NEO4J_URI)
     fitting_edges  how many edges such a graph may have, so that it can be loaded and queries over the whole of it answer
     lacking        what a load of this one would lack, for which it is refused; None where nothing
     smaller        smaller graphs of the same model that fit, where this one doesn't: option, neurons, edges
@@ -63,6 +65,7 @@ class Plan:
     layers: list[dict[str, Any]]
     store_bytes: int
     load_seconds: float
+    fetch_bytes: int
     free_bytes: int
     fitting_edges: int
     lacking: str | None
@@ -139,18 +142,21 @@ class Graph:
     def plan(self) -> Plan:
         """What a load would create; creates nothing."""
         from etl.graph import estimate
-        from etl.sinks.neo4j import capacity
+        from etl.sinks.neo4j import capacity, pace
+        from etl.store.local.fetch import to_fetch
 
         graph, densities = self._counted, estimate.density(self._counted)
         columns = ("name", "type", "shape", "neurons", "edges", "parameters")
         layers = [{name: getattr(row, name) for name in columns} | {"density": densities[row.name]} for row in graph.rows]
-        cost, free, bulk = estimate.cost(graph.neurons, graph.edges), capacity.free(), estimate.quicker(graph)
+        own = pace.known()
+        cost, free, bulk = estimate.cost(graph.neurons, graph.edges, own), capacity.free(), estimate.quicker(graph, own)
         fitting, lack = estimate.most_edges(graph, free, bulk=bulk), estimate.lacking(graph, free, bulk=bulk)
         smaller = []
         if self._path and graph.edges > fitting:
             smaller = list(estimate.offers(self._path, self._selection, self._traced(graph), fitting))
         size = (self.name, graph.neurons, graph.edges, graph.parameters, graph.density)
-        return Plan(*size, layers, cost.store_bytes, cost.seconds, free.disk, fitting, lack, smaller)
+        fetched = 0 if os.environ.get("NEO4J_URI") else to_fetch()
+        return Plan(*size, layers, cost.store_bytes, cost.seconds, fetched, free.disk, fitting, lack, smaller)
 
     def to_pandas(self) -> Tables:
         """All neurons and weights as data frames. Raises Missing where pandas isn't installed."""

@@ -73,6 +73,8 @@ def totals(plan: etl.Plan) -> str:
 def show_cost(plan: etl.Plan) -> None:
     """Store size and time, and what would fit where there is no room or patience for them."""
     say(f"In Neo4j: about {size(plan.store_bytes)} ({size(plan.free_bytes)} free), loaded in about {duration(plan.load_seconds)}.")
+    if plan.fetch_bytes:
+        say(f"The first load also fetches Neo4j ({size(plan.fetch_bytes)}) and prepares it, once.")
     if plan.edges <= plan.fitting_edges:
         return
     say()

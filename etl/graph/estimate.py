@@ -1,7 +1,7 @@
 """What a graph would cost in Neo4j, and what would fit where it is too much.
 
 Measured on two cores: a network of 53,290 neurons and 4,586,624 weights took 545 MB, 359 MB through the import tool, as these constants say; the
-rates are those of cold servers.
+rates are those of cold servers, and a machine's own loads say how much faster or slower it is (`Pace`).
 """
 
 from __future__ import annotations
@@ -34,6 +34,17 @@ LIVE_BYTES = 300_000_000  # of memory that a server takes when it gets to work
 COUNTED_EDGES = 20_000_000  # up to which a channel graph is counted edge by edge, in about a second
 MOST_EDGES = 250_000_000  # beyond, a load takes hours and no query over the whole graph answers in minutes
 SMALLEST_SIDE = 16  # of a suggested input
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How many times as long loads take on a machine as they did on the measured one."""
+
+    live: float = 1.0
+    bulk: float = 1.0
+
+
+MEASURED = Pace()
 
 
 @dataclass(frozen=True)
@@ -73,12 +84,12 @@ class Offer:
     most: bool = False
 
 
-def cost(neurons: int, edges: int) -> Cost:
+def cost(neurons: int, edges: int, pace: Pace = MEASURED) -> Cost:
     """What a graph of that size would cost."""
     return Cost(
         store_bytes=neurons * BYTES_PER_NEURON + edges * BYTES_PER_EDGE,
-        live_seconds=LIVE_START + (neurons + edges) / LIVE_RATE,
-        bulk_seconds=BULK_START + (neurons + edges) / BULK_RATE,
+        live_seconds=pace.live * (LIVE_START + (neurons + edges) / LIVE_RATE),
+        bulk_seconds=pace.bulk * (BULK_START + (neurons + edges) / BULK_RATE),
     )
 
 
@@ -115,9 +126,9 @@ def most_edges(graph: Graph, free: Needs, *, bulk: bool) -> int:
     return min(MOST_EDGES, graph.edges if share >= 1 else int(graph.edges * share))
 
 
-def quicker(graph: Graph) -> bool:
+def quicker(graph: Graph, pace: Pace = MEASURED) -> bool:
     """Whether the import tool would be quicker than a running server."""
-    expected = cost(graph.neurons, graph.edges)
+    expected = cost(graph.neurons, graph.edges, pace)
     return expected.bulk_seconds < expected.live_seconds
 
 

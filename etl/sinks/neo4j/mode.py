@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from etl.errors import BadRequest
 from etl.graph import estimate
 from etl.graph.protocol import Graph
-from etl.sinks.neo4j import bulk
+from etl.sinks.neo4j import bulk, pace
 from etl.sinks.neo4j.bulk import Bulk
 from etl.sinks.neo4j.capacity import free
 from etl.sinks.neo4j.live import Live
@@ -44,7 +44,7 @@ def sink(
     named = uri or os.environ.get("NEO4J_URI")
     if mode == "bulk" and named:
         raise BadRequest(f"--mode bulk goes into the local Neo4j, not to {named}: leave out --uri and NEO4J_URI, or the mode")
-    wanted = mode == "bulk" or (mode == "auto" and not named and not replace and estimate.quicker(graph))
+    wanted = mode == "bulk" or (mode == "auto" and not named and not replace and estimate.quicker(graph, pace.known()))
     if wanted and local.is_new():  # what is built needs no server before
         require(graph, bulk=True)
         ready(stage)

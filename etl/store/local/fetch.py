@@ -95,6 +95,14 @@ def fetch(progress: Progress | None = None, version: str = DEFAULT) -> Runtime:
     return runtime
 
 
+def to_fetch(version: str = DEFAULT) -> int:
+    """How many bytes `fetch` would have to download. Touches no network and creates nothing."""
+    folder = home.place() / "cache" / f"neo4j-{version}"
+    if _verified(folder, version):
+        return 0
+    return sum(jar.size for jar in locked(version) if not (folder / jar.name).is_file())
+
+
 def locked(version: str) -> list[Jar]:
     """The jars of one version, from the lock file shipped beside this module."""
     rows = (line.split() for line in lock_file(version).read_text("utf-8").splitlines())

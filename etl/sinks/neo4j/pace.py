@@ -1,0 +1,36 @@
+"""How long loads took on this machine beside what was expected, so that the next estimates are this machine's own."""
+
+from __future__ import annotations
+
+import json
+from statistics import median
+
+from etl.graph.estimate import Pace, cost
+from etl.graph.protocol import Graph
+from etl.store import home
+
+FROM = 500_000  # neurons and weights
+KEPT = 5  # of each way: a machine changes, and is busy now and then
+
+
+def known() -> Pace:
+    """The pace of the last loads into the local Neo4j; that of the measured machine where there were none. Creates nothing."""
+    return Pace(**{way: median(factors) for way, factors in _kept().items() if factors})
+
+
+def remember(way: str, graph: Graph, seconds: float) -> None:
+    """A load from nothing has ended, `live` or `bulk`. What a small one takes says little of the next one's rate, and is forgotten."""
+    if graph.neurons + graph.edges < FROM:
+        return
+    expected, kept = cost(graph.neurons, graph.edges), _kept()
+    kept[way] = [*kept[way], round(seconds / (expected.live_seconds if way == "live" else expected.bulk_seconds), 3)][-KEPT:]
+    home.write_private(home.home() / "pace.json", json.dumps(kept))
+
+
+def _kept() -> dict[str, list[float]]:
+    kept: dict[str, list[float]] = {"live": [], "bulk": []}
+    try:
+        told = json.loads((home.place() / "pace.json").read_text("utf-8"))
+        return {way: [float(factor) for factor in told[way]] for way in kept}
+    except (OSError, ValueError, KeyError, TypeError):
+        return kept  # none yet, or not as this version writes it: estimates are the better for it, nothing depends on it
