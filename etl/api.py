@@ -258,12 +258,18 @@ class Store:
         """One row a model, by name: name, state, counts, format, selection, sha256, loadedAt, etlVersion.
 
         Of a load that hasn't ended (state LOADING) stored_neurons and stored_edges say what is there; a replacement has the name of the model that
-        it will replace. Where there is no local Neo4j yet, none is made.
+        it will replace. Where there is no local Neo4j yet, none is made, and nothing is fetched: raises StoreError where that would be needed.
         """
+        from etl.errors import StoreError
         from etl.store import models
-        from etl.store.local.server import is_new
+        from etl.store.local import fetch, server
 
-        nothing_there = self._connection is None and not (self._uri or os.environ.get("NEO4J_URI")) and is_new()
+        own = self._connection is None and not (self._uri or os.environ.get("NEO4J_URI"))
+        nothing_there = own and server.is_new()
+        if own and not nothing_there and not server.status().running and (size := fetch.to_fetch()):
+            raise StoreError(
+                f"the local Neo4j was deleted from the cache: `etl neo4j start` fetches it again ({size / 1e6:,.0f} MB), and its models can be listed"
+            )
         rows = [] if nothing_there else models.listed(self.connection)
         sizes = ("neurons", "edges", "parameters", "stored_neurons", "stored_edges")
         return Rows(rows, ("name", "state", *sizes, "format", "selection", "sha256", "loadedAt", "etlVersion"))

@@ -151,6 +151,15 @@ def test_dry_run_is_the_plan(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     assert not (tmp_path / "none").exists()
 
 
+def test_status_fetches_nothing(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither where there is no store, nor where only the download was deleted."""
+    monkeypatch.setenv("ETL_HOME", str(tmp_path))
+    assert "No models yet" in run("status").out
+    (tmp_path / "neo4j/data/databases/system").mkdir(parents=True)
+    assert "`etl neo4j start` fetches it again" in one_line(run("status"))
+    assert not (tmp_path / "cache").exists()
+
+
 def test_plan_names_what_would_fit(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each offer, taken as it is written, makes the graph that it promises."""
     from etl.graph import estimate
