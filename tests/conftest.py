@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import platformdirs
 import pytest
+
+from tests.command import Done, Run
 
 if TYPE_CHECKING:
     from etl.store import Store
@@ -84,3 +87,17 @@ def empty_store(store: Store) -> Store:
     """The local Neo4j without nodes, constraints and indexes."""
     empty(store)
     return store
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in this process."""
+    from etl.cli import main
+
+    def call(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["etl", *map(str, arguments)])
+        capsys.readouterr()
+        code = main()
+        return Done(code, *capsys.readouterr())
+
+    return call

@@ -25,6 +25,12 @@ def small_parts() -> Iterator[None]:
         yield
 
 
+def network_file(folder: Path) -> Path:
+    """The file of `network`."""
+    onnx.save(network(), folder / "network.onnx")
+    return folder / "network.onnx"
+
+
 def hashes(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.rglob("*") if path.is_file()}
 

@@ -14,41 +14,19 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 import etl
-from etl.cli import analysis, main, output, progress
+from etl.cli import analysis, output, progress
 from etl.store import Store
+from tests.command import Done, Run
 
 HERE = Path(__file__).parent
 DIGITS = HERE / "data" / "digits_cnn.h5"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-class Done(NamedTuple):
-    code: int
-    out: str
-    err: str
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """Run a command in this process."""
-
-    def call(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["etl", *map(str, arguments)])
-        capsys.readouterr()
-        code = main()
-        return Done(code, *capsys.readouterr())
-
-    return call
-
-
-Run = Callable[..., Done]
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,15 @@ from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 
 from etl.analysis import features
-from etl.cli import main
 from etl.cli.analysis import Preset
 from etl.errors import BadFile, BadRequest, NotInStore
 from etl.graph.selection import Selection, graph_of
 from etl.network import Call, Layer, Model, Network
+from tests.command import Run
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation")  # Keras' own, in saving
 
 DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["etl", *map(str, arguments)])
-        capsys.readouterr()
-        code = main()
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import psutil
 import pyarrow.parquet as pq
 import pytest
@@ -24,16 +23,14 @@ from etl.errors import BadFile, BadRequest, EtlError
 from etl.graph.slices import Source, traced
 from etl.sinks import parquet_parts, processes
 from etl.sinks.parquet_parts import Part, Task, by
-from tests.parts import hashes, network, small_parts
+from tests.parts import hashes, network, network_file, small_parts
 
 DATA = Path(__file__).parent / "data"
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "network.onnx"
-    onnx.save(network(), path)
-    return path
+    return network_file(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import onnx
 import pytest
 
 import etl
@@ -18,7 +17,7 @@ from etl.errors import BadFile, BadRequest
 from etl.graph.slices import traced
 from etl.sinks.parquet_parts import Task
 from tests import spark as sparks
-from tests.parts import hashes, network, small_parts
+from tests.parts import hashes, network_file, small_parts
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -42,9 +41,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("model") / "network.onnx"
-    onnx.save(network(), path)
-    return path
+    return network_file(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import onnx
 import psutil
 import pytest
 
@@ -16,7 +15,7 @@ import etl
 import etl.spark
 from etl.sinks.parquet_parts import Task
 from tests import spark as sparks
-from tests.parts import hashes, network, small_parts
+from tests.parts import hashes, network_file, small_parts
 from tests.test_spark import dying
 
 if TYPE_CHECKING:
@@ -47,12 +46,12 @@ def killed_with_its_executor(numbered: tuple[int, Task]) -> tuple[int, int | str
 
 
 def test_a_killed_executor_changes_nothing(cluster: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    onnx.save(network(), tmp_path / "network.onnx")
+    model = network_file(tmp_path)
     folder = tmp_path / "out"
     with small_parts():
-        etl.read(tmp_path / "network.onnx").save(tmp_path / "alone.parquet")
+        etl.read(model).save(tmp_path / "alone.parquet")
         monkeypatch.setattr(etl.spark, "write", killed_with_its_executor)
-        etl.spark.export(cluster, tmp_path / "network.onnx", folder / "x.parquet")
+        etl.spark.export(cluster, model, folder / "x.parquet")
     assert (folder / "tried").exists(), "the part was tried before"
     assert hashes(folder / "x.parquet") == hashes(tmp_path / "alone.parquet")
     assert etl.spark.weights(cluster, tmp_path / "network.onnx").count() == etl.read(tmp_path / "network.onnx").plan().edges

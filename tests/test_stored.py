@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +12,6 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from etl.analysis.measures import MEASURES, WEIGHTED
-from etl.cli import main
 from etl.cli.analysis import Measure
 from etl.errors import BadRequest, Conflict, NotInStore
 from etl.graph.traced import Graph
@@ -22,20 +20,8 @@ from etl.sinks.neo4j import live as neo4j
 from etl.store import Store
 from etl.store import stored_graph as stored
 from etl.store.queries import queries
+from tests.command import Run
 from tests.small import convolutional
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    def call(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr("sys.argv", ["etl", *map(str, arguments)])
-        capsys.readouterr()
-        code = main()
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.fixture(scope="module")

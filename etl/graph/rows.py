@@ -1,4 +1,4 @@
-"""One row of the layer table."""
+"""The layer table: its rows, and what they add up to."""
 
 from __future__ import annotations
 
@@ -39,6 +39,29 @@ class Row:
     def channel_axis(self) -> int | None:
         """Which axis of its shape is the channels', None where none is."""
         return self.axes.split(",").index("channel") if self.axes and "channel" in self.axes.split(",") else None
+
+
+class Totals:
+    """What the rows of a graph add up to."""
+
+    rows: list[Row]
+
+    @property
+    def neurons(self) -> int:
+        return self.rows[-1].end if self.rows else 0
+
+    @property
+    def edges(self) -> int:
+        return sum(row.edges for row in self.rows)
+
+    @property
+    def parameters(self) -> int:
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def density(self) -> float:
+        """Edges of all that could be: m / (n (n - 1))."""
+        return self.edges / (self.neurons * (self.neurons - 1)) if self.neurons > 1 else 0.0
 
 
 def channels_of(row: Row) -> tuple[int, int]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from etl import schema
 from etl.errors import BadFile
 from etl.graph.batches import Block, NeuronBlock
-from etl.graph.rows import ROWS, Row
+from etl.graph.rows import ROWS, Row, Totals
 from etl.rules.scope import OPS
 
 UNKNOWN = "tables"  # the format of tables whose model.json doesn't name another
@@ -49,7 +49,7 @@ class TableInput:
 
 
 @dataclass
-class TableGraph:
+class TableGraph(Totals):
     """A graph whose rows lie in files; made by `read_tables`, which checks them."""
 
     folder: Path
@@ -63,22 +63,6 @@ class TableGraph:
 
     def __post_init__(self) -> None:
         self.names = pa.array([row.name for row in self.rows], pa.string())
-
-    @property
-    def neurons(self) -> int:
-        return self.rows[-1].end if self.rows else 0
-
-    @property
-    def edges(self) -> int:
-        return sum(row.edges for row in self.rows)
-
-    @property
-    def parameters(self) -> int:
-        return sum(row.parameters for row in self.rows)
-
-    @property
-    def density(self) -> float:
-        return self.edges / (self.neurons * (self.neurons - 1)) if self.neurons > 1 else 0.0
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from etl.graph.fold import Folds, merged
 from etl.graph.leaf import Extent, Leaf
-from etl.graph.rows import ROWS, Row
+from etl.graph.rows import ROWS, Row, Totals
 from etl.network import Array, Model
 from etl.rules.ids import Ids
 from etl.rules.lookups import Lookups
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Graph:
+class Graph(Totals):
     """A model as a graph of neurons, counted but not created.
 
     model    with nested models taken apart
@@ -54,23 +54,6 @@ class Graph:
     selection: str | None = None
     counts_alone: bool = False
     extents: list[Extent] = field(default_factory=list)
-
-    @property
-    def neurons(self) -> int:
-        return self.rows[-1].end if self.rows else 0
-
-    @property
-    def edges(self) -> int:
-        return sum(row.edges for row in self.rows)
-
-    @property
-    def parameters(self) -> int:
-        return sum(row.parameters for row in self.rows)
-
-    @property
-    def density(self) -> float:
-        """Edges of all that could be: m / (n (n - 1))."""
-        return self.edges / (self.neurons * (self.neurons - 1)) if self.neurons > 1 else 0.0
 
     @property
     def dtype(self) -> np.dtype[Any]:
