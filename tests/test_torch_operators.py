@@ -73,7 +73,9 @@ class Function(nn.Module):
         super().__init__()
         self.function = function
         self.weight = nn.Parameter(torch.zeros(3, 4))
+        self.exponent = nn.Parameter(torch.ones(1))
         self.register_buffer("order", torch.tensor([2, 0, 1]))
+        self.register_buffer("edges", torch.tensor([-1.0, -0.2, 0.4, 1.0]))
 
     def forward(self, *values: Any) -> Any:
         return self.function(self, *values)
@@ -102,6 +104,10 @@ MODULES: dict[str, Callable[[], tuple[Any, ...]]] = {
     "Upsample": lambda: (nn.Upsample(scale_factor=(1.7, 0.6), mode="bicubic"), image(1, 2, 4, 5)),
     "Fold": lambda: (nn.Fold((5, 6), (2, 3), padding=1, stride=(1, 2)), image(1, 12, 18)),
     "Bilinear": lambda: (nn.Bilinear(3, 4, 2), image(1, 3), image(1, 4)),
+    "EmbeddingBag": lambda: (nn.EmbeddingBag(7, 3, mode="mean", padding_idx=1), torch.tensor([[2, 1, 5, 1]])),
+    "EmbeddingBag of the largest": lambda: (nn.EmbeddingBag(7, 3, mode="max", padding_idx=1), torch.tensor([[2, 1, 1]])),
+    "Embedding with max_norm": lambda: (nn.Embedding(7, 3, max_norm=0.5), torch.tensor([[2, 0, 5]])),
+    "orthogonal": lambda: (nn.utils.parametrizations.orthogonal(nn.Linear(4, 4)), image(1, 4)),
     "spectral_norm": lambda: (nn.utils.spectral_norm(nn.Conv2d(2, 3, 3)), image(1, 2, 5, 4)),
     "kernel normalised by its own moments": lambda: (
         Function(lambda m, x: functional.linear(x, functional.batch_norm(m.weight[None], None, None, training=True)[0])), image(1, 4),
@@ -129,6 +135,37 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "softmax along the middle": lambda m, x: x.softmax(1),
     "argmax": lambda m, x: x.argmax(-1),
     "convolution of a constant": lambda m, x: x + functional.conv1d(m.weight.exp()[None], m.weight[:, None, :3], padding=1, groups=3),
+    "powers that differ": lambda m, x: x.pow(torch.tensor([0, 1, 2, 3])) + x.abs() ** m.weight,
+    "a live power": lambda m, x: (x.abs() + 0.1) ** x,
+    "one stored number as power": lambda m, x: x.clamp(min=0.1) ** m.exponent,
+    "atan2": lambda m, x: torch.atan2(x, m.weight) + 2 * torch.atan2(x.roll(1, 2), x),
+    "copysign": lambda m, x: torch.copysign(x, m.weight) + 2 * torch.copysign(m.weight, x) + 4 * torch.signbit(x),
+    "isclose": lambda m, x: torch.isclose(x, m.weight, atol=0.5) + 2 * torch.isclose(m.weight, x, rtol=0.5),
+    "isin": lambda m, x: torch.isin(x.round(), torch.tensor([0.0, 1.0])),
+    "logarithms of products": lambda m, x: (
+        torch.xlogy(m.weight.relu(), x.abs()) + torch.xlogy(x.relu(), m.weight.exp()) + torch.special.entr(x.exp())
+    ),
+    "buckets": lambda m, x: torch.bucketize(x, m.edges) + 10 * torch.bucketize(x, m.edges, right=True) + torch.searchsorted(m.edges, x),
+    "one_hot": lambda m, x: functional.one_hot(x.argmax(-1), 4) * m.weight[:1],
+    "embedding of a computed place": lambda m, x: functional.embedding(torch.bucketize(x, m.edges[:2]), m.weight),
+    "scatter_reduce": lambda m, x: sum(
+        x.scatter_reduce(1, m.order[None, [0, 0, 1], None].expand(1, 3, 4), m.weight[None], way, include_self=own)
+        for way in ("sum", "prod", "mean", "amax", "amin")
+        for own in (True, False)
+    ),
+    "scatter_reduce of a constant": lambda m, x: x.new_ones(1, 2, 4).scatter_reduce(1, m.order[None, [1, 1, 2], None].expand(1, 3, 4), x, "mean"),
+    "index_reduce": lambda m, x: x.index_reduce(1, m.order[[0, 0, 1]], m.weight[None], "prod"),
+    "index_put by a mask": lambda m, x: x.index_put((x > 0,), torch.tensor(2.0)),
+    "so far": lambda m, x: torch.cummax(x, 1)[0] + torch.cummin(x, 2)[1] + torch.logcumsumexp(x, 2),
+    "areas": lambda m, x: torch.trapezoid(x, m.edges) + torch.cumulative_trapezoid(x, dim=1).sum(),
+    "matrices": lambda m, x: torch.linalg.inv(x[0, :, :3] + 3 * torch.eye(3)) @ torch.linalg.solve(m.weight[:, :3] + torch.eye(3), x[0]),
+    "determinants": lambda m, x: torch.det(x[0, :, :3]) + torch.linalg.matrix_power(x[0, :, :3], 3) + torch.slogdet(x[:, :2, :2])[1],
+    "norms of matrices": lambda m, x: torch.linalg.matrix_norm(x, 1) + torch.linalg.matrix_norm(x, float("inf")) + torch.linalg.matrix_norm(x),
+    "norm of a constant along two axes": lambda m, x: x * torch.linalg.vector_norm(m.weight[None], 1, dim=(1, 2)),
+    "choices of values": lambda m, x: torch.combinations(x[0, 0]).sum() + torch.cartesian_prod(x[0, 0], m.weight[0]),
+    "blocks": lambda m, x: torch.block_diag(x[0], m.weight) @ torch.vander(m.weight[0], 8).T,
+    "distances of pairs": lambda m, x: functional.pdist(x[0]) + torch.renorm(x, 2, 1, 0.5).sum(),
+    "windows": lambda m, x: x * torch.hann_window(4) + torch.hamming_window(4, periodic=False) + torch.bartlett_window(4),
     "a choice": lambda m, x: torch.where(x > 0, x, m.weight),
 }
 
@@ -136,6 +173,29 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function(name: str) -> None:
     check(Function(FUNCTIONS[name]), image(1, 3, 4))
+
+
+CLASSES = torch.tensor([1, 0, 3])
+LOSSES: dict[str, Callable[..., Any]] = {
+    "cross entropy": lambda m, x: functional.cross_entropy(x[0], CLASSES, m.weight[0].abs(), label_smoothing=0.1, ignore_index=0),
+    "cross entropy of places": lambda m, x: functional.cross_entropy(x.transpose(1, 2), CLASSES[None], reduction="none"),
+    "cross entropy of shares": lambda m, x: functional.cross_entropy(x[0], m.weight.softmax(1), reduction="sum"),
+    "nll_loss": lambda m, x: functional.nll_loss(x[0], CLASSES, m.weight[0].abs()),
+    "binary": lambda m, x: functional.binary_cross_entropy(x.sigmoid(), (m.weight[None] > 0).to(x), m.weight.abs()),
+    "binary of logits": lambda m, x: functional.binary_cross_entropy_with_logits(x, m.weight[None].sigmoid(), pos_weight=m.weight[0].abs()),
+    "divergence": lambda m, x: functional.kl_div(x, m.weight[None].relu(), reduction="sum") + functional.kl_div(x, m.weight[None], log_target=True),
+    "poisson": lambda m, x: functional.poisson_nll_loss(x, 9 * m.weight[None].abs(), full=True) + functional.poisson_nll_loss(x.exp(), x, False),
+    "margins": lambda m, x: functional.multi_margin_loss(x[0], CLASSES, 2, 0.7, m.weight[0].abs()) + functional.soft_margin_loss(x, x),
+    "margins of several": lambda m, x: functional.multilabel_margin_loss(x[0], torch.tensor([[3, 0, -1, 1]] * 3)),
+    "hinge": lambda m, x: functional.hinge_embedding_loss(x, x.sign()) + functional.margin_ranking_loss(x, m.weight[None], x.sign(), 0.3),
+    "cosine": lambda m, x: functional.cosine_embedding_loss(x[0], m.weight, CLASSES.sign() * 2 - 1, 0.2),
+    "triplet": lambda m, x: functional.triplet_margin_loss(x[0], m.weight, x[0].roll(1, 0), swap=True),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_that_stays_in_the_network(name: str) -> None:
+    check(Function(LOSSES[name]), image(1, 3, 4))
 
 
 def after(write: Callable[..., Any]) -> Callable[..., Any]:
@@ -231,5 +291,7 @@ def test_transformers() -> None:
         transformers.LlamaModel(transformers.LlamaConfig(**small, num_key_value_heads=1, use_cache=False, pad_token_id=0)),
         transformers.GPT2Model(transformers.GPT2Config(n_embd=8, n_layer=1, n_head=2, vocab_size=9, n_positions=6, use_cache=False)),
         transformers.T5EncoderModel(transformers.T5Config(d_model=8, d_kv=4, d_ff=12, num_layers=1, num_heads=2, vocab_size=9)),
+        transformers.RobertaModel(transformers.RobertaConfig(**small, max_position_embeddings=8)),  # places count what isn't padding
+        transformers.CLIPTextModel(transformers.CLIPTextConfig(**small, max_position_embeddings=6, eos_token_id=8)),  # reads the end of the text
     ):
         check(model, positions)

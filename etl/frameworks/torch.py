@@ -74,10 +74,11 @@ def run(torch: Any, program: Program, model: Model, example: Sequence[Values]) -
         batched = declared.shape is not None and len(declared.shape) > array.ndim
         values[given] = torch.from_numpy(np.array(array[None] if batched else array)).to(getattr(torch, declared.dtype))
     layers: dict[str, Values] = {}
-    for node, name in zip(nodes, names(nodes, live_names(nodes, inputs)), strict=True):
+    live = live_names(nodes, inputs)
+    for node, name in zip(nodes, names(nodes, live), strict=True):
         results = run_node(torch, node, values)
         values.update((output, value) for output, value in zip(node.outputs, results, strict=False) if output is not None)
-        if results and isinstance(results[0], torch.Tensor):
+        if results and isinstance(results[0], torch.Tensor) and not live.isdisjoint(node.outputs):  # what is constant makes no layer of its name
             layers[name.title] = numbers(results[0])
     return layers, [numbers(values[output]) for output in output_names(module)]
 

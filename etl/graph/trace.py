@@ -21,10 +21,10 @@ from etl.graph.inputs import input_shape_list
 from etl.graph.leaf import Computed, Extent, Leaf, whole
 from etl.graph.rows import Row
 from etl.graph.traced import Graph
-from etl.network import Array, Call, Input, Layer, Model, Tensor, flow, leaves, substitute
+from etl.network import INPUT, Array, Call, Input, Layer, Model, Tensor, flow, leaves, substitute
 from etl.network.nesting import flat
 from etl.rules.binding import check
-from etl.rules.dialect import CONSTANT
+from etl.rules.dialect import CONSTANT, VALUE
 from etl.rules.dialects import DIALECTS
 from etl.rules.ids import Axes, Ids, axis_names, is_live, zeros
 from etl.rules.scope import MOST_STEPS, Step, Tape, Weights
@@ -58,20 +58,20 @@ def trace(
     Raises Unsupported naming every layer and option without a rule, BadRequest where the shapes do not fit.
     """
     shapes = input_shape_list(model.network, input_shapes)
-    model, widths = replace(model, network=flat(model.network, views=True)), dict[int, int]()
+    model, widths, valued = replace(model, network=flat(model.network, views=True)), dict[int, int](), frozenset[int]()
     if len(model.network.calls) > MOST_STEPS:
         raise TooLarge(f"{len(model.network.calls):,} layers; there is a rule for up to {MOST_STEPS:,}")
-    while True:  # an integer input is as wide as the largest table that looks it up, known once the trace has met them all
-        walk = Walk(model, shapes, widths, keep=fold, shared=shared)
+    while True:  # an integer input is as wide as the largest table that looks it up, and may be read as a number too: known when all has been met
+        walk = Walk(model, shapes, widths, valued, keep=fold, shared=shared)
         graph = walk.run()
-        if (wider := walk.tape.lookups.width_of()) == widths:
+        if (wider := walk.tape.lookups.width_of()) == widths and walk.misread <= valued:
             walk.check()
             graph.counts_alone = walk.tape.has_shared
             break
-        widths = wider
+        widths, valued = wider, valued | walk.misread
     if fold:
         folds = foldable(walk.tape.steps, walk.alone(), graph.outputs)
-        return Walk(model, shapes, widths, folds).run()
+        return Walk(model, shapes, widths, valued, folds).run()
     return graph
 
 
@@ -79,6 +79,7 @@ class Walk:
     """One walk through a model: gives out ids and collects rows, leaves and problems.
 
     widths  of the integer inputs that tables look up, by number
+    valued  numbers of those inputs whose value is read as well
     keep    all steps, which hold the ids of every neuron, and not only those of the layer that is being walked through
     shared  neurons of a row from which on they share ids: see `trace`
     """
@@ -88,11 +89,13 @@ class Walk:
         model: Model,
         shapes: list[tuple[int, ...]],
         widths: dict[int, int],
+        valued: frozenset[int] = frozenset(),
         folds: Folds | None = None,
         keep: bool = False,
         shared: int | None = None,
     ) -> None:
-        self.model, self.shapes, self.widths, self.keep = model, shapes, widths, keep
+        self.model, self.shapes, self.widths, self.valued, self.keep = model, shapes, widths, valued, keep
+        self.misread: set[int] = set()
         self.graph = Graph(model, folds=folds or {})
         self.tape = Tape(lookups=self.graph.lookups, folding=self.graph.folding, shared=shared)
         self.problems: list[str] = []
@@ -102,9 +105,11 @@ class Walk:
     def run(self) -> Graph:
         network = self.model.network
         inputs = [self.input(number, given) for number, given in enumerate(network.inputs)]
+        inputs = [self.value_of(number, value) if number in self.valued else value for number, value in enumerate(inputs)]
         outputs = flow(network, inputs, self.call)
         if outputs:
             self.graph.outputs = [self.returned(tensor, value) for tensor, value in zip(network.outputs, outputs, strict=True)]
+        self.check_lookups(self.graph.outputs)
         self.learn_axes()
         return self.graph
 
@@ -114,10 +119,24 @@ class Walk:
         looked_up, width = number in self.widths, self.widths.get(number, 1)
         ids = self.tape.allot((*shape, width) if looked_up else shape)
         lookups.widths[begin] = self.tape.next, width
+        if np.dtype(given.dtype).kind in "iub":
+            lookups.whole[begin] = self.tape.next
         own = ids.shape[1:] if given.batched and ids.shape[:1] == (1,) else ids.shape
         self.graph.inputs.append(Step(given.name, -1, np.asarray(ids), "input", own))
         self.row(self.graph.inputs[-1], "InputLayer", 0, (), given.name)
         return Value(ids[..., 0] if looked_up else ids, given.name)
+
+    def value_of(self, number: int, value: Value) -> Value:
+        """An input that has one-hot neurons by neurons that hold its number, `NAME/value`: each place of a table times the neuron behind it."""
+        given, begin = self.model.network.inputs[number], list(self.graph.lookups.widths)[number]
+        dialect, tensor = self.model.network.calls[0].layer.dialect, Tensor(INPUT, number)
+        layer = Layer(f"{given.name}/{VALUE}", VALUE, {"width": self.widths[number]}, dialect=dialect, label=given.name)
+        self.graph.lookups.names.add(layer.name)
+        made = self.call(Call(layer, (tensor,)), {tensor: value})
+        assert made is not None
+        ids = made[0].content
+        self.graph.lookups.values[int(ids.flat[0])] = self.tape.next, begin
+        return made[0]
 
     def returned(self, tensor: Tensor, value: Value) -> Ids:
         """What an output of the model returns; a constant becomes a layer of its own, `NAME/output_0`, of neurons without edges."""
@@ -174,10 +193,11 @@ class Walk:
             for _, activation in self.graph.folds.get(step.number, ()):
                 step = replace(step, activation=activation)
             sources = [term.source for term in step.edges]
-            self.check_lookups(f"{step.name} reads", sources if step.name not in self.graph.lookups.names else [])
+            looks_up = step.name in self.graph.lookups.names
+            self.check_lookups([] if looks_up else sources)
             mine = step.name == leaf.name
             own |= mine
-            self.row(step, kind if mine else step.op, parameters if mine else 0, self.feeds(leaf, sources), leaf.label)
+            self.row(step, kind if mine else step.op, parameters if mine else 0, self.feeds(leaf, sources, looks_up), leaf.label)
         if not own:
             self.view(leaf, kind, outputs[0], self.feeds(leaf, outputs), parameters)
 
@@ -199,8 +219,8 @@ class Walk:
         shape, axes = without_batch(ids.shape, axis_names(ids), DIALECTS[leaf.layer.dialect].batched)
         rows.append(Row(leaf.name, kind, len(rows), here, here, shape, written(axes), None, parameters, 0, feeds, leaf.label))
 
-    def feeds(self, leaf: Leaf, sources: Sequence[NDArray[Any]]) -> tuple[str, ...]:
-        """The rows that a step reads: sublayers made before it in the same layer, and what feeds the layer."""
+    def feeds(self, leaf: Leaf, sources: Sequence[NDArray[Any]], looks_up: bool = False) -> tuple[str, ...]:
+        """The rows that a step reads: sublayers made before it in the same layer, and what feeds the layer, or what it looks up instead."""
         names: dict[str, None] = {}
         for source in (distinct(array).ids for array in sources):
             if not source.size:
@@ -208,7 +228,9 @@ class Walk:
             inner = source
             if int(source.min()) < leaf.begin:
                 inner = source[source >= leaf.begin] if int(source.max()) >= leaf.begin else source[:0]
-                if inner.size < np.count_nonzero(source >= 0):
+                if looks_up and self.valued:
+                    inner = source[source >= 0]  # one-hot neurons stand behind those of the numbers that reach it
+                elif inner.size < np.count_nonzero(source >= 0):
                     names.update(dict.fromkeys(leaf.feeds))
             if inner.size:
                 names.update(dict.fromkeys(row.name for row in self.rows_among(inner)))
@@ -253,15 +275,12 @@ class Walk:
                 except Unsupported as error:
                     yield f"{call.title} ({call.layer.kind}): {error}"
 
-    def check_lookups(self, who: str, sources: Sequence[NDArray[Any]]) -> None:
-        """Refuse what reads one-hot neurons without looking them up in a table."""
-        if self.widths and self.graph.lookups.misread(list(self.widths), sources):
-            self.problems.append(f"{who} an input that an Embedding reads as well; one-hot neurons have no other value")
+    def check_lookups(self, sources: Sequence[NDArray[Any]]) -> None:
+        """Learn which inputs with one-hot neurons are read as numbers too."""
+        self.misread |= {number for number in self.widths if number not in self.valued and self.graph.lookups.misread(number, sources)}
 
     def check(self) -> None:
         """Raise what the walk found wrong, all of it at once."""
-        for number, ids in enumerate(self.graph.outputs):
-            self.check_lookups(f"output {number} returns", [ids])
         if self.problems:
             self.problems += self.behind()
             kinds = "layer" if len(self.problems) == 1 else "layers"

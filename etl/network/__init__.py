@@ -320,7 +320,12 @@ def substitute(value: Any, kind: type[Any] | tuple[type[Any], ...], change: Call
 
 
 def placeholder(array: Array) -> NDArray[Any]:
-    """Zeros of the array's shape that take no memory: enough to count with. Read where the values may decide shapes: whole numbers, few numbers."""
+    """Zeros of the array's shape that take no memory: enough to count with. Read where the values may decide shapes, or which function a step is.
+
+    That is: whole numbers, few numbers that are constants, and a single number that is stored (the exponent of a pool, say).
+    """
+    if array.size == 1:
+        return array.read()
     if array.begin is None and (array.dtype.kind != "f" or array.size <= LARGEST_LITERAL):
         return array.read()
     return np.broadcast_to(np.zeros((), array.dtype), array.shape)

@@ -30,8 +30,14 @@ def constant_neurons(here: Any, values: Any) -> Any:
     return here.sum(bias=array if array.dtype.kind == "f" else array.astype(np.float64))
 
 
+def value_neurons(here: Any, positions: Any, *, width: int) -> Any:
+    """The number that one-hot neurons stand for: each place times its neuron, added up. positions: the first neuron of each number, (...)"""
+    return here.onehot_values(positions, width)
+
+
 CONSTANT = "constant"  # the kind of an output that depends on no example
-EVERYWHERE: Mapping[str, Rule] = {VIEW: handed_on, CONSTANT: constant_neurons}  # kinds of no framework
+VALUE = "value"  # the kind of the numbers of an input that has one-hot neurons
+EVERYWHERE: Mapping[str, Rule] = {VIEW: handed_on, CONSTANT: constant_neurons, VALUE: value_neurons}  # kinds of no framework
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ How wide an input is shows only when the rules have run, so a graph is traced ag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from etl.errors import Unsupported
-from etl.rules.ids import Ids, axis_names, live
+from etl.rules.ids import Ids, axis_names, live, thin
 
 
 @dataclass
@@ -19,20 +21,25 @@ class Lookups:
     """The model's inputs as tables see them.
 
     widths  first id of an input -> (end of its ids, its width); a position flows as the id of its first neuron
+    values  first id of the neurons that hold an input's numbers, where somebody reads those -> (end of their ids, first id of the one-hot ones)
+    whole   first id of neurons that are computed from whole numbers of inputs alone -> end of their ids
     wanted  first id -> the width of the largest table that looks it up
     names   of the layers and sublayers that look inputs up
     """
 
     widths: dict[int, tuple[int, int]] = field(default_factory=dict)
+    values: dict[int, tuple[int, int]] = field(default_factory=dict)
+    whole: dict[int, int] = field(default_factory=dict)
     wanted: dict[int, int] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
 
     def onehot(self, positions: Ids, width: int, name: str) -> Ids:
         """The neurons behind integer inputs: positions (...) -> (..., width). Only whole inputs, moved but not computed, have any."""
+        positions = self.behind(positions)
         begins = np.array(sorted(self.widths), dtype=np.int64)
         at = np.searchsorted(begins, np.asarray(positions), side="right") - 1
         ends = np.array([self.widths[begin][0] for begin in begins], dtype=np.int64)
-        if not len(begins) or (at < 0).any() or (positions >= ends[at]).any():
+        if not among(positions, {begin: end for begin, (end, _) in self.widths.items()}):
             raise Unsupported("it looks up values that are computed or padded; only a model's integer inputs have one-hot neurons")
         for begin in begins[np.unique(at)]:
             self.wanted[int(begin)] = max(width, self.wanted.get(int(begin), 1))
@@ -45,8 +52,39 @@ class Lookups:
         begins = list(self.widths)
         return {begins.index(begin): width for begin, width in self.wanted.items()}
 
-    def misread(self, numbers: Sequence[int], sources: Sequence[Ids]) -> bool:
-        """Whether ids read a one-hot input's neurons, which have no other value, though they look up nothing."""
-        begins = list(self.widths)
-        spans = [(begins[number], self.widths[begins[number]][0]) for number in numbers]
-        return any(((np.asarray(ids) >= begin) & (np.asarray(ids) < end)).any() for begin, end in spans for ids in sources)
+    def holds(self, positions: Ids) -> bool:
+        """Whether all of them are a model's inputs, which have one-hot neurons, and none is computed."""
+        return among(self.behind(positions), {begin: end for begin, (end, _) in self.widths.items()})
+
+    def counts(self, positions: Ids) -> bool:
+        """Whether all of them that are neurons are computed from whole numbers of inputs alone."""
+        known = thin(positions)
+        return bool(self.whole) and among(known[known >= 0], self.whole)
+
+    def behind(self, positions: Ids) -> Ids:
+        """The same positions by their one-hot neurons, where they are given by the neurons that hold their numbers."""
+        for begin, (end, first) in self.values.items():
+            ids, width = np.asarray(positions), self.widths[first][1]
+            if (inside := (ids >= begin) & (ids < end)).any():
+                positions = live(np.where(inside, first + (ids - begin) * width, ids), axis_names(positions))
+        return positions
+
+    def misread(self, number: int, sources: Sequence[NDArray[Any]]) -> bool:
+        """Whether somebody reads an input's numbers where it has one-hot neurons: the first one of each position, and none of the others."""
+        begin = list(self.widths)[number]
+        end, width = self.widths[begin]
+        read = [ids[(ids >= begin) & (ids < end)] for ids in map(np.asarray, sources)]
+        return any(ids.size and not ((ids - begin) % width).any() for ids in read)
+
+
+def among(ids: Ids, spans: Mapping[int, int]) -> bool:
+    """Whether all ids lie in some of these spans, first id -> end."""
+    begins = np.array(sorted(spans), dtype=np.int64)
+    ends = np.array([spans[begin] for begin in begins], dtype=np.int64)
+
+    def inside(some: NDArray[Any]) -> bool:
+        at = np.searchsorted(begins, some, side="right") - 1
+        return bool((at >= 0).all() and (some < ends[at]).all())
+
+    known = thin(ids)
+    return bool(len(begins) and known.size and inside(known.reshape(-1)[:1]) and inside(known))

@@ -181,6 +181,8 @@ class Tape:
             ids = self.allot_shared(written, axes.index("channel") if same else len(written) - 1)
         else:
             ids = self.allot(written)
+        if self.lookups.whole and terms and all(self.lookups.counts(term.source) for term in terms):
+            self.lookups.whole[int(np.asarray(ids).flat[0])] = self.next
         shape, names = (tuple(own[1:]), axes[1:]) if batched and tuple(own[:1]) == (1,) else (tuple(own), axes)
         step = Step(name, number, np.asarray(ids), op, shape, terms, None if bias is None else np.asarray(bias), activation, names)
         if folding:
@@ -256,6 +258,11 @@ class Scope:
             known = self.tape.expected.get(places, ())
             self.tape.expected[places] = names if len(list(filter(None, names))) > len(list(filter(None, known))) else known
         return named(ids, names)
+
+    def onehot_values(self, positions: Ids, width: int) -> Ids:
+        """Neurons that hold the numbers of integer inputs with one-hot neurons, of which positions are the first ones."""
+        neurons = live(np.asarray(positions)[..., None] + np.arange(width))
+        return self.sum(Edges(neurons, np.arange(width, dtype=np.float64)), axes=axis_names(positions))
 
     def onehot(self, positions: Ids, width: int) -> Ids:
         """The neurons behind integer inputs: positions (...) -> (..., width). Only whole inputs, moved but not computed, have any."""

@@ -18,7 +18,7 @@ from etl.readers.torch.storage import DTYPES, Stored, tensor_of
 
 DIALECT = "aten"
 SIZES = ("_operator.", "math.", "torch.")  # arithmetic of sizes, whose arguments have places and no names
-WITH_PLACES = re.compile(r"aten\.(max|min|sort|(adaptive_)?max_pool\dd(_with_indices)?)")  # of what they return, in a second output
+WITH_PLACES = re.compile(r"aten\.(max|min|sort|cummax|cummin|(adaptive_)?max_pool\dd(_with_indices)?)")  # of what they return, in a second output
 CASTS = ("to", "_to_copy", "type_as")
 CHECKS = frozenset("_assert_tensor_metadata _assert_scalar _assert_async sym_constrain_range sym_constrain_range_for_size".split())
 STORED = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from etl.errors import Unsupported
 from etl.rules.aten import logic, reduce
 from etl.rules.aten import values as place
 from etl.rules.aten.reduce import axes_of
-from etl.rules.aten.values import Value, function
+from etl.rules.aten.values import Value
 from etl.rules.ids import is_live
 from etl.rules.scope import Edges, Scope
 
@@ -137,30 +136,6 @@ def variance_and_mean(activation: str) -> Rule:
     return rule
 
 
-def norm(here: Scope, self: Value, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
-    """The length of vectors."""
-    return reduce.norm(here, self, order_of(p), axes_of(dim, self.ndim), keepdim)
-
-
-def linalg_vector_norm(here: Scope, self: Value, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
-    """The length of vectors."""
-    return reduce.norm(here, self, order_of(ord), axes_of(dim, self.ndim), keepdim)
-
-
-def linalg_norm(here: Scope, self: Value, ord: Any = None, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
-    """The length of vectors; of matrices the root of all squares."""
-    axes = axes_of(dim, self.ndim)
-    if ord is not None and len(axes) > 1:
-        raise Unsupported(f"has no rule for the matrix norm ord={ord!r}")
-    return reduce.norm(here, self, order_of(ord), axes, keepdim)
-
-
-def order_of(written: Any) -> float:
-    if written in (None, "fro"):
-        return 2.0
-    return float(written)
-
-
 def softmax(here: Scope, self: Value, dim: int, dtype: Any = None, half_to_float: bool = False) -> Value:
     """exp(x) over its sum along an axis."""
     return reduce.softmax(here, self, axes_of(dim, self.ndim)[0])
@@ -199,97 +174,61 @@ def diff(here: Scope, self: Value, n: int = 1, dim: int = -1, prepend: Any = Non
     return self
 
 
-def cosine_similarity(here: Scope, x1: Value, x2: Value, dim: int = 1, eps: float = 1e-8) -> Value:
-    """x1 x2 / (max(|x1|, eps) max(|x2|, eps)) along an axis."""
-    rank = max(x1.ndim, x2.ndim)
-    x1, x2 = (np.broadcast_to(x, np.broadcast_shapes(x1.shape, x2.shape)) for x in (x1, x2))
-    axes = axes_of(dim, rank)
-    inverse = []
-    for number, x in enumerate((x1, x2)):
-        if is_live(x):
-            square = here.sum(Edges(x, over=0), part=f"square_{number}", activation="square")
-            whole = reduce.reduced(here, "sum", square, axes, part=f"sum_{number}")
-            inverse.append(here.max(Edges(whole, over=0), bias=eps**2, activation="rsqrt", part=f"length_{number}"))
-        else:
-            inverse.append(1 / np.maximum(np.linalg.norm(x, axis=axes[0]), eps))
-    dot = reduce.reduced(here, "sum", place.multiply(here, x1, x2, part="products"), axes, part="sum")
-    return place.multiply(here, place.multiply(here, dot, inverse[0], part="scaled"), inverse[1])
+def logcumsumexp(here: Scope, self: Value, dim: int) -> Value:
+    """log(sum(exp(x))) of all places up to each along an axis."""
+    return reduce.running_logsumexp(here, self, axes_of(dim, self.ndim)[0])
 
 
-def pairwise_distance(here: Scope, x1: Value, x2: Value, p: float = 2, eps: float = 1e-6, keepdim: bool = False) -> Value:
-    """The length of x1 - x2 + eps along the last axis."""
-    shifted = place.add(here, x2, -eps) if not is_live(x2) else None
-    if shifted is not None:
-        gap = place.subtract(here, x1, shifted, part="difference")
-    elif is_live(x1):
-        gap = here.sum(Edges(x1, over=0), Edges(x2, -1.0, over=0), bias=eps, part="difference")
-    else:
-        gap = place.subtract(here, place.add(here, x1, eps), x2, part="difference")
-    return reduce.norm(here, gap, float(p), (gap.ndim - 1,), keepdim)
+def extreme_so_far(op: str) -> Rule:
+    """A rule for cummax and cummin."""
+
+    def rule(here: Scope, self: Value, dim: int, indices: bool = False) -> tuple[Value, Value]:
+        """The largest or smallest of all places up to each along an axis, and its place where somebody reads that."""
+        axis = axes_of(dim, self.ndim)[0]
+        best = reduce.running(here, op, self, axis)
+        return best, reduce.place_up_to(here.part("place"), op, self, best, axis) if indices else np.zeros(0)
+
+    return rule
 
 
-def cdist(here: Scope, x1: Value, x2: Value, p: float = 2, compute_mode: Any = None) -> Value:
-    """The length of every difference of two rows: (..., n, d), (..., m, d) -> (..., n, m)."""
-    gap = place.subtract(here, x1[..., :, None, :], x2[..., None, :, :], part="difference")
-    return reduce.norm(here, gap, float(p), (gap.ndim - 1,), False)
+def trapezoid(here: Scope, y: Value, x: Any = None, dx: Any = 1, dim: int = -1) -> Value:
+    """The area below a line through values: each with half of the distances to its neighbours."""
+    axis = axes_of(dim, y.ndim)[0]
+    gaps = distances(y, x, dx, axis)
+    shares = (np.pad(gaps, [(0, 0)] * (gaps.ndim - 1) + [(0, 1)]) + np.pad(gaps, [(0, 0)] * (gaps.ndim - 1) + [(1, 0)])) / 2
+    last = np.moveaxis(y, axis, -1)
+    return here.sum(Edges(last, shares)) if is_live(y) else (last * shares).sum(-1)
 
 
-def dist(here: Scope, self: Value, other: Value, p: float = 2) -> Value:
-    """The length of a difference."""
-    gap = place.subtract(here, self, other, part="difference")
-    return reduce.norm(here, gap, float(p), tuple(range(gap.ndim)), False)
+def cumulative_trapezoid(here: Scope, y: Value, x: Any = None, dx: Any = 1, dim: int = -1) -> Value:
+    """The area below a line through values, up to each of them but the first."""
+    axis = axes_of(dim, y.ndim)[0]
+    last, gaps = np.moveaxis(y, axis, -1), distances(y, x, dx, axis)
+    pairs = place.add(here, last[..., 1:], last[..., :-1], part="pairs")
+    areas = place.multiply(here, pairs, gaps / 2, part="areas")
+    return np.moveaxis(reduce.running(here, "sum", areas, areas.ndim - 1), -1, axis)
 
 
-def mse_loss(here: Scope, self: Value, target: Value, reduction: int = 1) -> Value:
-    """The square of each difference, their mean or sum."""
-    return reduced(here, function(here, "square", np.square, place.subtract(here, self, target, part="difference"), part="square"), reduction)
+def gradient(here: Scope, self: Value, spacing: Any = None, dim: Any = None, edge_order: int = 1) -> list[Value]:
+    """The slope at each place along an axis: between both neighbours inside, to the one neighbour at the ends."""
+    steps = [float(np.asarray(step)) for step in (spacing if isinstance(spacing, list | tuple) else [1 if spacing is None else spacing])]
+    axes = axes_of(dim, self.ndim)
+    if edge_order != 1 or len(steps) not in (1, len(axes)):
+        raise Unsupported("has a rule for edge_order=1 and one distance for each axis")
+    made = []
+    for axis, step in zip(axes, steps * (len(axes) if len(steps) == 1 else 1), strict=True):
+        last = np.moveaxis(self, axis, -1)
+        before, after = np.maximum(np.arange(last.shape[-1]) - 1, 0), np.minimum(np.arange(last.shape[-1]) + 1, last.shape[-1] - 1)
+        rise = place.subtract(here, last[..., after], last[..., before], part=f"rise_{axis}")
+        made.append(np.moveaxis(place.multiply(here, rise, 1 / (step * (after - before)), part=f"slope_{axis}"), -1, axis))
+    return made
 
 
-def l1_loss(here: Scope, self: Value, target: Value, reduction: int = 1) -> Value:
-    """The size of each difference, their mean or sum."""
-    return reduced(here, function(here, "abs", np.abs, place.subtract(here, self, target, part="difference"), part="abs"), reduction)
-
-
-def huber_loss(here: Scope, self: Value, target: Value, reduction: int = 1, delta: float = 1.0) -> Value:
-    """x^2 / 2 of each difference within delta, delta (|x| - delta / 2) beyond; their mean or sum."""
-    return reduced(here, huber(here, place.subtract(here, self, target, part="difference"), delta), reduction)
-
-
-def smooth_l1_loss(here: Scope, self: Value, target: Value, reduction: int = 1, beta: float = 1.0) -> Value:
-    """x^2 / (2 beta) of each difference within beta, |x| - beta / 2 beyond; their mean or sum."""
-    if beta == 0:
-        return l1_loss(here, self, target, reduction)
-    return reduced(here, huber(here, place.subtract(here, self, target, part="difference"), beta, 1 / beta), reduction)
-
-
-def kl_div(here: Scope, self: Value, target: Value, reduction: int = 1, log_target: bool = False) -> Value:
-    """target (log(target) - self); exp(target) (target - self) where the target is a logarithm. A target of 0 counts nothing."""
-    if not log_target:
-        raise Unsupported("has a rule for log_target=True only")
-    gap = place.subtract(here, target, self, part="difference")
-    return reduced(here, place.multiply(here, function(here, "exponential", np.exp, target, part="exponential"), gap, part="loss"), reduction)
-
-
-def reduced(here: Scope, x: Value, reduction: int) -> Value:
-    """Nothing, the mean or the sum of all."""
-    if reduction == 0:
-        return x
-    weight = 1 / prod(x.shape) if reduction == 1 else 1.0
-    return reduce.reduced(here, "sum", x, tuple(range(x.ndim)), weight=weight)
-
-
-def huber(here: Scope, gap: Value, delta: float = 1.0, scale: float = 1.0) -> Value:
-    """scale times x^2 / 2 within delta, delta (|x| - delta / 2) beyond: m^2 / 2 + delta (|x| - m) with m = min(|x|, delta)."""
-    size = here.sum(Edges(gap, over=0), activation="abs", part="abs")
-    near = here.min(Edges(size, over=0), bias=delta, part="near")
-    square = here.sum(Edges(near, over=0), activation="square", part="square")
-    return here.sum(Edges(square, scale / 2, over=0), Edges(size, scale * delta, over=0), Edges(near, -scale * delta, over=0), part="loss")
-
-
-LOSSES: dict[str, Rule] = {
-    "mse_loss": mse_loss,
-    "l1_loss": l1_loss,
-    "huber_loss": huber_loss,
-    "smooth_l1_loss": smooth_l1_loss,
-    "kl_div": kl_div,
-}
+def distances(y: Value, x: Any, dx: Any, axis: int) -> Any:
+    """How far a value's place is from the next along an axis, which is the last one here."""
+    if is_live(x) or is_live(dx):
+        raise Unsupported("has distances that depend on the example")
+    if x is None:
+        return np.full(y.shape[axis] - 1, float(np.asarray(dx)))
+    places = np.asarray(x, np.float64)
+    return np.diff(places if places.ndim == 1 else np.moveaxis(places, axis, -1))

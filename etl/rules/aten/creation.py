@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import Unsupported
+from etl.rules.aten.functions import trunc
 from etl.rules.aten.logic import not_equal
 from etl.rules.aten.values import Value, check_size
 from etl.rules.aten.views import sizes, whole
 from etl.rules.ids import is_live
 from etl.rules.scope import Scope
-
-Rule = Callable[..., Any]
 
 
 def dtype_of(name: str | None, default: Any = None) -> np.dtype[Any]:
@@ -119,6 +118,35 @@ def linspace(here: Scope, start: Any, end: Any, steps: Any, dtype: str | None = 
     return np.linspace(np.asarray(start).item(), np.asarray(end).item(), checked((whole(steps),))[0]).astype(dtype_of(dtype))
 
 
+def logspace(here: Scope, start: Any, end: Any, steps: Any, base: float = 10.0, dtype: str | None = None) -> Value:
+    """The base to the power of so many numbers from start to end."""
+    return np.power(base, linspace(here, start, end, steps, "float64")).astype(dtype_of(dtype))
+
+
+def window(coefficients: Sequence[float]) -> Any:
+    """A rule for hann_window, hamming_window and blackman_window: a sum of cosines with signs that alternate."""
+
+    def rule(
+        here: Scope, window_length: Any, periodic: bool = True, alpha: float | None = None, beta: float | None = None, dtype: str | None = None
+    ) -> Value:
+        """The weights of a window over time; a periodic one leaves out the last of one more."""
+        (count,) = checked((whole(window_length),))
+        terms = coefficients if alpha is None else (alpha, 1 - alpha if beta is None else beta)
+        angle = 2 * np.pi * np.arange(count) / max(count if periodic else count - 1, 1)
+        values = sum((-1) ** k * term * np.cos(k * angle) for k, term in enumerate(terms))
+        return np.where(count == 1, 1.0, values).astype(dtype_of(dtype))
+
+    return rule
+
+
+def bartlett_window(here: Scope, window_length: Any, periodic: bool = True, dtype: str | None = None) -> Value:
+    """A triangle from 0 to 1 and back."""
+    (count,) = checked((whole(window_length),))
+    last = max(count if periodic else count - 1, 1)
+    values = 1 - np.abs(2 * np.arange(count) / last - 1) if count > 1 else np.ones(count)
+    return values.astype(dtype_of(dtype))
+
+
 def eye(here: Scope, n: Any, m: Any = None, dtype: str | None = None) -> Value:
     """Ones on the diagonal."""
     shape = checked((whole(n), whole(n if m is None else m)))
@@ -165,8 +193,6 @@ def truncate(here: Scope, self: Value, dtype: str | None = None) -> Value:
     """Fractions cut off towards zero: sign(x) times floor(|x|)."""
     if not is_live(self):
         return self.astype(dtype_of(dtype, "int64"))
-    from etl.rules.aten.arithmetic import trunc
-
     return trunc(here, self)
 
 

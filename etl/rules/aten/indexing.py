@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import Unsupported
-from etl.rules.aten.values import Value, as_live
+from etl.rules.aten import logic
+from etl.rules.aten.values import Value, add, as_live
 from etl.rules.aten.views import axis_of, select, slice_
-from etl.rules.ids import NOTHING, is_live
-from etl.rules.scope import Edges, Scope, bounded
+from etl.rules.ids import is_live
+from etl.rules.primitives.scatter import joined
+from etl.rules.primitives.tables import onehot, picked
+from etl.rules.scope import Edges, Scope
 
 Rule = Callable[..., Any]
 View = tuple[str, Mapping[str, Any], int]
@@ -30,13 +33,38 @@ def key_of(indices: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(slice(None) if index is None else places(index) for index in indices)
 
 
-def index(here: Scope, self: Value, indices: Sequence[Any]) -> Value:
-    """The values at constant places."""
-    return self[key_of(indices)]
+def at_places(here: Scope, self: Value, indices: Sequence[Any]) -> Value:
+    """The values at constant places; along one axis at a place that is computed from whole numbers of inputs, such as the end of a text."""
+    flowing = [axis for axis, place in enumerate(indices) if is_live(place)]
+    if len(flowing) != 1:
+        return self[key_of(indices)]
+    (at,) = flowing
+    position, size = whole_position(here, indices[at]), self.shape[at]
+    others = {axis: places(place) for axis, place in enumerate(indices) if place is not None and axis != at}
+    named = [axis for axis, place in enumerate(indices) if place is not None]
+    shape = np.broadcast_shapes(position.shape, *(place.shape for place in others.values()))
+    front = np.moveaxis(self, named, range(len(named)))  # the axes that are named, then the others
+    key: list[Any] = [np.arange(size) if axis == at else np.broadcast_to(others[axis], shape)[..., None] for axis in named]
+    seen = front[tuple(key)]
+    if len(named) == 1:
+        seen = np.broadcast_to(seen, (*shape, *seen.shape))
+    chosen = onehot(here, np.broadcast_to(position, shape), size, from_end=True)
+    made = picked(here, seen, chosen)
+    adjacent = named == list(range(named[0], named[-1] + 1))
+    return np.moveaxis(made, range(len(shape)), range(named[0], named[0] + len(shape))) if adjacent else made
+
+
+def whole_position(here: Scope, position: Value) -> Value:
+    """A live position. Raises Unsupported where it depends on more than whole numbers of inputs."""
+    if not here.tape.lookups.counts(position):
+        places(position)
+    return position
 
 
 def index_select(here: Scope, self: Value, dim: int, index: Any) -> Value:
     """Some places of an axis, in the order given."""
+    if is_live(index):
+        return at_places(here, self, [*(None,) * axis_of(dim, self.ndim), np.reshape(index, (-1,))])
     return np.take(self, np.atleast_1d(places(index)), axis=axis_of(dim, self.ndim))
 
 
@@ -47,10 +75,22 @@ def take(here: Scope, self: Value, index: Any) -> Value:
 
 def gather(here: Scope, self: Value, dim: int, index: Any, sparse_grad: bool = False) -> Value:
     """Along an axis, the place that a constant says, for each place of its."""
-    at, where = axis_of(dim, self.ndim), places(index)
+    at = axis_of(dim, self.ndim)
+    if is_live(index):
+        return gathered(here, self, at, index)
+    where = places(index)
     grid: list[Any] = list(np.indices(where.shape, sparse=True))
     grid[at] = where
     return self[tuple(grid)]
+
+
+def gathered(here: Scope, self: Value, axis: int, position: Value) -> Value:
+    """The same where the place is computed from whole numbers of inputs; constants that are equal along the axis need none."""
+    cut = np.moveaxis(self[tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(position.shape))], axis, -1)
+    if not is_live(self) and np.asarray(self).dtype.kind in "iub" and (cut == cut[..., :1]).all():
+        return np.moveaxis(np.broadcast_to(cut[..., :1], (*cut.shape[:-1], position.shape[axis])), -1, axis)
+    chosen = onehot(here, np.moveaxis(whole_position(here, position), axis, -1), self.shape[axis])
+    return np.moveaxis(picked(here, np.broadcast_to(cut[..., None, :], chosen.shape), chosen), -1, axis)
 
 
 def take_along_dim(here: Scope, self: Value, indices: Any, dim: int | None = None) -> Value:
@@ -78,31 +118,42 @@ def placed(here: Scope, self: Value, key: Any, values: Value) -> Value:
 
 
 def index_put(here: Scope, self: Value, indices: Sequence[Any], values: Value, accumulate: bool = False) -> Value:
-    """A copy with other values at constant places, or with those added."""
+    """A copy with other values at constant places, or with those added. A live mask chooses between both, place by place."""
+    if len(indices) == 1 and is_live(indices[0]) and np.shape(indices[0]) == self.shape[: np.ndim(indices[0])] and np.ndim(values) == 0:
+        mask = np.reshape(indices[0], (*np.shape(indices[0]), *(1,) * (self.ndim - np.ndim(indices[0]))))
+        return logic.where(here, mask, add(here, self, values, part="raised") if accumulate else values, self)
     key = key_of(indices)
     if not accumulate:
         return placed(here, self, key, values)
     cells = np.arange(self.size).reshape(self.shape)[key]
-    return added_at(here, self, cells, np.broadcast_to(values, cells.shape))
+    return joined_at(here, "sum", self, cells, values)
 
 
-def added_at(here: Scope, self: Value, cells: NDArray[Any], values: Value, scale: float = 1.0) -> Value:
-    """A copy with values added at places, which are counted in C order and may come again and again."""
-    if not is_live(self) and not is_live(values):
-        flat = np.array(self).reshape(-1)
-        np.add.at(flat, cells.reshape(-1), np.asarray(values).reshape(-1) * scale)
-        return flat.reshape(self.shape)
-    values = np.reshape(as_live(here, values, "values"), (-1,))
-    order = np.argsort(cells.reshape(-1), kind="stable")
-    cell = cells.reshape(-1)[order]
-    rank = np.arange(len(cell)) - np.searchsorted(cell, cell)
-    bounded((self.size, int(rank.max(initial=0)) + 1))
-    table = np.full((self.size, int(rank.max(initial=0)) + 1), -1)
-    table[cell, rank] = order
-    source = np.pad(values, (0, 1), constant_values=NOTHING)[table].reshape(*self.shape, -1)
-    if is_live(self):
-        return here.sum(Edges(self, over=0), Edges(source, scale))
-    return here.sum(Edges(source, scale), bias=np.asarray(self, np.float64))
+JOIN: dict[str, tuple[str, np.ufunc]] = {
+    **dict.fromkeys(("sum", "add", "mean"), ("sum", np.add)),
+    **dict.fromkeys(("prod", "multiply"), ("product", np.multiply)),
+    "amax": ("max", np.maximum),
+    "amin": ("min", np.minimum),
+}
+
+
+def joined_at(here: Scope, reduce: str, self: Value, cells: NDArray[Any], values: Value, *, scale: float = 1.0, include_self: bool = True) -> Value:
+    """A copy in which values are added to (`sum`), or otherwise joined with, what is at their places, which may come again and again."""
+    if reduce not in JOIN:
+        raise Unsupported(f"has no rule for reduce={reduce!r}")
+    op, ufunc = JOIN[reduce]
+    if is_live(self) or is_live(values):
+        return joined(here, op, self, cells, values, scale=scale, mean=reduce == "mean", include=include_self)
+    flat, named = np.array(self).reshape(-1), cells.reshape(-1)
+    if not include_self:
+        limits = np.finfo(flat.dtype) if flat.dtype.kind == "f" else np.iinfo(flat.dtype)
+        flat[named] = {"sum": 0, "product": 1, "max": limits.min, "min": limits.max}[op]
+    given = np.broadcast_to(values, cells.shape).reshape(-1)
+    ufunc.at(flat, named, given if scale == 1 else given * scale)
+    if reduce == "mean":
+        places, counts = np.unique(named, return_counts=True)
+        flat[places] = flat[places] / (counts + include_self)
+    return flat.reshape(self.shape)
 
 
 def scatter_cells(self: Value, dim: int, index: Any) -> NDArray[Any]:
@@ -114,18 +165,23 @@ def scatter_cells(self: Value, dim: int, index: Any) -> NDArray[Any]:
 
 
 def scatter(here: Scope, self: Value, dim: int, index: Any, src: Any = None, value: Any = None, reduce: str | None = None) -> Value:
-    """A copy with other values at the places that an index names along an axis."""
+    """A copy with other values at the places that an index names along an axis, or with those added or multiplied."""
     cells = scatter_cells(self, dim, index)
-    if reduce is not None:
-        raise Unsupported(f"has no rule for reduce={reduce!r}")
     given = value if src is None else src[tuple(slice(n) for n in cells.shape)]
+    if reduce is not None:
+        return joined_at(here, reduce, self, cells, given)
     return placed(here, np.reshape(self, (-1,)), cells, given if np.ndim(given) else np.asarray(given)).reshape(self.shape)
 
 
 def scatter_add(here: Scope, self: Value, dim: int, index: Any, src: Value) -> Value:
     """A copy with values added at the places that an index names along an axis."""
+    return scatter_reduce(here, self, dim, index, src, "sum")
+
+
+def scatter_reduce(here: Scope, self: Value, dim: int, index: Any, src: Value, reduce: str, include_self: bool = True) -> Value:
+    """A copy in which the places that an index names along an axis hold the sum, product, mean, largest or smallest of all that is put there."""
     cells = scatter_cells(self, dim, index)
-    return added_at(here, self, cells, src[tuple(slice(n) for n in cells.shape)])
+    return joined_at(here, reduce, self, cells, src[tuple(slice(n) for n in cells.shape)], include_self=include_self)
 
 
 def along(self: Value, dim: int, index: Any) -> tuple[Any, ...]:
@@ -135,7 +191,13 @@ def along(self: Value, dim: int, index: Any) -> tuple[Any, ...]:
 def index_add(here: Scope, self: Value, dim: int, index: Any, source: Value, alpha: float = 1) -> Value:
     """A copy with slices added at some places of an axis."""
     cells = np.arange(self.size).reshape(self.shape)[along(self, dim, index)]
-    return added_at(here, self, cells, np.broadcast_to(source, cells.shape), alpha)
+    return joined_at(here, "sum", self, cells, source, scale=alpha)
+
+
+def index_reduce(here: Scope, self: Value, dim: int, index: Any, source: Value, reduce: str, include_self: bool = True) -> Value:
+    """A copy in which some places of an axis hold the product, mean, largest or smallest of all slices that are put there."""
+    cells = np.arange(self.size).reshape(self.shape)[along(self, dim, index)]
+    return joined_at(here, reduce, self, cells, source, include_self=include_self)
 
 
 def index_copy(here: Scope, self: Value, dim: int, index: Any, source: Value) -> Value:
@@ -155,10 +217,10 @@ def put(here: Scope, self: Value, index: Any, source: Value, accumulate: bool = 
 
 def fill_diagonal(here: Scope, self: Value, fill_value: Any, wrap: bool = False) -> Value:
     """A copy with a number on the diagonal."""
-    if wrap or self.ndim != 2:
-        raise Unsupported("has a rule for matrices without wrap=True only")
+    if wrap and self.ndim == 2 and self.shape[0] > self.shape[1]:
+        raise Unsupported("has no rule for wrap=True of more rows than columns")
     place = np.arange(min(self.shape))
-    return placed(here, self, (place, place), np.asarray(fill_value))
+    return placed(here, self, (place,) * self.ndim, np.asarray(fill_value))
 
 
 def masked_scatter(here: Scope, self: Value, mask: Any, source: Value) -> Value:
@@ -209,24 +271,40 @@ def read(here: Scope, self: Value, views: Sequence[View]) -> Value:
     return through(here, self, views)
 
 
-def searchsorted(here: Scope, sorted_sequence: Any, self: Any, out_int32: bool = False, right: bool = False) -> Value:
-    """Where constants would stand in a sorted constant."""
-    return np.searchsorted(places(sorted_sequence), places(self), side="right" if right else "left")
+def searchsorted(
+    here: Scope,
+    sorted_sequence: Any,
+    self: Any,
+    out_int32: bool = False,
+    right: bool = False,
+    side: str | None = None,
+    sorter: Any = None,
+) -> Value:
+    """Where a value would stand in a sorted constant: how many boundaries are below it, or not above it where `right`."""
+    edges, behind = places(sorted_sequence), right or side == "right"
+    if sorter is not None:
+        edges = np.take_along_axis(edges, places(sorter), -1)
+    if not is_live(self):
+        return counted(np.asarray(self), edges, behind)
+    values = np.expand_dims(self, -1)
+    rows = edges if edges.ndim == 1 else np.expand_dims(edges, -2)
+    if behind:
+        above = logic.greater(here, rows, values, part="above")
+        return here.sum(Edges(above, -1.0), bias=float(edges.shape[-1]))
+    return here.sum(Edges(logic.greater(here, values, rows, part="beyond")))
+
+
+def counted(values: NDArray[Any], edges: NDArray[Any], behind: bool) -> NDArray[Any]:
+    """The same of constants."""
+    if edges.ndim == 1:
+        return np.asarray(np.searchsorted(edges, values, side="right" if behind else "left"))
+    rows, wide = np.expand_dims(edges, -2), np.expand_dims(values, -1)
+    return np.asarray(((rows <= wide) if behind else (rows < wide)).sum(-1))
 
 
 def bucketize(here: Scope, self: Any, boundaries: Any, out_int32: bool = False, right: bool = False) -> Value:
-    """Between which boundaries constants lie."""
-    return np.searchsorted(places(boundaries), places(self), side="right" if right else "left")
-
-
-def one_hot(here: Scope, self: Value, num_classes: int = -1) -> Value:
-    """1 at the place that each integer names; the neurons behind an integer input."""
-    if is_live(self):
-        if num_classes < 0:
-            raise Unsupported("has as many classes as the example says")
-        return here.onehot(self, num_classes)
-    width = int(np.max(self)) + 1 if num_classes < 0 else num_classes
-    return np.eye(width, dtype=np.int64)[np.asarray(self)]
+    """Between which boundaries a value lies: how many are below it, or not above it where `right`."""
+    return searchsorted(here, boundaries, self, out_int32, right)
 
 
 def sort(descending_default: bool = False) -> Rule:

@@ -59,10 +59,8 @@ def variance(here: Scope, x: Value, axes: Sequence[int], keepdim: bool, correcti
 def norm(here: Scope, x: Value, order: float, axes: Sequence[int], keepdim: bool) -> Value:
     """The length of vectors: the order-th root of the sum of |x|^order; the largest for infinity, how many aren't 0 for 0."""
     if not is_live(x):
-        if len(axes) == x.ndim:
-            flat = np.linalg.norm(np.asarray(x, np.float64).reshape(-1), order)
-            return flat.reshape((1,) * x.ndim) if keepdim else np.asarray(flat)
-        return np.asarray(np.linalg.norm(x, order, axis=tuple(axes) if len(axes) > 1 else axes[0], keepdims=keepdim))
+        flat = np.moveaxis(np.asarray(x, np.float64), axes, range(-len(axes), 0)).reshape(*kept(x, axes, False), -1)
+        return np.asarray(np.linalg.norm(flat, order, axis=-1)).reshape(kept(x, axes, keepdim))
     if order == 2:
         square = here.sum(Edges(x, over=0), part="square", activation="square")
         return reduced(here, "sum", square, axes, keepdim, activation="sqrt")
@@ -116,12 +114,39 @@ def logarithm(here: Scope, x: Ids, axes: Sequence[int]) -> tuple[Ids, Ids]:
 
 
 def running(here: Scope, op: str, x: Value, axis: int) -> Value:
-    """The sum or product of all places up to each along an axis."""
+    """The sum, product, largest or smallest of all places up to each along an axis."""
     if not is_live(x):
-        return np.cumsum(x, axis) if op == "sum" else np.cumprod(x, axis)
+        return {"sum": np.add, "product": np.multiply, "max": np.maximum, "min": np.minimum}[op].accumulate(x, axis)
+    return here.neurons(op, [Edges(np.moveaxis(up_to_each(x, axis), -2, axis))])
+
+
+def up_to_each(x: Ids, axis: int) -> Ids:
+    """What each place along an axis sees of it, on a new last axis, the places themselves on the one before: (..., n) -> (..., n, n)."""
     bounded((*x.shape, x.shape[axis]))
-    seen = np.where(np.tri(x.shape[axis], dtype=bool), np.moveaxis(x, axis, -1)[..., None, :], NOTHING)
-    return here.neurons(op, [Edges(np.moveaxis(seen, -2, axis))])
+    return np.where(np.tri(x.shape[axis], dtype=bool), np.moveaxis(x, axis, -1)[..., None, :], NOTHING)
+
+
+def running_logsumexp(here: Scope, x: Value, axis: int) -> Value:
+    """log(sum(exp)) of all places up to each along an axis, as max + log(sum(exp(x - max)))."""
+    if not is_live(x):
+        return np.logaddexp.accumulate(x, axis)
+    seen = up_to_each(x, axis)
+    top = here.max(Edges(seen), part="max")
+    gap = here.sum(Edges(seen, over=0), Edges(top[..., None], -1.0, over=0), part="exponential", activation="exponential")
+    whole = here.sum(Edges(np.where(np.asarray(seen) == NOTHING, NOTHING, gap)), part="log_sum", activation="log")
+    return np.moveaxis(here.sum(Edges(top, over=0), Edges(whole, over=0)), -1, axis)
+
+
+def place_up_to(here: Scope, op: str, x: Value, best: Value, axis: int) -> Value:
+    """The number of the largest (op `max`) or smallest place up to each along an axis, the last of equals: the largest number of those `reached`."""
+    last, numbers = np.moveaxis(x, axis, -1), np.arange(x.shape[axis], dtype=np.float64)
+    if not is_live(x):
+        hit = (last[..., None, :] == np.moveaxis(best, axis, -1)[..., None]) & np.tri(len(numbers), dtype=bool)
+        return np.moveaxis(np.where(hit, np.arange(len(numbers)), 0).max(-1), -1, axis)
+    gap = here.sum(
+        Edges(up_to_each(x, axis), over=0), Edges(np.moveaxis(best, axis, -1)[..., None], -1.0, over=0), part="reached", activation="is_zero"
+    )
+    return np.moveaxis(here.max(Edges(np.where(np.tri(len(numbers), dtype=bool), gap, NOTHING), numbers)), -1, axis)
 
 
 def place_of(here: Scope, op: str, x: Value, axis: int, keepdim: bool) -> Value:

@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 from etl.activations import call
 from etl.errors import TooLarge, Unsupported
 from etl.rules.ids import Ids, is_live
+from etl.rules.primitives import elementwise
 from etl.rules.scope import Edges, Scope
 
 Value: TypeAlias = Any  # Ids where live, an array where constant
 WHOLE = frozenset("abs sign square relu floor ceil".split())  # functions that make whole numbers of whole numbers, and of their type
+TRAINING = "was exported in training mode; call model.eval() before the export"
 MOST_ELEMENTS = 2**27  # of a constant that has to be written out
 
 
@@ -136,24 +138,38 @@ def scaled_function(
 
 
 def power(here: Scope, x: Any, y: Any, **options: Any) -> Value:
-    """x to the power of a constant, or a positive constant to the power of x."""
+    """x to the power of y: of a constant, or with a positive base, as exp(y log(x)). Exponents that differ from place to place have a power each."""
     x, y = value(x), value(y)
     if constants(x, y):
         with np.errstate(all="ignore"):
             return np.power(numbers(x) if x.dtype.kind != "f" and (y.dtype.kind == "f" or (y < 0).any()) else x, y)
     if is_live(y):
         if is_live(x):
-            raise Unsupported("has an exponent that depends on the example")
+            logarithm = here.sum(Edges(x, over=0), activation="log", part="log")  # of a base that isn't positive there is none: NaN
+            return here.sum(Edges(multiply(here, y, logarithm, part="exponent"), over=0), activation="exponential", **options)
         if not (numbers(x) > 0).all():
             raise Unsupported("has a base that is not positive")
         return here.sum(Edges(y, np.log(numbers(x)), over=0), activation="exponential", **options)
     if y.size != 1:
-        raise Unsupported("has exponents that differ from place to place")
+        return elementwise.power(here, x, numbers(y)) if y.dtype.kind in "iu" else powers(here, x, y, **options)
     exponent = float(y.reshape(()))
     known = {1.0: "linear", 2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
     if exponent == 0:
         return here.sum(bias=np.ones(x.shape), **options)
     return here.sum(Edges(x, over=0), activation=known.get(exponent) or call("power", exponent=exponent), **options)
+
+
+def powers(here: Scope, x: Ids, y: NDArray[Any], **options: Any) -> Ids:
+    """x to powers that differ from place to place and may be stored numbers: exp(y log(x)), of |x| with the power's sign where y is whole."""
+    y = numbers(y)
+    with np.errstate(invalid="ignore"):
+        whole, odd = (y == np.round(y)).astype(np.float64), (np.abs(y) % 2 == 1).astype(np.float64)
+    below = here.sum(Edges(x, -1.0, over=0), activation="step", part="below")
+    turned = here.sum(Edges(below, -2.0 * whole, over=0), bias=1.0, part="turned")
+    logarithm = here.sum(Edges(here.product(Edges(x, over=0), Edges(turned, over=0), part="base"), over=0), activation="log", part="log")
+    size = here.sum(Edges(logarithm, y, over=0), activation="exponential", part="size")
+    sign = here.sum(Edges(below, -2.0 * odd, over=0), bias=1.0, part="sign")
+    return here.product(Edges(size, over=0), Edges(sign, over=0), **options)
 
 
 def live_or_constant_sum(here: Scope, *terms: Edges, bias: Any = None, **options: Any) -> Ids:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from etl.errors import Unsupported
 from etl.rules.ids import is_live
 from etl.rules.primitives import normalization as norm
 from etl.rules.primitives import reductions as along
+from etl.rules.primitives.determinants import determinant
 from etl.rules.primitives.einsum import contract, spelled
 from etl.rules.primitives.elementwise import add, affine, constant, function, multiply, operand
 from etl.rules.primitives.reductions import axes_of
@@ -209,17 +209,6 @@ def lrn(here: Scope, x: Ids, *, size: int, alpha: float = 1e-4, beta: float = 0.
 
 def length_of(p: float) -> Callable[..., Ids]:
     return lambda here, x, axes, keepdims: along.length(here, x, axes, keepdims, p)
-
-
-def determinant(here: Scope, x: Ids) -> Ids:
-    """The sum over all permutations of the rows of the products along them, each with its sign: for matrices of up to 5."""
-    size = x.shape[-1]
-    if size != x.shape[-2] or size > 5:
-        raise Unsupported(f"has a rule for square matrices of up to 5 x 5, not {x.shape[-2]} x {size}")
-    orders = list(permutations(range(size)))
-    signs = np.array([np.linalg.det(np.eye(size)[list(order)]) for order in orders]).round()
-    products = here.product(Edges(np.stack([x[..., np.arange(size), order] for order in orders], -2)), part="products")
-    return here.sum(Edges(products, signs))
 
 
 REDUCTIONS: dict[str, Rule] = {

@@ -11,7 +11,9 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.rules.ids import axis_names, is_live, live
 from etl.rules.primitives.elementwise import constant, neurons
-from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
+from etl.rules.primitives.scatter import joined, replaced
+from etl.rules.primitives.tables import onehot
+from etl.rules.scope import ZERO, Edges, Ids, Scope, Weights, bounded
 
 Value = Ids | Weights
 
@@ -111,9 +113,9 @@ def gather(here: Scope, data: Value, indices: Value, *, axis: int = 0) -> Ids:
 
 
 def looked_up(here: Scope, table: Weights, positions: Ids) -> Ids:
-    """Rows of a table (n, ...) by one-hot positions: (...) -> (..., ...)."""
+    """Rows of a table (n, ...) by positions, one-hot or computed: (...) -> (..., ...)."""
     flat = table.reshape(len(table), -1)
-    made = here.sum(Edges(here.onehot(positions, len(table))[..., None, :], flat.T))
+    made = here.sum(Edges(onehot(here, positions, len(table), from_end=True)[..., None, :], flat.T))
     return made.reshape(*positions.shape, *table.shape[1:])
 
 
@@ -162,24 +164,13 @@ def tensor_scatter(here: Scope, past: Value, update: Value, begins: Any = None, 
 
 def put(here: Scope, data: Value, grid: tuple[Any, ...], updates: Value, reduction: str) -> Ids:
     """Updates at places of data: op of what is there and of all updates of that place."""
-    whole_data, updated = neurons(here, data, "data"), neurons(here, updates, "updates")
-    ids = np.asarray(whole_data).copy()
+    cells = np.ravel_multi_index([part % n for part, n in zip(grid, np.shape(data), strict=True)], np.shape(data)) if grid else np.zeros((), int)
     if reduction == "none":
-        ids[grid] = np.asarray(updated)
-        return live(ids, axis_names(whole_data))
+        return replaced(here, data, cells, updates)
     op = {"add": "sum", "mul": "product", "max": "max", "min": "min"}.get(reduction)
     if op is None:
         raise Unsupported(f"has no rule for reduction={reduction!r}")
-    flat = np.ravel_multi_index([part % n for part, n in zip(grid, ids.shape, strict=True)], ids.shape).reshape(-1)
-    order = np.argsort(flat, kind="stable")
-    targets, counts = np.unique(flat[order], return_counts=True)
-    bounded((len(targets), int(counts.max(initial=0)) + 1))
-    seen = np.full((len(targets), int(counts.max(initial=0)) + 1), NOTHING)
-    seen[:, 0] = ids.reshape(-1)[targets]
-    rank = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
-    seen[np.repeat(np.arange(len(targets)), counts), rank + 1] = np.asarray(updated).reshape(-1)[order]
-    ids.reshape(-1)[targets] = np.asarray(here.neurons(op, [Edges(live(seen))], part="joined"))
-    return live(ids, axis_names(whole_data))
+    return joined(here, op, data, cells, updates)
 
 
 def expand(here: Scope, x: Ids, shape: Any) -> Ids:

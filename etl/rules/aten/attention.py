@@ -5,15 +5,38 @@ Formula: Vaswani et al. 2017. Values are (*lead, positions, depth), `lead` being
 
 from __future__ import annotations
 
+from math import sqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from etl.errors import Unsupported
 from etl.rules.aten.reduce import softmax
-from etl.rules.aten.values import Value, constants, live_or_constant_sum, multiply, numbers
+from etl.rules.aten.values import TRAINING, Value, constants, live_or_constant_sum, multiply, numbers
 from etl.rules.ids import NOTHING, ZERO, Ids, axis_names, is_live, live
 from etl.rules.scope import Edges, Scope
+
+
+def scaled_dot_product_attention(
+    here: Scope,
+    query: Value,
+    key: Value,
+    value: Value,
+    attn_mask: Value | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Value:
+    """Attention over the last two axes (positions, depth), the other axes being examples and heads."""
+    if dropout_p:
+        raise Unsupported(f"drops values at random: it {TRAINING}")
+    if enable_gqa:
+        key, value = (np.repeat(part, query.shape[-3] // part.shape[-3], axis=-3) for part in (key, value))
+    if is_causal:
+        attn_mask = np.tri(query.shape[-2], key.shape[-2], dtype=bool)
+    return attention(here, query, key, value, 1 / sqrt(query.shape[-1]) if scale is None else scale, attn_mask)
 
 
 def attention(here: Scope, query: Value, key: Value, value: Value, scale: float, mask: Any = None) -> Value:

@@ -1,0 +1,106 @@
+"""Comparisons, logic and choices between tensors. Arguments as ATen names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from etl.errors import Unsupported
+from etl.rules.aten import logic, reduce
+from etl.rules.aten import values as place
+from etl.rules.aten.values import Value, constants, function
+from etl.rules.ids import is_live
+from etl.rules.scope import Scope
+
+Rule = Callable[..., Any]
+
+
+def comparison(compare: Rule, turned: bool = False) -> Rule:
+    """A rule for eq, gt and the like."""
+
+    def rule(here: Scope, self: Value, other: Any) -> Value:
+        """1 where it holds, otherwise 0."""
+        return compare(here, other, self) if turned else compare(here, self, other)
+
+    return rule
+
+
+def bitwise(numpy: Callable[..., Any], logical: Rule) -> Rule:
+    """A rule for & and |: of truths as logic has it, of constants bit by bit."""
+
+    def rule(here: Scope, self: Value, other: Any) -> Value:
+        """Both bit by bit."""
+        return np.asarray(numpy(self, other)) if constants(self, other) else logical(here, self, other)
+
+    return rule
+
+
+def on_whole_constants(numpy: Callable[..., Any]) -> Rule:
+    """A rule for arithmetic of whole numbers that has a meaning of constants only: shifts, divisors."""
+
+    def rule(here: Scope, self: Value, other: Any) -> Value:
+        """Of constants only."""
+        if not constants(self, other):
+            raise Unsupported("has a rule for constants only, and reads values that depend on the example")
+        return np.asarray(numpy(self, other))
+
+    return rule
+
+
+def bitwise_not(here: Scope, self: Value) -> Value:
+    """Each bit the other way; of a live truth 1 - x."""
+    return logic.complement(here, self) if is_live(self) else ~np.asarray(self)
+
+
+def unary_logic(logical: Rule) -> Rule:
+    """A rule for logic of one operand."""
+
+    def rule(here: Scope, self: Value) -> Value:
+        """1 where it isn't, otherwise 0."""
+        return logical(here, self)
+
+    return rule
+
+
+def isclose(here: Scope, self: Value, other: Value, rtol: float = 1e-5, atol: float = 1e-8, equal_nan: bool = False) -> Value:
+    """1 where |self - other| <= atol + rtol |other|, otherwise 0."""
+    if constants(self, other):
+        return np.isclose(self, other, rtol, atol, equal_nan)
+    gap = function(here, "abs", np.abs, place.subtract(here, self, other, part="difference"), part="gap")
+    size = function(here, "abs", np.abs, other, part="size")
+    bound = place.add(here, place.multiply(here, size, rtol, part="relative"), atol, part="bound")
+    return logic.greater_equal(here, bound, gap)
+
+
+def isin(here: Scope, elements: Value, test_elements: Value, assume_unique: bool = False, invert: bool = False) -> Value:
+    """1 where a value is one of some others, otherwise 0."""
+    if constants(elements, np.zeros(())) and constants(test_elements, np.zeros(())):
+        return np.isin(elements, test_elements, invert=invert)
+    same = logic.equal(here, np.expand_dims(elements, -1), np.reshape(test_elements, (-1,)), part="equal")
+    found = reduce.reduced(here, "max", same, (same.ndim - 1,), part="found" if invert else None)
+    return logic.complement(here, found) if invert else found
+
+
+def where(here: Scope, condition: Value, self: Any = None, other: Any = None) -> Value:
+    """self where a condition holds, other elsewhere."""
+    if self is None:
+        if is_live(condition):
+            raise Unsupported("returns as many places as the example has")
+        return list(np.nonzero(condition))
+    return logic.where(here, condition, self, other)
+
+
+def masked_fill(here: Scope, self: Value, mask: Value, value: Any) -> Value:
+    """A number where a mask says so."""
+    return logic.where(here, mask, value, self)
+
+
+def heaviside(here: Scope, self: Value, values: Value) -> Value:
+    """0 below zero, 1 above, and the given values at zero."""
+    if constants(self, values):
+        return np.heaviside(self, values)
+    above = function(here, "step", lambda x: x > 0, self, part="above")
+    at = function(here, "is_zero", lambda x: x == 0, self, part="is_zero")
+    return place.add(here, above, place.multiply(here, at, values, part="at_zero"))

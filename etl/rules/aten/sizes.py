@@ -1,0 +1,42 @@
+"""Arithmetic of sizes, which are constants however open an axis is, as exported programs write it."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from math import ceil, floor
+from typing import Any
+
+import numpy as np
+
+from etl.rules.aten.values import Value
+from etl.rules.scope import Scope
+
+Rule = Callable[..., Any]
+
+
+def size_of(compute: Callable[..., Any]) -> Rule:
+    """A rule for arithmetic of sizes, which are constants."""
+
+    def rule(here: Scope, *numbers: Any) -> Value:
+        """A size computed from others."""
+        return np.asarray(compute(*(np.asarray(number).item() for number in numbers)))
+
+    return rule
+
+
+SIZES: dict[str, Rule] = {
+    **{
+        f"_operator.{name}": size_of(getattr(operator, name))
+        for name in "add sub mul floordiv truediv mod pow neg pos eq ne lt le gt ge and_ or_ xor".split()
+    },
+    "math.ceil": size_of(ceil),
+    "math.floor": size_of(floor),
+    "math.trunc": size_of(int),
+    "torch.sym_max": size_of(max),
+    "torch.sym_min": size_of(min),
+    "torch.sym_float": size_of(float),
+    "torch.sym_int": size_of(int),
+    "torch.sym_not": size_of(lambda truth: not truth),
+    "torch.sym_ite": size_of(lambda truth, first, second: first if truth else second),
+}
