@@ -170,6 +170,23 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+# What depends on the types of tensors, which ids don't have, and operators of constants alone.
+FUNCTIONS |= {
+    "truths added are a truth": lambda m, x: ((x > 0) + (x > 1)) * m.weight,
+    "bits of whole numbers": lambda m, x: ~x.long() * m.weight,
+    "a cast to truths": lambda m, x: x.type_as(m.order > 0) + 2 * (5 * x).long().to(torch.bool),
+    "like whole numbers": lambda m, x: torch.full_like(x.int(), 1.5) + x,
+    "a fraction written into whole numbers": lambda m, x: torch.zeros(1, 3, 4, dtype=torch.long).copy_(5 * x) * m.weight,
+    "truths in place": lambda m, x: (x > 0).__iand__(m.weight > 0) * m.weight,
+    "scores of what is masked": lambda m, x: x.masked_fill(x < -0.5, float("-inf")).softmax(-1),
+    "infinity where something isn't": lambda m, x: torch.where(x > 0, x, torch.tensor(float("-inf"))).exp() + 0.1 * x,
+    "attention with a live mask": lambda m, x: functional.scaled_dot_product_attention(x, x, x, attn_mask=x[:, :, :1] > x[:, :, 1] - 2),
+    "attention of constants": lambda m, x: x * functional.scaled_dot_product_attention(*[m.weight[None]] * 3),
+    "the smallest constant's place": lambda m, x: x * m.weight.argmin(-1, keepdim=True) + m.weight.argmax(0),
+    "normalised constants": lambda m, x: x * functional.layer_norm(m.weight, (4,)) + functional.group_norm(m.weight[None], 3) + m.weight.erfc(),
+}
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_function(name: str) -> None:
     check(Function(FUNCTIONS[name]), image(1, 3, 4))
@@ -196,6 +213,25 @@ LOSSES: dict[str, Callable[..., Any]] = {
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_that_stays_in_the_network(name: str) -> None:
     check(Function(LOSSES[name]), image(1, 3, 4))
+
+
+PLACES: dict[str, Callable[..., Any]] = {
+    "the number itself": lambda m, t: functional.embedding(t, m.weight) * t[..., None],
+    "what isn't padding": lambda m, t: (functional.embedding(t, m.weight) * (t != 0).unsqueeze(-1)).sum(1) / (t != 0).sum(1, keepdim=True),
+    "the last place": lambda m, t: functional.embedding(t, m.weight)[torch.arange(1), (t != 0).sum(-1) - 2],
+    "gathered": lambda m, t: functional.embedding(t, m.weight).gather(1, (t != 0).sum(-1)[:, None, None].expand(1, 1, 4) - 1),
+    "rows of a table": lambda m, t: (
+        m.weight[t] + m.weight.index_select(0, t[0]) + m.weight[t, torch.arange(4)][..., None] + m.weight.take(t)[..., None]
+    ),
+    "a computed place": lambda m, t: functional.embedding((t + 1) % 3, m.weight),
+    "one_hot": lambda m, t: functional.one_hot(t, 3) @ m.order,
+    "handed on": lambda m, t: (functional.embedding(t, m.weight), t),
+}
+
+
+@pytest.mark.parametrize("name", PLACES)
+def test_places_computed_from_whole_numbers(name: str) -> None:
+    check(Function(PLACES[name]), torch.tensor([[2, 0, 1, 2]]))
 
 
 def after(write: Callable[..., Any]) -> Callable[..., Any]:

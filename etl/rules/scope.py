@@ -253,6 +253,8 @@ class Scope:
 
     def expect(self, ids: Ids, axes: Axes) -> Ids:
         """The same ids under the names that a rule knows their axes by. A row without names that they lie in learns them too: an input, say."""
+        if not is_live(ids):
+            raise Unsupported("is given constants alone, of which it has no rule")
         names = tuple(known or wanted for known, wanted in zip(axis_names(ids), axes, strict=True))
         if None in axis_names(ids) and any(axes) and (places := Places.of(ids, self.tape.shared is not None)):
             known = self.tape.expected.get(places, ())

@@ -20,6 +20,11 @@ DIALECT = "aten"
 SIZES = ("_operator.", "math.", "torch.")  # arithmetic of sizes, whose arguments have places and no names
 WITH_PLACES = re.compile(r"aten\.(max|min|sort|cummax|cummin|(adaptive_)?max_pool\dd(_with_indices)?)")  # of what they return, in a second output
 CASTS = ("to", "_to_copy", "type_as")
+LIKE = frozenset("full_like zeros_like ones_like empty_like new_full new_zeros new_ones new_empty".split())
+BITWISE = frozenset("bitwise_and bitwise_or bitwise_xor bitwise_not __and__ __or__ __xor__".split())
+WRITES = frozenset("copy index_put index_copy masked_scatter scatter slice_scatter select_scatter diagonal_scatter put index_add scatter_add".split())
+WRITTEN = ("src", "source", "values")  # what those operators call the tensor that they write
+WRITTEN_OUT = {"__iand__": "__and__", "__ior__": "__or__", "__ixor__": "__xor__"}  # operators in place that don't end as others do
 CHECKS = frozenset("_assert_tensor_metadata _assert_scalar _assert_async sym_constrain_range sym_constrain_range_for_size".split())
 STORED = {"parameter": "parameter_name", "buffer": "buffer_name", "tensor_constant": "tensor_constant_name"}
 
@@ -147,12 +152,15 @@ class Builder:
         if plain.endswith("_") and not plain.startswith("__"):
             plain, in_place = plain[:-1], True
             kind = kind[:-1]
+        if plain in WRITTEN_OUT:
+            plain, in_place = WRITTEN_OUT[plain], True
+            kind = f"aten.{plain}"
         read_before = self.first(node)
         arguments = {key: self.resolved(value, node) for key, value in node.arguments.items()}
+        self.fit_types(plain, node, arguments)
         if len(node.outputs) > 1 and WITH_PLACES.fullmatch(kind) and node.outputs[1] in self.read:
             arguments["indices"] = True
-        if plain in CASTS and self.cuts_off(node):
-            kind = f"{kind.rpartition('.')[0]}.truncate"
+        kind = f"aten.{self.typed(plain, node)}" if kind.startswith("aten.") else kind
         result = self.call(kind, arguments, node)
         alias = read_before is not None and shares_memory(plain, node.arguments, self.meta(self.first_name(node)), self.meta(node.outputs[0]))
         for number, name in enumerate(node.outputs):
@@ -176,11 +184,33 @@ class Builder:
         if isinstance(value, Named) and name is not None:
             self.values[name] = self.value(value.name)
 
-    def cuts_off(self, node: Node) -> bool:
-        """Whether a cast makes whole numbers of fractions."""
-        before, after = self.meta(self.first_name(node)), self.meta(node.outputs[0])
-        kinds = [np.dtype(DTYPES.get(meta["dtype"], "float32").replace("bfloat16", "float16")).kind if meta else "f" for meta in (before, after)]
-        return kinds[0] == "f" and kinds[1] in "iu"
+    def typed(self, plain: str, node: Node) -> str:
+        """The operator whose rule says what this one does to numbers of these types, which live values don't know of."""
+        before, after = self.type_of(self.first_name(node)), self.type_of(node.outputs[0] if node.outputs else None)
+        if plain in CASTS:
+            return "truncate" if before == "f" and after in "iu" else "truth" if after == "b" != before else plain
+        if plain == "add" and after == "b":
+            return "logical_or"  # of two truths
+        return f"{plain}_whole" if plain in BITWISE and after != "b" else plain
+
+    def fit_types(self, plain: str, node: Node, arguments: dict[str, Any]) -> None:
+        """What rules can't know: the type of a tensor made like another, a cast of what is written into another type, that a mask is of truths."""
+        after = self.meta(node.outputs[0] if node.outputs else None)
+        if plain in LIKE and after is not None and after["dtype"] in DTYPES:
+            arguments.setdefault("dtype", DTYPES[after["dtype"]])
+        mask = node.arguments.get("attn_mask")
+        if isinstance(mask, Named) and mask.name in self.live and self.type_of(mask.name) == "b":
+            arguments["attn_mask"] = self.move("aten.log", {"self": arguments["attn_mask"]})  # 0 of true, -infinity of false
+        into = self.type_of(self.first_name(node))
+        for role in WRITTEN if plain in WRITES and into != "f" else ():
+            value = node.arguments.get(role)
+            if isinstance(value, Named) and value.name in self.live and self.type_of(value.name) == "f":
+                arguments[role] = self.move("aten.truth" if into == "b" else "aten.truncate", {"self": arguments[role]})
+
+    def type_of(self, name: str | None) -> str:
+        """`f`, `i`, `u` or `b`, as NumPy calls kinds of types; a float where the file doesn't say."""
+        meta = self.meta(name)
+        return np.dtype(DTYPES.get(meta["dtype"], "float32").replace("bfloat16", "float16")).kind if meta else "f"
 
     def first_name(self, node: Node) -> str | None:
         """The name of an operation's first argument, where that is a tensor."""

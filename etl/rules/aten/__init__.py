@@ -6,10 +6,13 @@ What `torch.export` writes at inference. A rule gets live values and constants; 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 
+from etl.errors import Unsupported
+from etl.network import leaves
 from etl.rules.aten import (
     along,
     arithmetic,
@@ -38,6 +41,8 @@ from etl.rules.aten import (
 from etl.rules.aten.recurrent import RECURRENT
 from etl.rules.aten.refused import REFUSED
 from etl.rules.dialect import Dialect
+from etl.rules.ids import Live
+from etl.rules.scope import Scope
 
 Rule = Callable[..., Any]
 RANKS = (1, 2, 3)
@@ -168,6 +173,11 @@ FAMILIES: dict[str, dict[str, Rule]] = {
         "gcd": comparison.on_whole_constants(np.gcd),
         "lcm": comparison.on_whole_constants(np.lcm),
         "bitwise_not": comparison.bitwise_not,
+        **dict.fromkeys(("bitwise_and_whole", "__and___whole"), comparison.on_whole_constants(np.bitwise_and)),
+        **dict.fromkeys(("bitwise_or_whole", "__or___whole"), comparison.on_whole_constants(np.bitwise_or)),
+        **dict.fromkeys(("bitwise_xor_whole", "__xor___whole"), comparison.on_whole_constants(np.bitwise_xor)),
+        "bitwise_not_whole": comparison.complement_of_whole,
+        "truth": comparison.truth,
         "isclose": comparison.isclose,
         "isin": comparison.isin,
         "where": comparison.where,
@@ -374,6 +384,18 @@ ALIASES = {
 }  # fmt: skip
 
 
+def of_live_values(rule: Rule) -> Rule:
+    """The same rule, which refuses constants alone: it would take their numbers for ids."""
+
+    @wraps(rule)
+    def same(here: Scope, *operands: Any, **options: Any) -> Any:
+        if not any(True for _ in leaves((operands, options), Live)):
+            raise Unsupported("is given constants alone, of which it has no rule")
+        return rule(here, *operands, **options)
+
+    return same
+
+
 def table() -> dict[str, dict[str, Rule]]:
     """The families with ATen's names in full, second names among them."""
     named = {family: {f"aten.{name}": rule for name, rule in rules.items()} for family, rules in FAMILIES.items()}
@@ -382,6 +404,8 @@ def table() -> dict[str, dict[str, Rule]]:
         if f"aten.{name}" in every:
             family, rule = every[f"aten.{name}"]
             named[family].setdefault(f"aten.{alias}", rule)
+    for family in ("Pooling", "Resizing", "Recurrent"):
+        named[family] = {kind: of_live_values(rule) for kind, rule in named[family].items()}
     named["In place"] = {"inplace.write": indexing.write, "inplace.read": indexing.read}
     named["Constants"]["aten.constant"] = views.constant_output
     named["Sizes"] = sizes.SIZES

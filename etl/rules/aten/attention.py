@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from etl.errors import Unsupported
 from etl.rules.aten.reduce import softmax
-from etl.rules.aten.values import TRAINING, Value, constants, live_or_constant_sum, multiply, numbers
+from etl.rules.aten.values import TRAINING, Value, all_constant, live_or_constant_sum, multiply, numbers
 from etl.rules.ids import NOTHING, ZERO, Ids, axis_names, is_live, live
 from etl.rules.scope import Edges, Scope
 
@@ -45,7 +45,7 @@ def attention(here: Scope, query: Value, key: Value, value: Value, scale: float,
     mask  of truths (who may meet whom), or of numbers that are added to the scores; broadcasts to (*lead, n, m)
     """
     allowed = pattern(mask, query.shape[-2], key.shape[-2])
-    if allowed is not None and not constants(query) and not constants(key) and not constants(value):
+    if allowed is not None and is_live(query) and is_live(key) and is_live(value):
         return sparse_attention(here, query, key, value, scale, allowed)
     if mask is not None and not is_live(mask) and np.asarray(mask).dtype == bool:
         mask = np.where(mask, 0.0, -np.inf)
@@ -66,12 +66,12 @@ def pattern(mask: Any, queries: int, keys: int) -> NDArray[np.bool_] | None:
 
 def shared(here: Scope, query: Value, key: Value, scale: float, mask: Any) -> Value:
     """How each query divides its attention among the keys: (*lead, n, m)."""
-    if constants(query, key):
+    if all_constant(query, key):
         scores = np.matmul(query, np.swapaxes(key, -1, -2)) * scale
         if not is_live(mask):
             return softmax(here, scores if mask is None else scores + mask, scores.ndim - 1)
         return here.sum(Edges(mask, over=0), bias=scores, part="scores", activation="softmax")
-    pairs = multiply(here, query[..., :, None, :], key[..., None, :, :], part="products") if not constants(query) and not constants(key) else None
+    pairs = multiply(here, query[..., :, None, :], key[..., None, :, :], part="products") if is_live(query) and is_live(key) else None
     if pairs is not None:
         edges = Edges(pairs, scale)
     elif is_live(query):
@@ -83,7 +83,7 @@ def shared(here: Scope, query: Value, key: Value, scale: float, mask: Any) -> Va
 
 def weighted(here: Scope, shares: Value, value: Value) -> Value:
     """What each query takes: the sum over keys of share times value. (*lead, n, m), (*lead, m, e) -> (*lead, n, e)"""
-    if constants(shares, value):
+    if all_constant(shares, value):
         return np.matmul(shares, value)
     turned = np.swapaxes(value, -1, -2)[..., None, :, :]  # (*lead, 1, e, m)
     if is_live(shares) and is_live(value):

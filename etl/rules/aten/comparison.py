@@ -37,6 +37,11 @@ def bitwise(numpy: Callable[..., Any], logical: Rule) -> Rule:
     return rule
 
 
+def truth(here: Scope, self: Value, other: Any = None, dtype: str | None = None) -> Value:
+    """1 where a value isn't 0, otherwise 0: what it is as a truth."""
+    return logic.not_equal(here, self, 0)
+
+
 def on_whole_constants(numpy: Callable[..., Any]) -> Rule:
     """A rule for arithmetic of whole numbers that has a meaning of constants only: shifts, divisors."""
 
@@ -47,6 +52,11 @@ def on_whole_constants(numpy: Callable[..., Any]) -> Rule:
         return np.asarray(numpy(self, other))
 
     return rule
+
+
+def complement_of_whole(here: Scope, self: Value) -> Value:
+    """Each bit of a whole number the other way: -1 - x."""
+    return place.add(here, -1, self, -1.0) if is_live(self) else ~np.asarray(self)
 
 
 def bitwise_not(here: Scope, self: Value) -> Value:

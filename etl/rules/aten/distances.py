@@ -11,7 +11,7 @@ from etl.rules.aten import values as place
 from etl.rules.aten.reduce import axes_of
 from etl.rules.aten.values import Value
 from etl.rules.ids import is_live
-from etl.rules.scope import Edges, Scope
+from etl.rules.scope import Edges, Scope, bounded
 
 
 def norm(here: Scope, self: Value, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
@@ -73,6 +73,7 @@ def dist(here: Scope, self: Value, other: Value, p: float = 2) -> Value:
 
 def pdist(here: Scope, self: Value, p: float = 2) -> Value:
     """The length of every difference of two rows, each pair once: (n, d) -> (n (n - 1) / 2)."""
+    bounded((len(self), *self.shape))
     first, second = np.triu_indices(len(self), 1)
     gap = place.subtract(here, self[first], self[second], part="difference")
     return reduce.norm(here, gap, float(p), (1,), False)

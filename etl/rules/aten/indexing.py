@@ -70,6 +70,8 @@ def index_select(here: Scope, self: Value, dim: int, index: Any) -> Value:
 
 def take(here: Scope, self: Value, index: Any) -> Value:
     """Places of the whole tensor, counted in C order."""
+    if is_live(index):
+        return at_places(here, np.reshape(self, (-1,)), [index])
     return np.reshape(self, (-1,))[places(index)]
 
 

@@ -106,6 +106,7 @@ def cartesian_prod(here: Scope, tensors: Sequence[Value]) -> Value:
     parts = all_live(here, tensors)
     if len(parts) == 1:
         return parts[0]
+    bounded([len(part) for part in parts] + [len(parts)])
     chosen = np.indices([len(part) for part in parts]).reshape(len(parts), -1)
     return np.stack([part[places] for part, places in zip(parts, chosen, strict=True)], axis=-1)
 
@@ -127,5 +128,6 @@ def decreasing_vander(here: Scope, x: Value, N: int | None = None, increasing: b
 def vander(here: Scope, x: Value, N: int | None = None) -> Value:  # noqa: N803 - ATen's own name
     """The powers of each value, from 0 on, on a new last axis."""
     count = x.shape[-1] if N is None else N
+    bounded((*x.shape, count))
     powers = [power(here.part(f"power_{n}"), x, float(n)) for n in range(2, count)]
     return np.stack(all_live(here, [np.ones(x.shape), *([x] if count > 1 else []), *powers][:count]), axis=-1)

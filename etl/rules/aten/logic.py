@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from etl.errors import Unsupported
 from etl.rules.aten.values import Value, add, constants, extreme, multiply, numbers, value
 from etl.rules.ids import ZERO, is_live
+from etl.rules.primitives.elementwise import finite_part, infinities
 from etl.rules.scope import Edges, Ids, Scope
 
 
@@ -79,16 +79,17 @@ def unlike(here: Scope, x: Any, y: Any) -> Value:
 def where(here: Scope, condition: Any, x: Any, y: Any) -> Value:
     """x where a condition holds, y elsewhere: a view for a constant condition; otherwise both, each times 1 or 0, added.
 
-    Both must be finite: what isn't chosen is nothing times its value.
+    Live ones must be finite: what isn't chosen is nothing times its value. A constant infinity is a logarithm's: 0 of 1, -infinity of 0.
     """
     condition, x, y = value(condition), value(x), value(y)
     if not is_live(condition):
         return picked(here, condition.astype(bool), x, y)
-    if not all(is_live(choice) or np.isfinite(numbers(choice)).all() for choice in (x, y)):
-        raise Unsupported("chooses infinity where a live value says so; a large number instead has a graph")
     chosen = truth(here, condition, "chosen")
     other = complement(here, chosen, part="other")
-    return add(here, times(here, chosen, x, "first"), times(here, other, y, "second"))
+    endless = [*infinities(here, other, x, "unless_first"), *infinities(here, chosen, y, "unless_second")]
+    x, y = (choice if is_live(choice) else finite_part(numbers(choice)) for choice in (x, y))
+    both = [times(here, chosen, x, "first"), times(here, other, y, "second")]
+    return here.sum(*(Edges(part, over=0) for part in both), *endless) if endless else add(here, *both)
 
 
 def times(here: Scope, share: Ids, choice: Value, part: str) -> Value:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.errors import Unsupported
+from etl.errors import TooLarge, Unsupported
 from etl.rules.aten import reduce
 from etl.rules.aten import values as place
 from etl.rules.aten.products import einsum_of, matmul
@@ -20,6 +20,7 @@ from etl.rules.primitives import determinants
 from etl.rules.scope import Scope
 
 Rule = Callable[..., Any]
+MOST_ROWS = 8192  # of a constant matrix that is computed with: more would take minutes
 
 
 def det(here: Scope, self: Value) -> Value:
@@ -130,6 +131,8 @@ def on_constants(compute: Callable[..., Any], doc: str) -> Rule:
 
     def rule(here: Scope, self: Value = None, A: Value = None, upper: bool = False, input: Value = None, tau: Value = None) -> Any:  # noqa: N803
         operands = [operand for operand in (self, A, input, tau) if operand is not None]
+        if any(size > MOST_ROWS for operand in operands for size in np.shape(operand)[-2:]):
+            raise TooLarge(f"a matrix of more than {MOST_ROWS:,} rows or columns")
         if any(map(is_live, operands)):
             raise Unsupported("has a rule for constants only, and reads values that depend on the example")
         made = compute(*map(numbers, operands))
@@ -151,7 +154,7 @@ def reflected(vectors: Any, scales: Any) -> Any:
     made = np.broadcast_to(np.eye(rows), (*vectors.shape[:-2], rows, rows))
     for k in range(scales.shape[-1]):
         v = np.where(np.arange(rows) < k, 0.0, np.where(np.arange(rows) == k, 1.0, vectors[..., :, k]))
-        made = made @ (np.eye(rows) - scales[..., k, None, None] * v[..., :, None] * v[..., None, :])
+        made = made - scales[..., k, None, None] * (made @ v[..., :, None]) * v[..., None, :]
     return made[..., :columns]
 
 

@@ -74,7 +74,7 @@ def group_norm(
     shape = (num_groups, -1, *(1,) * (input.ndim - 2))
     gamma, beta = (None if array is None else array.reshape(shape) for array in (weight, bias))
     made = normalized(here, grouped, tuple(range(2, grouped.ndim)), eps, gamma, beta, input.shape)
-    return here.expect(made, axes_names(input.ndim - 2)) if input.ndim > 2 else made
+    return here.expect(made, axes_names(input.ndim - 2)) if input.ndim > 2 and is_live(made) else made
 
 
 def instance_norm(
@@ -132,6 +132,8 @@ def normalized(
 
     gamma, beta  broadcast to x. shape: of the result. centre: False for root mean squares, which leave the mean in
     """
+    if not is_live(x):
+        return normalized_numbers(x, tuple(axes), epsilon, gamma, beta, shape, centre)
     share = 1 / prod(x.shape[axis] for axis in axes)
     if centre:
         middle = here.sum(across(x, axes, share), part="mean")
@@ -146,6 +148,14 @@ def normalized(
     if beta is None:
         return here.product(*edges, **own)
     return live_or_constant_sum(here, Edges(here.product(*edges, part="product"), over=0), bias=beta, **own)
+
+
+def normalized_numbers(x: Any, axes: tuple[int, ...], epsilon: float, gamma: Any, beta: Any, shape: Sequence[int] | None, centre: bool) -> Any:
+    """The same of constants alone."""
+    middle = x - x.mean(axes, keepdims=True) if centre else x
+    made = middle / np.sqrt(np.square(middle).mean(axes, keepdims=True) + epsilon)
+    made = made * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
+    return made if shape is None else made.reshape(tuple(shape))
 
 
 def unit(here: Scope, x: Ids, axes: Sequence[int], least: float, **options: Any) -> Any:

@@ -155,7 +155,7 @@ def place_of(here: Scope, op: str, x: Value, axis: int, keepdim: bool) -> Value:
     `largest` of all, which places are `beyond` it or not (`reached`), how many `earlier` ones are reached, the `first`, its number.
     """
     if not is_live(x):
-        return np.expand_dims(np.argmax(x, axis), axis) if keepdim else np.asarray((np.argmax if op == "max" else np.argmin)(x, axis))
+        return np.asarray((np.argmax if op == "max" else np.argmin)(x, axis, keepdims=keepdim))
     n, sign = x.shape[axis], 1.0 if op == "max" else -1.0
     bounded((*x.shape, n))
     far = here.neurons(op, [across(x, (axis,))], part="largest" if op == "max" else "smallest")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.aten.values import Value, multiply, numbers, subtract
+from etl.rules.aten.values import Value, check_size, multiply, numbers, subtract
 from etl.rules.ids import NOTHING, axis_names, is_live
 from etl.rules.primitives.tables import onehot
 from etl.rules.scope import Edges, Scope
@@ -56,15 +56,15 @@ def embedding_bag(
     if is_live(offsets) or is_live(weight):
         raise Unsupported("has bags or a table that depend on the example")
     begins = [int(begin) for begin in np.asarray(offsets)] + ([] if include_last_offset else [indices.size])
-    chosen: Value = onehot(here.part("rows"), indices, len(weight)) if is_live(indices) else np.eye(len(weight))[np.asarray(indices)]
+    chosen: Value = onehot(here.part("rows"), indices, len(weight)) if is_live(indices) else None
     padding = None if padding_idx is None or padding_idx < 0 else padding_idx
     table = numbers(weight)
     if padding is not None:
         table = np.where(np.arange(len(table))[:, None] == padding, np.finfo(np.float32).min if mode == LARGEST else 0.0, table)
-    rows: Value = here.sum(Edges(chosen[..., None, :], table.T), part="rows") if is_live(chosen) else chosen @ table
+    rows: Value = here.sum(Edges(chosen[..., None, :], table.T), part="rows") if is_live(indices) else table[np.asarray(indices)]
     if per_sample_weights is not None:
         rows = multiply(here, rows, np.expand_dims(per_sample_weights, 1), part="weighted")
-    others = None if padding is None else subtract(here, 1.0, chosen[:, padding], part="others")
+    others = None if padding is None else subtract(here, 1.0, chosen[:, padding], part="others") if is_live(indices) else indices != padding
     bags = list(pairwise(begins))
     if not is_live(rows):
         return bagged_constants(rows, others, bags, mode), *(np.zeros(0),) * 3
@@ -111,4 +111,5 @@ def one_hot(here: Scope, self: Value, num_classes: int = -1) -> Value:
             raise Unsupported("has as many classes as the example says")
         return onehot(here, self, num_classes, None)
     width = int(np.max(self)) + 1 if num_classes < 0 else num_classes
-    return np.eye(width, dtype=np.int64)[np.asarray(self)]
+    check_size((np.size(self), width))
+    return (np.asarray(self)[..., None] == np.arange(width)).astype(np.int64)

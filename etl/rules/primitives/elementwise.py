@@ -240,7 +240,7 @@ def truncate(here: Scope, x: Ids, part: str | None = None) -> Ids:
 def where(here: Scope, condition: Any, x: Any, y: Any) -> Ids:
     """x where a condition holds, y elsewhere: a view for a constant condition, otherwise both, each times 1 or 0 (`chosen`, `other`), added.
 
-    Both must be finite: what isn't chosen is nothing times its value.
+    Live ones must be finite: what isn't chosen is nothing times its value. A constant infinity is a logarithm's: 0 of 1, -infinity of 0.
     """
     fits(condition, x, y)
     if not is_live(condition):
@@ -248,17 +248,30 @@ def where(here: Scope, condition: Any, x: Any, y: Any) -> Ids:
         return np.where(np.asarray(condition) != 0, *seen)
     chosen = truth(here, condition, "chosen")
     other = complement(here, chosen, "other")
-    return here.sum(share(here, chosen, x, "first"), share(here, other, y, "second"))
+    endless = [*infinities(here, other, x, "unless_first"), *infinities(here, chosen, y, "unless_second")]
+    return here.sum(share(here, chosen, x, "first"), share(here, other, y, "second"), *endless)
 
 
 def share(here: Scope, part_of_one: Ids, value: Any, part: str) -> Edges:
     """A share times a value, to be added up."""
     value = operand(value)
     if not is_live(value):
-        if not np.isfinite(value).all():
-            raise Unsupported("chooses between values of which one is infinite, by a condition that depends on the example")
-        return Edges(part_of_one, value, over=0)
+        return Edges(part_of_one, finite_part(value), over=0)
     return Edges(here.product(Edges(part_of_one, over=0), Edges(value, over=0), part=part), over=0)
+
+
+def finite_part(value: Weights) -> Weights:
+    """A constant, or 0 where it is infinity."""
+    return np.zeros(()) if value.size == 1 and np.isinf(value).all() else value
+
+
+def infinities(here: Scope, rest: Ids, value: Any, part: str) -> list[Edges]:
+    """-infinity or infinity where a constant is that and `rest` is 0, to be added up: edges from the logarithm of `rest`, if it is infinite."""
+    if is_live(value) or np.isfinite(value := operand(value)).all():
+        return []
+    if value.size != 1 or np.isnan(value).any():  # of stored numbers nobody knows while counting whether they are infinite
+        raise Unsupported("chooses between values of which one is NaN, or some are infinite, by a condition that depends on the example")
+    return [Edges(function(here, rest, "log", part), -float(np.sign(value).reshape(())), over=0)]
 
 
 def neurons(here: Scope, value: Any, part: str = "constant") -> Ids:
