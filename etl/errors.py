@@ -69,3 +69,8 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """` (did you mean x?)`, x the nearest of the known names, or nothing: to be put behind the name that nothing has."""
     close = get_close_matches(name, list(known), 1, 0.5)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def reason(error: Exception) -> str:
+    """Why a file can't be read, in brackets after its name: the system's words alone, which would name the file again."""
+    return getattr(error, "strerror", None) or str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
 import io
 import json
@@ -110,6 +111,21 @@ def test_plan_json_is_one_object(run: Run) -> None:
     assert found["layers"][-1] == {"name": "digit", "type": "Dense", "shape": [10], "neurons": 10, "edges": 1440, "parameters": 1450, "density": 1.0}
 
 
+def test_plan_json_says_what_the_table_says(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is free and to be fetched, and of a graph that is too much what would fit; under the names of `etl.Plan` and of the README."""
+    from etl.graph import estimate
+
+    monkeypatch.setattr(estimate, "MOST_EDGES", 5000)
+    found = json.loads(run("plan", DIGITS, "--format", "json").out)
+    assert list(found) == [field.name for field in dataclasses.fields(etl.Plan)]
+    assert found["free_bytes"] > 0 and found["fitting_edges"] == 5000 and found["lacking"] is None
+    said = run("plan", DIGITS).out.partition("Instead:")[2]
+    assert found["smaller"] and all(f"{offer['option']} " in said and f"{offer['edges']:,}" in said for offer in found["smaller"])
+    readme = (HERE.parent / "README.md").read_text()
+    named = re.search(r"`plan --format json` \((.*?)\)", readme, re.DOTALL)
+    assert named and set(re.findall(r"\w+", named[1])) >= set(found)
+
+
 def test_plan_csv_has_a_row_a_layer(run: Run) -> None:
     rows = list(csv.DictReader(io.StringIO(run("plan", DIGITS, "--format", "csv").out)))
     assert [row["edges"] for row in rows] == ["0", "3872", "41472", "576", "0", "0", "1440"]
@@ -201,6 +217,9 @@ def test_export_is_quiet(run: Run, tmp_path: Path) -> None:
         (["query", "forward", "model=x", f"input={[[0.5] * 64]}"], "each value is a FLOAT, not [0.5, 0.5,"),
         (["query", "forward", "input=@nowhere.json"], "nowhere.json can't be read"),
         (["query", "forward", f"input=@{DIGITS}"], "holds no JSON"),
+        (["query", "summary", "--classes", "nowhere.txt"], "nowhere.txt can't be read as a list of classes (No such file or directory): write"),
+        (["query", "--cypher", "nowhere.cypher"], "nowhere.cypher can't be read as a statement (No such file or directory)"),
+        (["verify", DIGITS, "--input", "nowhere.npy"], "nowhere.npy can't be read as an array (No such file or directory): save"),
         (["verify", DIGITS, "--input", DIGITS], "can't be read as an array"),
     ],
 )
@@ -238,6 +257,9 @@ def test_usage_exits_with_2(run: Run, arguments: list[object]) -> None:
         (["plan", DIGITS, "--granularity", "chanel"], "'--granularity': chanel is none of neuron, channel, layer (did you mean channel?)"),
         (["measure", "digits_cnn", "strenth"], "laplacian_spectrum (did you mean strength?); `etl measure --help`"),
         (["measure", "digits_cnn"], "missing argument 'MEASURE'"),
+        (["plan", DIGITS, "--top-k", "x"], "'--top-k': it should be a whole number; `etl plan --help`"),
+        (["plan", DIGITS, "--top-k", "0"], "'--top-k': it should be greater than or equal to 1; `etl plan --help`"),
+        (["plan", DIGITS, "more"], "nothing takes more: it is one word too many, or needs its option before it; `etl plan --help`"),
         (["plan", DIGITS, "--layers", "a"], "'a' is no range of layers: write it like conv_1..dense_0"),
     ],
 )

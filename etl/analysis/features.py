@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from etl.analysis.verify import arranged, array, layers, whole_shapes
 from etl.analysis.verify import input_shapes as input_shapes_of
-from etl.errors import BadFile, BadRequest, NotInStore
+from etl.errors import BadFile, BadRequest, NotInStore, reason
 from etl.extras import needed
 from etl.frameworks import loaded, predictions
 from etl.graph.forward import forward, onehot
@@ -175,7 +175,7 @@ def opened(path: Path) -> Image:
     except UnidentifiedImageError as error:
         raise BadFile(f"{path} is no picture that can be read: save it as PNG or JPEG, or an array as .npy") from error
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise BadFile(f"{path} can't be read as a picture ({error}): save it anew as PNG or JPEG") from error
+        raise BadFile(f"{path} can't be read as a picture ({reason(error)}): save it anew as PNG or JPEG") from error
 
 
 def eight_bit(picture: Image, path: Path) -> Image:

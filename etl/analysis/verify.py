@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.analysis.comparison import Comparison, Key, compared
-from etl.errors import BadFile, BadRequest, NotInStore
+from etl.errors import BadFile, BadRequest, NotInStore, reason
 from etl.frameworks import loaded as loaded_model
 from etl.graph.forward import forward, onehot, outputs
 from etl.graph.selection import Selection, graph_in, read_selected
@@ -136,7 +136,7 @@ def array(path: Path) -> NDArray[Any]:
         with np.errstate(over="ignore"):
             found = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, and not allocated as its header asks
     except (OSError, ValueError, EOFError, SyntaxError, OverflowError) as error:
-        raise BadFile(f"{path} can't be read as an array ({error}): save it with numpy.save") from error
+        raise BadFile(f"{path} can't be read as an array ({reason(error)}): save it with numpy.save") from error
     if not isinstance(found, np.ndarray):
         raise BadFile(f"{path} holds several arrays: save each with numpy.save, one a model input")
     if found.dtype.kind not in "biuf":

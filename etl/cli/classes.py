@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from etl.errors import BadRequest
+from etl.errors import BadRequest, reason
 
 if TYPE_CHECKING:
     from etl.api import Store
@@ -25,7 +25,7 @@ def read_classes(path: Path | None) -> list[str]:
     try:
         return [line.strip() for line in path.read_text("utf-8").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise BadRequest(f"{path} can't be read as a list of classes ({error}): write one name a line") from error
+        raise BadRequest(f"{path} can't be read as a list of classes ({reason(error)}): write one name a line") from error
 
 
 def with_classes(

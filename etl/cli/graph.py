@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import asdict
 from math import prod
 from pathlib import Path
 from shlex import quote
@@ -51,8 +52,7 @@ def read(model: Path, selection: Selection) -> etl.Graph:
 def show_plan(plan: etl.Plan, form: Format) -> None:
     """The layers of a graph, its totals, what it would cost, and what would fit where it is too much."""
     if form is Format.json:
-        names = ("name", "neurons", "edges", "parameters", "density", "store_bytes", "load_seconds", "layers")
-        print(to_json({name: getattr(plan, name) for name in names}))
+        print(to_json(asdict(plan)))
         return
     big = sorted((row for row in plan.layers if row["edges"] > BIG * plan.edges), key=lambda row: -row["edges"])
     styles = {number: "bold yellow" if row in big else "dim" for number, row in enumerate(plan.layers) if row in big or not row["neurons"]}

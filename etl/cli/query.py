@@ -14,7 +14,7 @@ from etl.cli.classes import Classes, read_classes, with_classes
 from etl.cli.options import Format, Quiet, Rows, Uri
 from etl.cli.output import plain, say, show
 from etl.cli.store import connected
-from etl.errors import BadRequest, EtlError, QueryError, did_you_mean
+from etl.errors import BadRequest, EtlError, QueryError, did_you_mean, reason
 
 if TYPE_CHECKING:
     from etl.store.queries import Query
@@ -172,7 +172,7 @@ def statement_of(cypher: str) -> str:
         try:
             text = Path(cypher).read_text("utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise BadRequest(f"{cypher} can't be read as a statement ({error})") from error
+            raise BadRequest(f"{cypher} can't be read as a statement ({reason(error)})") from error
     if " " not in text.strip():
         raise BadRequest(f"{cypher} is no statement: write it like 'MATCH (m:Model) RETURN m.name', or name a file that ends in .cypher")
     return text

@@ -12,6 +12,8 @@ from etl.errors import did_you_mean
 
 USAGE: type[Exception] = typer.BadParameter.__mro__[1]  # click's UsageError, which typer brings along or takes from the package, by version
 NOT_AMONG = re.compile(r"(?:Value error, )?'(?P<word>[^']*)' is not one of (?P<choices>.*?)\.?$", re.DOTALL)
+NOT_AS_IT_SHOULD_BE = re.compile(r"Input should be (?P<what>.*?)(?:, unable to parse .*)?$", re.DOTALL)
+TOO_MANY = re.compile(r"Got unexpected extra arguments?(?:\(s\))? \((?P<words>.*)\)", re.DOTALL)
 NO_COMMAND = re.compile(r"No such command '(?P<word>.*?)'\.", re.DOTALL)
 
 
@@ -33,5 +35,9 @@ def said(error: Any) -> str:
     elif choice := NOT_AMONG.search(message):
         choices = re.findall(r"'([^']*)'", choice["choices"])
         message = f"{message[: choice.start()]}{choice['word']} is none of {', '.join(choices)}{did_you_mean(choice['word'], choices)}"
+    elif extra := TOO_MANY.match(message):
+        message = f"nothing takes {extra['words']}: it is one word too many, or needs its option before it"
+    else:
+        message = NOT_AS_IT_SHOULD_BE.sub(lambda found: f"it should be {found['what']}", message).replace("a valid integer", "a whole number")
     message = message.rstrip(".")
     return f"{message[:1].lower()}{message[1:]}; `{path} --help` says more"

@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cypher import text
-from etl.errors import BadRequest, NotInStore, QueryError, did_you_mean
+from etl.errors import BadRequest, NotInStore, QueryError, did_you_mean, reason
 from etl.store import home
 from etl.store.addresses import address, neuron_id
 from etl.store.models import models
@@ -129,7 +129,7 @@ def own_queries(folder: Path | None = None) -> dict[str, Query]:
         try:
             found[path.stem] = parse(path.stem, path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as error:
-            raise BadRequest(f"{path} can't be read as text ({error})") from error
+            raise BadRequest(f"{path} can't be read as text ({reason(error)})") from error
     return found
 
 
