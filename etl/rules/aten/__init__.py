@@ -38,6 +38,7 @@ from etl.rules.aten import (
     tables,
     views,
 )
+from etl.rules.aten.aliases import ALIASES
 from etl.rules.aten.recurrent import RECURRENT
 from etl.rules.aten.refused import REFUSED
 from etl.rules.dialect import Dialect
@@ -371,17 +372,6 @@ FAMILIES: dict[str, dict[str, Rule]] = {
         "_local_scalar_dense": creation.item,
     },
 }
-
-ALIASES = {
-    "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div", "negative": "neg", "absolute": "abs", "greater": "gt", "less": "lt",
-    "greater_equal": "ge", "less_equal": "le", "not_equal": "ne", "fix": "trunc", "sgn": "sign", "special_expm1": "expm1", "special_erf": "erf",
-    "special_erfc": "erfc", "special_log1p": "log1p", "special_softmax": "softmax", "special_log_softmax": "log_softmax", "special_sinc": "sinc",
-    "special_exp2": "exp2", "special_logit": "logit", "special_expit": "sigmoid", "special_round": "round", "linalg_matmul": "matmul",
-    "special_logsumexp": "logsumexp", "arctan": "atan", "arctan2": "atan2", "trapz": "trapezoid",
-    "special_xlogy": "xlogy", "arcsin": "asin", "arccos": "acos",
-    "arcsinh": "asinh", "arccosh": "acosh", "arctanh": "atanh", "upsample_nearest": "upsample_nearest2d",
-    "swapdims": "transpose", "where_self": "where",
-}  # fmt: skip
 
 
 def of_live_values(rule: Rule) -> Rule:
