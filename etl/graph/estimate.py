@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 from etl.errors import EtlError
 from etl.graph.inputs import input_shape_list
 from etl.graph.rows import Row, channels_of
-from etl.graph.selection import Selection, graph_of
+from etl.graph.selection import Selection, graph_in, read_selected
 
 if TYPE_CHECKING:
     from etl.graph.protocol import Graph
     from etl.graph.traced import Graph as TracedGraph
+    from etl.network import Model
 
 BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two records
 SAVED_PER_FLOAT = 41  # where the import tool writes it: a float takes so little that one record holds all properties
@@ -161,9 +162,10 @@ def sources(graph: Graph) -> Iterator[tuple[Row, frozenset[str]]]:
 
 def offers(path: Path, selection: Selection, graph: TracedGraph, most: int) -> Iterator[Offer]:
     """Smaller graphs of the model with at most that many edges, one by each option that makes one."""
-    yield from islice(smaller_inputs(path, selection, graph, most), 1)
+    model = read_selected(path, selection)  # the whole one: the graph's may be a range of its layers
+    yield from islice(smaller_inputs(model, selection, graph, most), 1)
     if graph.edges <= COUNTED_EDGES:
-        yield from counted(path, "--granularity channel", replace(selection, granularity="channel"), most)
+        yield from counted(model, "--granularity channel", replace(selection, granularity="channel"), most)
     else:
         yield from channels(graph, most)
     yield from fewer_layers(graph, most)
@@ -178,18 +180,20 @@ def channels(graph: Graph, most: int) -> Iterator[Offer]:
         yield Offer("--granularity channel", sum(width.values()), edges, most=True)
 
 
-def counted(path: Path, option: str, selection: Selection, most: int) -> Iterator[Offer]:
+def counted(model: Model, option: str, selection: Selection, most: int) -> Iterator[Offer]:
     """The graph of a selection, if it can be made and is small enough."""
     try:
-        graph = graph_of(path, selection, counts=True)
+        graph = graph_in(model, selection, counts=True)
     except EtlError:  # a top that is made for one input size, say
         return
     if graph.edges <= most:
         yield Offer(option, graph.neurons, graph.edges)
 
 
-def smaller_inputs(path: Path, selection: Selection, graph: TracedGraph, most: int) -> Iterator[Offer]:
-    """The same model on smaller inputs, largest first, channels as they are."""
+def smaller_inputs(model: Model, selection: Selection, graph: TracedGraph, most: int) -> Iterator[Offer]:
+    """The same model on smaller inputs, largest first, channels as they are; none of a model whose input can't change."""
+    if any(entry.fixed for entry in model.network.inputs):
+        return
     shapes = input_shape_list(graph.model.network, selection.input_shapes)
     side = max(max(shape[:-1] or shape) for shape in shapes)
     halves = {side >> k for k in range(1, side.bit_length())}
@@ -197,7 +201,7 @@ def smaller_inputs(path: Path, selection: Selection, graph: TracedGraph, most: i
     for smaller in sorted(sides, reverse=True)[:6]:
         cut = tuple(scaled(shape, smaller / side) for shape in shapes)
         option = " ".join(f"--input-shape {','.join(map(str, shape))}" for shape in cut)
-        yield from counted(path, option, replace(selection, input_shapes=cut), most)
+        yield from counted(model, option, replace(selection, input_shapes=cut), most)
 
 
 def scaled(shape: tuple[int, ...], by: float) -> tuple[int, ...]:
