@@ -235,8 +235,36 @@ def of_constant(made: dict[str, Any], computed: str, **arguments: Any) -> Hostil
     return operations([made, operation(computed, ["computed"], self=named("constant"), **arguments), added], "numbers|neurons")
 
 
+def squares(count: int) -> list[dict[str, Any]]:
+    """10^9, squared as often as that: a number of 2^60 digits, if it were computed."""
+    first = operation("_operator.mul", ["p0"], a={"as_int": 10**9}, b={"as_int": 1})
+    operands = ({"as_sym_int": {"as_name": f"p{n}"}} for n in range(count))
+    return [first, *(operation("_operator.mul", [f"p{n + 1}"], a=operand, b=operand) for n, operand in enumerate(operands))]
+
+
 FULL = operation("full.default", ["constant"], size=ints(10**6, 10**6), fill_value={"as_float": 1.0})
 LARGE_OPERATIONS = {
+    "large_power": operations(
+        [
+            operation("_operator.pow", ["p"], a={"as_int": 10**9}, b={"as_int": 10**9}),
+            operation("view.default", ["v"], self=named("image"), size={"as_sym_ints": [{"as_name": "p"}]}),
+        ],
+        "power of",
+    ),
+    "large_product": operations(
+        [*squares(60), operation("view.default", ["v"], self=named("image"), size={"as_sym_ints": [{"as_name": "p60"}]})], "a size of more than"
+    ),
+    "large_running_sum": of_constant(FULL, "cumsum.default", dim={"as_int": 0}),
+    "large_flip": of_constant(FULL, "flip.default", dims=ints(0)),
+    "large_roll": of_constant(FULL, "roll.default", shifts=ints(1), dims=ints(0)),
+    "large_triangle": of_constant(FULL, "tril.default"),
+    "large_cast": of_constant(FULL, "to.dtype", dtype={"as_scalar_type": 8}),
+    "large_copy": of_constant(FULL, "clone.default"),
+    "large_reshape": of_constant(FULL, "reshape.default", shape=ints(10**12)),
+    "large_repetition": of_constant(FULL, "repeat.default", repeats=ints(3, 3)),
+    "large_joined": of_constant(FULL, "pad.default", pad=ints(1, 1)),
+    "large_sorted": of_constant(FULL, "sort.default"),
+    "large_matrix": of_constant(FULL, "mm.default", mat2=named("constant")),
     "large_range": of_constant(operation("arange.default", ["constant"], end={"as_int": 10**13}), "sum.default"),
     "large_padding": of_image("pad.default", pad=ints(10**9, 10**9)),
     "large_upsampling": operations([operation("upsample_nearest2d.vec", ["large"], input=named("image"), output_size=ints(10**6, 10**6))], "neurons"),

@@ -17,7 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 import etl
 from etl.cli import main
@@ -117,6 +119,8 @@ def test_readme_begins_with_the_two_commands() -> None:
 @pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
 def test_commands(page: Path, clone: Path, home: Path) -> None:
     """In the order of the page; what is shown of their output is in their output."""
+    if page.name == "pytorch.md":
+        pytest.importorskip("torch")
     for line, shown in commands(page):
         if line.endswith("&& pytest"):
             continue  # that is what runs this test
@@ -135,7 +139,8 @@ def test_snippets(clone: Path, home: Path) -> None:
     """A page's snippets, one after the other in one program. Pages of which there is more to check have tests of their own."""
     for page in PAGES:
         snippets = [text for language, text in blocks(page) if language == "python"]
-        if snippets and page.name not in ("adding-a-layer.md", "scale.md"):
+        lacks_torch = page.name == "pytorch.md" and util.find_spec("torch") is None
+        if snippets and page.name not in ("adding-a-layer.md", "scale.md") and not lacks_torch:
             with somewhere(clone, home):
                 exec(compile("\n".join(snippets), page.name, "exec"), {"__name__": "__main__"})
 
@@ -167,7 +172,15 @@ def test_readme_says_the_accuracy() -> None:
     for name in ("digits_cnn.h5", "digits_cnn.keras"):
         graph = trace(read(HERE / "data" / name))
         (answers,) = outputs(graph, forward(graph, [pictures]))
-        assert f"{(answers.argmax(axis=1) == labels).mean():.1%} of {len(labels)} digits".replace("%", " %") in (TOP / "README.md").read_text("utf-8")
+        assert share(answers, labels) in (TOP / "README.md").read_text("utf-8")
+    digits = load_digits()
+    (answers,) = etl.read(HERE / "data" / "digits_torch.pt2").forward((digits.images[1500:, None] / 16).astype("float32"))  # see train_torch.py
+    assert share(answers.reshape(297, 10), digits.target[1500:]) in (TOP / "README.md").read_text("utf-8")
+
+
+def share(answers: np.ndarray, labels: np.ndarray) -> str:
+    """How many are right, as the README says it."""
+    return f"{(answers.argmax(axis=1) == labels).mean():.1%} of {len(labels)} digits".replace("%", " %")
 
 
 def test_every_property_is_described(store: Store) -> None:
@@ -194,8 +207,6 @@ def test_every_property_is_described(store: Store) -> None:
 
 def test_every_column_is_described() -> None:
     """docs/graph.md names every column of the Arrow tables."""
-    import numpy as np
-
     from etl import schema
 
     text = (TOP / "docs" / "graph.md").read_text("utf-8")

@@ -51,6 +51,16 @@ def test_a_photograph_is_prepared_as_for_imagenet(photo: Path) -> None:
     assert_allclose(features.prepared(photo, (224, 224, 3), "caffe"), middle[..., [2, 1, 0]] - [103.939, 116.779, 123.68], atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(457, 243), (230, 231), (301, 563), (239, 640)])
+def test_a_photograph_is_prepared_as_torchvision_does(size: tuple[int, int], tmp_path: Path) -> None:
+    transforms = pytest.importorskip("torchvision.transforms")
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8))
+    picture.save(tmp_path / "noise.png")
+    tensor = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor()])(picture)
+    theirs = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])(tensor).permute(1, 2, 0).numpy()
+    assert_allclose(features.prepared(tmp_path / "noise.png", (224, 224, 3), "imagenet"), theirs, atol=1e-6)
+
+
 def test_other_ranges_and_sizes(photo: Path) -> None:
     """The shorter side is the crop's own, nothing of it is lost: 48 x 32 of which the middle 32, or, standing, 60 x 40 of which the middle 20."""
     with Image.open(photo) as picture:
@@ -97,7 +107,10 @@ def test_presets_are_listed_for_the_command_line() -> None:
 )
 def test_what_a_model_was_trained_with(names: list[str], preset: str) -> None:
     calls = tuple(Call(Layer(name, "Rescaling" if name == "rescaling" else "Functional")) for name in names[1:])
-    assert features.trained_with(Model(names[0], Network(calls, (), ()), "", "memory")) == preset
+    model = Model(names[0], Network(calls, (), ()), "", "memory")
+    assert features.trained_with(model) == preset
+    photographs = any(name.lower().startswith(("resnet", "densenet")) for name in names)
+    assert features.trained_with(model, torch=True) == ("none" if preset == "none" else "imagenet" if photographs else "unit")
 
 
 def test_maps_are_the_frameworks_own(digit: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto, helper
 
@@ -129,3 +132,48 @@ def test_torchvision_by_both_exporters(tmp_path, dynamo):
         expected = network(x).numpy()
     (found,) = graph.forward(x.numpy()[0])
     np.testing.assert_allclose(found.reshape(1, -1), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+
+
+def pytorch_networks() -> tuple[dict[str, Any], Callable[[np.ndarray], Any]]:
+    torch = pytest.importorskip("torch")
+    pytest.importorskip("onnxscript")
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2)).eval()
+    return {"torch": torch, "model": model, "x": torch.ones(1, 3)}, lambda x: model(torch.from_numpy(x)).detach().numpy()
+
+
+def tensorflow_networks() -> tuple[dict[str, Any], Callable[[np.ndarray], Any]]:
+    tf, tf2onnx, keras = (pytest.importorskip(name) for name in ("tensorflow", "tf2onnx", "keras"))
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation="tanh"), keras.layers.Dense(2)])
+    return {"tf": tf, "tf2onnx": tf2onnx, "model": model}, lambda x: model.predict(x, verbose=0)
+
+
+def scikit_networks() -> tuple[dict[str, Any], Callable[[np.ndarray], Any]]:
+    skl2onnx, linear = pytest.importorskip("skl2onnx"), pytest.importorskip("sklearn.linear_model")
+    model = linear.LogisticRegression().fit(normal(30, 3), np.arange(30) % 3)
+    return {"onnx": onnx, "skl2onnx": skl2onnx, "model": model, "x": np.ones((1, 3), np.float32)}, model.predict_proba
+
+
+def jax_networks() -> tuple[dict[str, Any], Callable[[np.ndarray], Any]]:
+    tf, tf2onnx, jax2tf, numpy = (pytest.importorskip(name) for name in ("tensorflow", "tf2onnx", "jax.experimental.jax2tf", "jax.numpy"))
+
+    def model(x: Any) -> Any:
+        return numpy.tanh(x @ np.ones((3, 2), np.float32))
+
+    return {"tf": tf, "tf2onnx": tf2onnx, "jax2tf": jax2tf, "model": model}, model
+
+
+LINES = {"PyTorch": pytorch_networks, "TensorFlow, Keras": tensorflow_networks, "scikit-learn": scikit_networks, "JAX": jax_networks}
+
+
+@pytest.mark.parametrize("framework", LINES)
+def test_the_line_of_each_framework(framework: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As docs/from-any-framework.md shows it."""
+    page = (Path(__file__).parents[1] / "docs" / "from-any-framework.md").read_text("utf-8")
+    names, predict = LINES[framework]()
+    line = re.search(rf"^\| {framework} \| `(.*?)` \|", page, re.MULTILINE)
+    assert line is not None
+    monkeypatch.chdir(tmp_path)
+    exec(line.group(1), names)
+    x = np.float32([[0.5, -1, 2]])
+    answer = etl.read("model.onnx").forward(x)[-1]
+    np.testing.assert_allclose(np.reshape(answer, -1), np.reshape(predict(x), -1), rtol=1e-4, atol=1e-5)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's red, green and blue in 0..1
 CAFFE = (103.939, 116.779, 123.68)  # its mean blue, green and red in 0..255
 MARGIN = 256 / 224  # how much larger than the crop a picture is made first
+ROUNDING = 1e-6  # of a pixel, by which a whole number of them may come out less
 MOST_PIXELS = 200_000_000
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -51,6 +52,10 @@ TRAINED = {
     ),
     "imagenet": ("densenet", "resnet18", "resnet34", "alexnet"),
 }
+TORCHVISION = (
+    *("alexnet", "convnext", "densenet", "efficientnet", "googlenet", "inception", "maxvit", "mnasnet", "mobilenet", "regnet", "resnet", "resnext"),
+    *("shufflenet", "squeezenet", "swin", "vgg", "vit", "wide_resnet"),
+)
 PREPARES_ITSELF = {"Rescaling", "Normalization"}
 
 
@@ -97,13 +102,13 @@ def features(
     """
     from etl.readers import read
 
-    model = read(path, architecture, ignore_masks=True, constants=constants)
+    model = read(path, architecture, ignore_masks=True, constants=constants, input_shapes=input_shapes)
     graph = trace(model, input_shapes)
     preset = None
     if image.suffix == ".npy":
         inputs = arranged(graph, [array(image)])
     else:
-        preset = preprocess or trained_with(model)
+        preset = preprocess or trained_with(model, channels_first(graph))
         picture = prepared(image, picture_shape(graph), preset)
         inputs = [(np.moveaxis(picture, -1, 0) if channels_first(graph) else picture)[None]]
     made = loaded(path, model, architecture, input_shapes_of(graph), whole_shapes(graph), constants or {})
@@ -135,13 +140,17 @@ def picture_shape(graph: Graph) -> tuple[int, int, int]:
     return height, width, channels
 
 
-def trained_with(model: Model) -> str:
-    """The preset that a model was trained with: by its architecture's name, else 0..1, and as it is where the model prepares pictures itself."""
+def trained_with(model: Model, torch: bool = False) -> str:
+    """The preset that a model was trained with: by its architecture's name, else 0..1, and as it is where the model prepares pictures itself.
+
+    torch  the architecture is PyTorch's of that name, which all take ImageNet's mean and deviation off (https://pytorch.org/vision/stable/models.html)
+    """
     every = list(model.network.every_layer())
     if any(layer.kind in PREPARES_ITSELF for layer in every):
         return "none"
     names = [model.name.lower(), *(layer.name.lower() for layer in every)]
-    known = sorted(((start, preset) for preset, starts in TRAINED.items() for start in starts), key=lambda pair: -len(pair[0]))
+    presets = {"imagenet": TORCHVISION} if torch else TRAINED
+    known = sorted(((start, preset) for preset, starts in presets.items() for start in starts), key=lambda pair: -len(pair[0]))
     return next((preset for name in names for start, preset in known if name.startswith(start)), "unit")
 
 
@@ -149,15 +158,16 @@ def prepared(path: Path, shape: tuple[int, int, int], preset: str) -> Values:
     """A picture as a model takes it, float32 (height, width, channels).
 
     Its shorter side is made 256 for a crop of 224, and in that proportion for other sizes (for the presets that are not for photographs,
-    the size of the crop itself); then the centre is cut out. Raises BadFile where it can't be read.
+    the size of the crop itself); then the centre is cut out, to the pixel as torchvision's Resize and CenterCrop do. Raises BadFile where it can't
+    be read.
     """
     height, width, channels = shape
     if preset in ("imagenet", "caffe") and channels != 3:
         raise BadRequest(f"--preprocess {preset} is for three colours, the model takes {channels} channels: take unit, symmetric or none")
     picture = eight_bit(opened(path), path).convert(MODES[channels])
     scale = max(height / picture.height, width / picture.width) * (MARGIN if preset in ("imagenet", "caffe") else 1)
-    size = max(width, round(picture.width * scale)), max(height, round(picture.height * scale))
-    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    size = max(width, int(picture.width * scale + ROUNDING)), max(height, int(picture.height * scale + ROUNDING))
+    left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
     picture = picture.resize(size, resample=2).crop((left, top, left + width, top + height))  # 2: bilinear
     return PRESETS[preset](np.asarray(picture, dtype=np.float64).reshape(shape)).astype(np.float32)
 

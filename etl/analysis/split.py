@@ -16,13 +16,14 @@ from etl.errors import BadFile, BadRequest, Conflict
 from etl.frameworks import is_onnx
 from etl.frameworks.keras import flat, framework_of, keras_model, model_calls
 from etl.network import INPUT, Model, Tensor
-from etl.network.cut_points import Part, parts, path, unfolded
+from etl.network.cut_points import Part, cut_points, parts, path, unfolded
 from etl.sinks.atomic_folder import in_place
 
 if TYPE_CHECKING:
     from etl.store import Store
 
 
+NO_PARTS = "no parts of it are written; make modules of the parts and export those, or export the whole as ONNX, whose files are split"
 PART = re.compile(r"\d{3,}_.+\.(keras|onnx|onnx\.data)")  # how files of parts are called: see `told`
 
 
@@ -59,7 +60,9 @@ def split(
     """
     from etl.readers import read
 
+    refuse_modules(file, architecture)
     model = read(file, architecture, constants=constants, masks_as_written=True)
+    refuse_programs(file, model)
     network, opened = unfolded(model.network, at)
     model = replace(model, network=network)
     planned = parts(network, at, branches=branches)
@@ -81,6 +84,24 @@ def split(
     except OSError as error:
         raise BadRequest(f"{folder} can't be written ({error.strerror or error}): choose another place for it") from error
     return written
+
+
+def refuse_modules(file: Path, architecture: str | None) -> None:
+    """Raises BadRequest for weights whose architecture is code of PyTorch's, before it is asked for shapes."""
+    from etl.readers.formats import family
+    from etl.readers.torch.modules import is_callable
+
+    if architecture is not None and is_callable(architecture) and family(file) != "keras":
+        raise BadRequest(f"{file} is PyTorch's: {NO_PARTS}; a .pt2 in place of {architecture} would say where it can be cut")
+
+
+def refuse_programs(file: Path, model: Model) -> None:
+    """Raises BadRequest for a program of PyTorch's, with the places where it can be cut."""
+    if not any(layer.dialect == "aten" for layer in model.network.layers()):
+        return
+    moves = {call.layer.name for call in model.network.calls if call.layer.kind.startswith("inplace.")}
+    names = [name for name in cut_points(model.network) if name not in moves]
+    raise BadRequest(f"{file} is PyTorch's: {NO_PARTS}. It can be cut after {', '.join(names) or 'no layer'}")
 
 
 def told(model: Model, part: Part, number: int, suffix: str = ".keras") -> Written:

@@ -41,6 +41,7 @@ from etl.rules.aten import (
 from etl.rules.aten.aliases import ALIASES
 from etl.rules.aten.recurrent import RECURRENT
 from etl.rules.aten.refused import REFUSED
+from etl.rules.aten.values import bounded
 from etl.rules.dialect import Dialect
 from etl.rules.ids import Live
 from etl.rules.scope import Scope
@@ -386,9 +387,17 @@ def of_live_values(rule: Rule) -> Rule:
     return same
 
 
+DECLARED = frozenset(  # make no numbers of what a constant only declares: whatever its size, it takes no memory
+    "alias chunk detach diagonal expand expand_as broadcast_to movedim narrow permute select slice split split_with_sizes squeeze swapaxes t "
+    "tensor_split transpose unbind unsqueeze zeros ones empty zeros_like ones_like empty_like full full_like new_zeros new_ones new_empty new_full "
+    "fill zero sym_size sym_numel".split()
+)
+
+
 def table() -> dict[str, dict[str, Rule]]:
     """The families with ATen's names in full, second names among them."""
-    named = {family: {f"aten.{name}": rule for name, rule in rules.items()} for family, rules in FAMILIES.items()}
+    rules_of = {family: {name: rule if name in DECLARED else bounded(rule) for name, rule in rules.items()} for family, rules in FAMILIES.items()}
+    named = {family: {f"aten.{name}": rule for name, rule in rules.items()} for family, rules in rules_of.items()}
     every = {kind: (family, rule) for family, rules in named.items() for kind, rule in rules.items()}
     for alias, name in ALIASES.items():
         if f"aten.{name}" in every:

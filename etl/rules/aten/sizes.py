@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from etl.errors import TooLarge
 from etl.rules.aten.values import Value
 from etl.rules.scope import Scope
 
 Rule = Callable[..., Any]
+LARGEST_SIZE = 2**63 - 1
+LARGEST_EXPONENT = 64
 
 
 def size_of(compute: Callable[..., Any]) -> Rule:
@@ -20,7 +23,13 @@ def size_of(compute: Callable[..., Any]) -> Rule:
 
     def rule(here: Scope, *numbers: Any) -> Value:
         """A size computed from others."""
-        return np.asarray(compute(*(np.asarray(number).item() for number in numbers)))
+        plain = [np.asarray(number).item() for number in numbers]
+        if compute is operator.pow and abs(plain[1]) > LARGEST_EXPONENT:
+            raise TooLarge(f"a size to the power of {plain[1]:,}")
+        result = compute(*plain)
+        if isinstance(result, int) and abs(result) > LARGEST_SIZE:
+            raise TooLarge(f"a size of more than {LARGEST_SIZE:,}")
+        return np.asarray(result)
 
     return rule
 

@@ -8,6 +8,7 @@ function(here, "exponential", np.exp, x)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache, wraps
 from math import prod
 from typing import Any, TypeAlias
 
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from etl.activations import call
 from etl.errors import TooLarge, Unsupported
-from etl.rules.ids import Ids, is_live
+from etl.network import leaves
+from etl.rules.ids import Ids, Live, is_live
 from etl.rules.primitives import elementwise
 from etl.rules.scope import Edges, Scope
 
@@ -54,6 +56,20 @@ def check_size(shape: Sequence[int]) -> None:
     """Raises TooLarge for a constant that nobody stored and a file only asks for."""
     if prod(shape) > MOST_ELEMENTS:
         raise TooLarge(f"a constant of {prod(shape):,} numbers")
+
+
+@cache
+def bounded(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """A rule that writes out the constants which it is given alone: it raises TooLarge for one that is only declared so large (`full`, `expand`)."""
+
+    @wraps(rule)
+    def checked(here: Scope, *operands: Any, **options: Any) -> Any:
+        if not any(True for _ in leaves((operands, options), Live)):
+            for array in leaves((operands, options), np.ndarray):
+                check_size(array.shape)
+        return rule(here, *operands, **options)
+
+    return checked
 
 
 def add(here: Scope, x: Any, y: Any, scale: float = 1.0, **options: Any) -> Value:
