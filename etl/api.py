@@ -293,10 +293,7 @@ class Store:
         from etl.store import models
 
         if models.find(self.connection, name) is None:
-            from etl.errors import NotInStore
-
-            known = ", ".join(row["name"] for row in self.models()) or "none"
-            raise NotInStore(f"the store has no model named {name} (models: {known}).")
+            raise models.not_in_store(self.connection, name)
         return StoredModel(self, name)
 
     def delete(self, name: str, progress: Progress = silent) -> None:

@@ -14,7 +14,7 @@ from etl.graph.selection import graph_in
 from etl.readers import read
 from etl.sinks.neo4j import live as neo4j
 from etl.store import Store, queries
-from etl.store.addresses import address, neuron_id
+from etl.store.addresses import address, address_of, neuron_id
 from tests.conftest import clear
 
 DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
@@ -30,8 +30,11 @@ def test_an_address_is_the_place_in_c_order() -> None:
     ids = np.arange(100, 124).reshape(2, 3, 4)
     for index in np.ndindex(2, 3, 4):
         assert neuron_id(address("x", index), LAYERS, "m") == ids[index]
+        assert address_of(int(ids[index]), LAYERS) == address("x", index)
     assert neuron_id("lstm/step_0/gate/2", LAYERS, "m") == 126
     assert address("loss", []) == "loss/0" and neuron_id("loss/0", LAYERS, "m") == 127
+    assert (address_of(126, LAYERS), address_of(127, LAYERS)) == ("lstm/step_0/gate/2", "loss/0")
+    assert address_of(5, [{"name": "flat", "begin": 4, "end": 6, "shape": [3]}]) == "5"
 
 
 @pytest.mark.parametrize(

@@ -677,11 +677,18 @@ def test_an_empty_answer_is_explained(shelf: dict[str, Loaded], caplog: pytest.L
     assert "flatten (Flatten) has no neurons of its own" in caplog.text
     assert shelf["layers"].ask("strength") == []
     assert "loaded as layers only" in caplog.text
+    caplog.clear()
+    assert shelf["layers"].ask("longest_path") == [{"hops": None}]
+    assert "loaded as layers only" in caplog.text
     first = shelf["digits"].base
     assert shelf["digits"].ask("shortest_path", source=first + 1, target=first) == []
     assert f"no weights lead from neuron {first + 1} to neuron {first}" in caplog.text
     with pytest.raises(QueryError, match="layers only"):
         shelf["layers"].ask("forward", input=[0.0])
+    with pytest.raises(QueryError, match="layers only"):
+        shelf["layers"].ask("strongest_inputs", neuron="digit/4")
+    with pytest.raises(QueryError, match=r"same granularity, and these are two \(\w+ of neurons, \w+ of layers\)"):
+        shelf["digits"].ask("compare_models", other=shelf["layers"].name)
 
 
 def test_nothing_is_left_behind(shelf: dict[str, Loaded], store: Store) -> None:

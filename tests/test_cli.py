@@ -513,6 +513,7 @@ def test_csv_without_rows_has_its_header(loaded: Store, run: Run) -> None:
 
 def test_delete_asks(loaded: Store, run: Run) -> None:
     assert "say --yes" in one_line(Done(*without_terminal("delete", "digits_cnn")))
+    assert "no model named digits (did you mean digits_cnn?)" in one_line(Done(*without_terminal("delete", "digits")))
     refused = Terminal("delete", "digits_cnn")
     refused.until("[y/N]")
     refused.type("n\n")
@@ -593,6 +594,8 @@ def test_lines_say_how_far_and_how_long_still() -> None:
     assert lines.line(40) == "Loading digits: 1,200,000 of 4,800,000 weights (25%), about 120 s left".replace("120 s", "2 min")
     lines.counted = "weights", 0, 4_800_000
     assert lines.line(40) == "Loading digits: 0 of 4,800,000 weights (0%)"
+    lines.counted = "weights", 4_800_000, 4_800_000
+    assert lines.line(40) == "Loading digits: 4,800,000 of 4,800,000 weights (100%), finishing: 40 s so far"
 
 
 def test_a_line_comes_again_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:

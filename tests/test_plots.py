@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,9 @@ from matplotlib.image import imread
 from numpy.testing import assert_allclose, assert_array_equal
 
 from etl.analysis.measures import MEASURES
-from etl.analysis.plots import adjacency, distributions, figure, histograms, layers, paths
+from etl.analysis.plots import adjacency, distributions, figure, histograms, interactive, layers, paths
 from etl.analysis.plots.blocks import blocks, with_followers
+from etl.analysis.plots.model_plots import ModelPlots
 from etl.analysis.plots.scale import LayerScale
 from etl.cli import main
 from etl.graph.selection import Selection, graph_in
@@ -205,6 +207,17 @@ def test_centrality_names_the_classes(ask: Callable[..., Any], measure: str) -> 
     assert [text.get_text() for text in right.get_yticklabels()] == classes
     assert_allclose([bar.get_width() for bar in right.patches], values[-10:])
     assert (left.get_xlabel(), right.get_ylabel(), right.get_title()) == (measure, "class", "digit")
+
+
+def test_numbers_on_a_logarithmic_axis_of_both_signs_keep_their_distance() -> None:
+    """Down to a floor that is far from or near to the largest; zero is among them."""
+    layers = [{"name": "x", "type": "Dense", "begin": 0, "end": 400, "shape": [400], "parameters": 1}]
+    for floor in (1e-9, 2e-4, 7e-3):
+        values = np.random.default_rng(0).choice([-1.0, 1.0], 400) * np.geomspace(floor, 9, 400)
+        left, _ = distributions.centrality(values, layers, layers, [], "rank", "title").axes
+        left.figure.canvas.draw()
+        boxes = [label.get_window_extent() for label in left.get_xticklabels()]
+        assert len(boxes) >= 3 and all(a.x1 < b.x0 for a, b in pairwise(boxes)) and 0.0 in left.get_xticks()
 
 
 def test_centralities_of_both_signs_have_a_logarithmic_scale(ask: Callable[..., Any]) -> None:
@@ -417,12 +430,59 @@ def test_names_from_files_are_only_text(run: Run, tmp_path: Path) -> None:
         assert "</script><b>" not in (tmp_path / "a.svg").read_text("utf-8")
 
 
+def test_outputs_of_a_small_network_are_side_by_side() -> None:
+    """No line to one output leads through another's neurons, and each is called by its address or its class."""
+    layers = [
+        {"name": name, "type": kind, "begin": begin, "end": end, "shape": [end - begin], "axes": "unit", "parameters": 1}
+        for name, kind, begin, end in (("in", "InputLayer", 0, 2), ("trunk", "Dense", 2, 4), ("class", "Dense", 4, 6), ("box", "Dense", 6, 7))
+    ]
+    reads = {2: (0, 1), 3: (0, 1), 4: (2, 3), 5: (2, 3), 6: (2, 3)}
+    neurons = [{"id": n, "bias": None, "inputs": [[source, 0.5] for source in reads.get(n, ())]} for n in range(7)]
+    texts = [text.get_text() for text in paths.whole_network(neurons, layers, {4: "cat"}, "title").axes[0].texts]
+    assert {"class, box", "cat", "class/1", "box/0", "unit"} <= set(texts) and not any("+1" in text for text in texts)
+    assert [part.name for part in paths.side_by_side({(s, t): 0.5 for t in reads for s in reads[t]}, layers)] == ["in", "trunk", "class, box"]
+
+
+def test_the_ends_of_colours_are_named_within_them() -> None:
+    for most in (0.9271, 0.5, 6.86, 0.0399, 123.0):
+        ticks = adjacency.marks(most / 1.5, most)
+        assert ticks[-1] <= most * 1.001 and ticks[-1] > 0.8 * most, (most, ticks)
+
+
+def test_a_page_says_what_is_beyond_its_colours_on_a_line_of_its_own() -> None:
+    """Names as long as MobileNet's are cut off in the title of a panel."""
+    from bokeh.models import PreText, Title
+
+    name = "expanded_conv_depthwise_relu_of_the_first_block"
+    spans = (("x", "InputLayer", 0, 2, 0), ("kernel", "Dense", 2, 4, 6), (name, "ReLU", 4, 6, 0))
+    layers = [{"name": n, "type": t, "begin": b, "end": e, "shape": [e - b], "parameters": p} for n, t, b, e, p in spans]
+    places = (("x", 0, "kernel", 2, 0.1), ("x", 1, "kernel", 3, -0.1), ("kernel", 2, name, 4, 1.0), ("kernel", 3, name, 5, 1.0))
+    rows = [
+        {"source_layer": s, "source_begin": a, "source_end": a + 1, "target_layer": t, "target_begin": b, "target_end": b + 1, "edges": 1, "mean": w}
+        for s, a, t, b, w in places
+    ]
+    page = interactive.heat_map(rows, layers, "title")
+    assert {title.text for title in page.select({"type": Title})} == {"weights in a cell (count)", "mean weight in a cell"}
+    assert any(note.text.startswith("Mean weights beyond ±0.1, up to 1: ") for note in page.select({"type": PreText}))
+
+
+def test_paths_in_python_take_an_address(shelf: Store) -> None:
+    plots = ModelPlots(shelf, "digits")
+    first = plots.layers[0]["begin"]
+    for drawn in (plots.paths("digit/4"), plots.paths(first + 1300)):
+        assert drawn.get_suptitle().endswith("paths into digit/4") and "unit" in [text.get_text() for text in drawn.axes[0].texts]
+    assert "channel" in [text.get_text() for text in ModelPlots(shelf, "channels").paths("digit/4").axes[0].texts]
+    assert plots.paths("digit/4", "four").get_suptitle().endswith("into four")
+
+
 def test_classes_have_names(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "classes.txt"
     file.write_text("\n".join(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]), "utf-8")
     assert run("paths", "digits", tmp_path / "a.svg", "--into", "four", "--classes", file)[0] == 0
     assert "strongest paths into four" in (tmp_path / "a.svg").read_text("utf-8")
     assert run("centrality", "digits", tmp_path / "b.svg", "--classes", file)[0] == 0
+    assert run("overview", "digits", tmp_path / "c.html", "--classes", file)[0] == 0
+    assert "Strongest paths into nine (digit/9)" in (tmp_path / "c.html").read_text("utf-8")
     assert all(f">{name}<" in (tmp_path / "b.svg").read_text("utf-8") for name in ("zero", "nine"))
     assert "say a number from 0 to 9, or one of zero, one" in run("paths", "digits", tmp_path / "a.svg", "--into", "ten", "--classes", file)[1]
 
@@ -514,4 +574,4 @@ def test_the_overview_is_a_page_of_its_own(run: Run, chrome: Chrome, tmp_path: P
         assert "was loaded with --granularity channel" in chrome.page_source
     if model == "digits":
         assert "1,306 neurons, 47,360 weights" in chrome.find_element("css selector", "h1 + p").text
-        assert "Nobody reads 0 neurons." in chrome.page_source and "Strongest paths into digit/9" in headings
+        assert "Each neuron is read by another, or is an output." in chrome.page_source and "Strongest paths into digit/9" in headings

@@ -5,14 +5,18 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 from typer.main import get_command
 
+from etl.analysis.classes import class_names, classified
 from etl.cli import app, main
-from etl.cli.query import stored_names
+from etl.cli.classes import class_of
+from etl.cli.completion import stored_names
+from etl.errors import BadRequest
 from etl.graph.selection import graph_in
 from etl.readers import read
 from etl.sinks.neo4j import live as neo4j
@@ -119,6 +123,38 @@ def test_classes_have_names(run: Run, tmp_path: Path) -> None:
     assert {row["class"] for row in json.loads(run("strength", "layer=pool", *asked)[1])} == {None}
 
 
+def test_a_class_belongs_to_one_output_and_to_rows_that_name_neurons(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two outputs the one with so many neurons; a path and a weight have the class of the neuron that they lead to; sums over many have none."""
+    outputs = [
+        {"name": "class", "begin": 9, "end": 12, "shape": [3], "numbers": [0]},
+        {"name": "box", "begin": 12, "end": 14, "shape": [2], "numbers": [1]},
+        {"name": "steps", "begin": 14, "end": 22, "shape": [2, 4], "numbers": [2]},
+    ]
+    names = ["cat", "dog", "fox"]
+    assert classified(outputs, names)["name"] == "class" and classified(outputs, [])["name"] == "steps"
+    assert classified(outputs, ["n", "e", "s", "w"])["name"] == "steps" and class_names(outputs[0], names) == {9: "cat", 10: "dog", 11: "fox"}
+    with pytest.raises(BadRequest, match=r"has 5 names, and no output has so many classes \(class: 3, box: 2, steps: 4\)"):
+        classified(outputs, list("abcde"))
+    rows = [{"output": 0, "position": 1}, {"output": 1, "position": 1}, {"layer": "class", "index": [2]}, {"layer": "box", "index": [1]}]
+    rows += [{"neurons": [1, 5, 10]}, {"source": {"layer": "x", "index": [0]}, "target": {"layer": "class", "index": [0]}}]
+    assert [class_of(row, outputs[0], names) for row in rows] == ["dog", None, "fox", None, "dog", "cat"]
+    assert class_of({"layer": "steps", "index": [1, 2]}, outputs[2], ["n", "e", "s", "w"]) == "s"
+    file = tmp_path / "classes.txt"
+    file.write_text("\n".join(f"a {n}" for n in range(10)), "utf-8")
+    asked = "--classes", file, "--format", "json"
+    assert list(json.loads(run("summary", *asked)[1])[0]) == ["model", "neurons", "edges", "parameters", "density"]
+    for query in ("strongest_paths", "heaviest_path", "neighbourhood"):
+        rows = json.loads(run(query, *asked)[1])
+        ends = [row["path"].rpartition("/")[2] if "path" in row else row["target"]["index"][0] for row in rows]
+        assert [row["class"] for row in rows] == [f"a {end}" for end in ends], query
+    rows = json.loads(run("--cypher", "MATCH (n:Neuron {model: $model, layer: 'digit'}) RETURN n ORDER BY n.id", "model=digits", *asked)[1])
+    assert [row["class"] for row in rows] == [f"a {n}" for n in range(10)]
+    monkeypatch.setattr("sys.argv", ["etl", "measure", "digits", "strength", *map(str, asked)])
+    with redirect_stdout(io.StringIO()) as printed:
+        assert main() == 0
+    assert [row["class"] for row in json.loads(printed.getvalue())][-11:] == [None, *(f"a {n}" for n in range(10))]
+
+
 def test_words_are_completed(digits: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("etl.store.status", lambda: type("Server", (), {"running": True}))
     monkeypatch.setattr("etl.store.connect", lambda: Borrowed(digits))
@@ -131,6 +167,18 @@ def test_words_are_completed(digits: Store, monkeypatch: pytest.MonkeyPatch) -> 
 
     assert complete("etl query strongest_inp") == ["strongest_inputs"]
     assert complete("etl query strongest_inputs ne") == ["neuron="]
+    for command in ("measure", "delete", "save", "plot paths", "plot overview", "neo4j open", "neo4j style"):
+        assert complete(f"etl {command} di") == ["digits"], command
+    assert complete("etl measure digits strengt") == ["strength"]
+    for option in (
+        "adjacency digits a.png --source",
+        "adjacency digits a.png --target",
+        "weights digits a.png --layer",
+        "paths digits a.png --layer",
+    ):
+        assert complete(f"etl plot {option} po") == ["pool"], option
+    assert complete("etl plot paths digits a.png --into dig") == ["digit/"]
+    assert complete("etl measure other") == []
 
 
 class Borrowed:

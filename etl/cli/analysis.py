@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import etl
+from etl.cli.classes import Classes, read_classes, with_classes
 from etl.cli.options import Architecture, Constant, Format, ModelFile, ModelName, Quiet, Rows, Uri, constants, shape
 from etl.cli.output import plain, remark, show
 from etl.cli.progress import running
@@ -57,6 +58,7 @@ def measure(
     measure: Annotated[Measure, typer.Argument(metavar="MEASURE", help="One of those above.", show_default=False)],
     weighted: Weighted = False,
     write: Annotated[str | None, typer.Option(help="Store the values on the neurons too.", metavar="PROPERTY", show_default=False)] = None,
+    classes: Classes = None,
     format: Rows = Format.table,
     uri: Uri = None,
     quiet: Quiet = False,
@@ -65,9 +67,11 @@ def measure(
 
     Example: `etl measure digits_cnn strength --write strength`
     """
+    called = read_classes(classes)
     with connected(uri, f"Measuring {name}", quiet=quiet) as (store, shown):
-        rows = store[name].measure(measure.value, weighted=weighted, write=write, progress=shown.count)
-    show(rows, rows.columns, format)
+        measured = store[name].measure(measure.value, weighted=weighted, write=write, progress=shown.count)
+        rows, columns = with_classes(store, measured, measured.columns, called, name)
+    show(rows, columns, format)
     if write is not None and not quiet:
         remark(f"written on the neurons of {plain(name)} as {write}")
 

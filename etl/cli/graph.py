@@ -132,7 +132,7 @@ def say_loaded(loaded: Loaded, last: str, uri: str | None) -> None:
     from etl import store as stores
 
     how = {"loaded": "Loaded", "resumed": "Went on and loaded", "replaced": "Replaced", "unchanged": "Already there:"}[loaded.outcome]
-    rate = f" ({loaded.edges / loaded.seconds:,.0f} weights/s)" if loaded.edges else ""
+    rate = f" ({counted(round(loaded.edges / loaded.seconds), 'weight')}/s)" if loaded.edges else ""
     speed = "" if loaded.outcome == "unchanged" else f" in {duration(loaded.seconds)}{rate}"
     say(f"{how} {plain(loaded.name)}: {counted(loaded.neurons, 'neuron')}, {counted(loaded.edges, 'weight')}{speed}.", style="bold")
     if uri is None:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from etl.cli import completion
 from etl.graph.selection import Selection
 
 CHOICE = "What becomes the graph"
@@ -45,7 +46,12 @@ ModelFile = Annotated[
     Path,
     typer.Argument(metavar="MODEL", help="The model file: .h5, .keras ...; or a folder of tables, X.parquet/.", show_default=False, readable=False),
 ]
-ModelName = Annotated[str, typer.Argument(metavar="NAME", help="The model's name in the store, as `etl status` lists it.", show_default=False)]
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="The model's name in the store, as `etl status` lists it.", show_default=False, autocompletion=completion.models
+    ),
+]
 Rows = Annotated[Format, typer.Option("--format", help="How rows are printed.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no summary, only results and errors.")]
 Constant = Annotated[list[str] | None, typer.Option("--constant", help=FIXED, metavar="NAME=VALUE", show_default=False)]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from etl.cli import completion
 from etl.cli.analysis import Measure, Weighted
 from etl.cli.classes import Classes, read_classes
 from etl.cli.options import ModelName, Quiet, Uri
@@ -56,8 +57,12 @@ def adjacency(
     *,
     name: ModelName,
     out: PageOut,
-    source: Annotated[str | None, typer.Option(help="Only weights out of this layer.", metavar="LAYER", show_default=False)] = None,
-    target: Annotated[str | None, typer.Option(help="Only weights into this layer.", metavar="LAYER", show_default=False)] = None,
+    source: Annotated[
+        str | None, typer.Option(help="Only weights out of this layer.", metavar="LAYER", show_default=False, autocompletion=completion.layers)
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="Only weights into this layer.", metavar="LAYER", show_default=False, autocompletion=completion.layers)
+    ] = None,
     bins: Annotated[int, typer.Option(help="About how many cells a side has.", min=1, max=2000)] = 500,
     uri: Uri = None,
     quiet: Quiet = False,
@@ -78,7 +83,10 @@ def weights(
     *,
     name: ModelName,
     out: PageOut,
-    layer: Annotated[str | None, typer.Option(help="One layer, with a histogram for each kernel.", metavar="LAYER", show_default=False)] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="One layer, with a histogram for each kernel.", metavar="LAYER", show_default=False, autocompletion=completion.layers),
+    ] = None,
     bins: Annotated[int, typer.Option(help="Bins of each histogram.", min=1, max=1000)] = 50,
     full: Full = False,
     uri: Uri = None,
@@ -158,9 +166,17 @@ def paths(
     out: Out,
     into: Annotated[
         str | None,
-        typer.Option(help="A neuron, such as digit/4; or a class: its number, or its name in --classes.", metavar="CLASS", show_default=False),
+        typer.Option(
+            help="A neuron, such as digit/4; or a class: its number, or its name in --classes.",
+            metavar="CLASS",
+            show_default=False,
+            autocompletion=completion.neurons,
+        ),
     ] = None,
-    layer: Annotated[str | None, typer.Option(help="Layer to start from.  [default: the inputs]", metavar="LAYER", show_default=False)] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="Layer to start from.  [default: the inputs]", metavar="LAYER", show_default=False, autocompletion=completion.layers),
+    ] = None,
     limit: Annotated[int, typer.Option(help="How many paths.", min=1, max=40)] = 8,
     classes: Classes = None,
     full: Full = False,
@@ -174,20 +190,20 @@ def paths(
     names = read_classes(classes)
 
     def draw(plots: ModelPlots) -> Any:
-        from etl.store.addresses import neuron_id
+        from etl.analysis.classes import class_names, classified
 
         plots.neurons()
-        last = plots.outputs()[-1]
+        output = classified(plots.outputs(), names)
+        called = class_names(output, names)
         if into is not None and "/" in into and into not in names:
-            return plots.paths(neuron_id(into, plots.layers, name), into, layer=layer, limit=limit, full=full)
-        number = class_number(into, names, last["end"] - last["begin"])
-        goal = names[number] if number < len(names) else f"{last['name']}/{number}"
-        return plots.paths(last["begin"] + number, goal, layer=layer, limit=limit, full=full)
+            return plots.paths(into, names=called, layer=layer, limit=limit, full=full)
+        neuron = output["begin"] + class_number(into, names, output["end"] - output["begin"])
+        return plots.paths(neuron, names=called, layer=layer, limit=limit, full=full)
 
     on_sheet(draw, name, out, PICTURE, uri, quiet)
 
 
-def overview(*, name: ModelName, out: OverviewOut, uri: Uri = None, quiet: Quiet = False) -> None:
+def overview(*, name: ModelName, out: OverviewOut, classes: Classes = None, uri: Uri = None, quiet: Quiet = False) -> None:
     """A page with the network at a glance: layers, sizes, weights, strongest paths, dead neurons, and the queries behind each.
 
     Example: `etl plot overview digits_cnn digits.html`
@@ -197,8 +213,9 @@ def overview(*, name: ModelName, out: OverviewOut, uri: Uri = None, quiet: Quiet
     from etl.analysis.plots.overview import page
 
     figure.check_place(out, (".html",))
+    names = read_classes(classes)
     with connected(uri, f"Reading {name}", quiet=quiet) as (store, shown):
-        text = page(ModelPlots(store.connection, name, shown.count), store.connection.browser)
+        text = page(ModelPlots(store.connection, name, shown.count), store.connection.browser, names)
     with figure.writing(out):
         out.write_text(text, "utf-8")
     if not quiet:

@@ -59,7 +59,8 @@ class Lines:
             return f"{self.doing}: {duration(seconds)} so far"
         what, done, total = self.counted
         left = f", about {duration(seconds * (total - done) / done)} left" if 0 < done < total else ""
-        return f"{self.doing}: {done:,} of {total:,} {what} ({done / max(total, 1):.0%}){left}"
+        over = f", finishing: {duration(seconds)} so far" if done >= total else ""
+        return f"{self.doing}: {done:,} of {total:,} {what} ({done / max(total, 1):.0%}){left}{over}"
 
     def end(self) -> None:
         self.ended.set()

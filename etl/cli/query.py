@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from etl.cli.classes import Classes, read_classes, with_classes
+from etl.cli.completion import stored_names
 from etl.cli.options import Format, Quiet, Rows, Uri
 from etl.cli.output import plain, say, show
 from etl.cli.store import connected
-from etl.errors import BadRequest, EtlError, QueryError, did_you_mean, reason
+from etl.errors import BadRequest, QueryError, did_you_mean, reason
 
 if TYPE_CHECKING:
     from etl.store.queries import Query
@@ -45,27 +46,6 @@ def values(context: typer.Context, incomplete: str) -> Iterator[str]:
     for value in stored_names(name, kind, chosen[0] if chosen else None):
         if value.startswith(begun):
             yield f"{name}={value}"
-
-
-def stored_names(parameter: str, kind: str | None, model: str | None) -> list[str]:
-    """Names that a parameter may have in a store that runs already: nothing is started to complete a word."""
-    import os
-
-    from etl.store import connect, status
-
-    if not (os.environ.get("NEO4J_URI") or status().running):
-        return []
-    try:
-        with connect() as store:
-            if parameter in ("model", "other"):
-                return [row["name"] for row in store.read("MATCH (m:Model) RETURN m.name AS name ORDER BY name")]
-            if kind == "NEURON" or parameter in ("layer", "first", "second", "source", "target"):
-                end = "/" if kind == "NEURON" else ""
-                found = store.read("MATCH (l:Layer) WHERE $model IS NULL OR l.model = $model RETURN l.name AS name ORDER BY l.position", model=model)
-                return [row["name"] + end for row in found]
-    except EtlError:  # no word to complete is no error
-        return []
-    return []
 
 
 def known(folder: Path | None) -> dict[str, Query]:
@@ -113,9 +93,10 @@ def query(
     called = read_classes(classes)
     if cypher is not None:
         statement, given = statement_of(cypher), [text for text in (name, *(params or ())) if text is not None]
+        bound = parameters(given, ())
         with connected(uri, "Asking Neo4j", quiet=quiet) as (store, _):
-            columns, rows = stored_queries.run_cypher(store.connection, statement, parameters(given, ()))
-            show(*with_classes(store, rows, columns, called, None), format)
+            columns, rows = stored_queries.run_cypher(store.connection, statement, bound)
+            show(*with_classes(store, rows, columns, called, bound.get("model")), format)
         return
     if name is None:
         listed = known(queries)

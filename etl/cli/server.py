@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from etl.cli import completion
 from etl.cli.options import Format, ModelName, Quiet, Rows, Uri
 from etl.cli.output import cell, plain, say, show, to_json
 from etl.cli.progress import display
@@ -88,7 +89,13 @@ def style(name: ModelName, *, uri: Uri = None) -> None:
 def favourites(
     out: Annotated[Path, typer.Argument(metavar="OUT.zip", help="The file to write.", show_default=False, readable=False)],
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A model in the store, whose names fill the parameters of each.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="A model in the store, whose names fill the parameters of each.",
+            show_default=False,
+            autocompletion=completion.models,
+        ),
     ] = None,
     *,
     uri: Uri = None,
@@ -112,7 +119,13 @@ def favourites(
 
 def open_browser(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="The model that the query is about. [default: the one loaded last]", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="The model that the query is about. [default: the one loaded last]",
+            show_default=False,
+            autocompletion=completion.models,
+        ),
     ] = None,
     *,
     quiet: Quiet = False,

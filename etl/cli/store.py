@@ -76,7 +76,8 @@ def save(
     show([vars(row) for row in saved], ("layer", "parameters", "changed", "zeros"), format)
     if not quiet:
         changed, parameters = (sum(getattr(row, what) for row in saved) for what in ("changed", "parameters"))
-        remark(f"written to {plain(str(out))}: {changed:,} of {counted(parameters, 'parameter')} differ from {plain(str(source))}")
+        differ = f"{changed:,} of {counted(parameters, 'parameter')} {'differs' if changed == 1 else 'differ'}"
+        remark(f"written to {plain(str(out))}: {differ} from {plain(str(source))}")
 
 
 def delete(
@@ -86,8 +87,11 @@ def delete(
 
     Example: `etl delete digits_cnn --yes`
     """
+    from etl.store.models import check_deletable
+
     with connected(uri, f"Deleting {name}", quiet=quiet) as (store, shown):
         if not yes:
+            check_deletable(store.connection, name)
             confirm(f"Delete {plain(name)} from {store.uri}?")
         store.delete(name, shown.count)
     if not quiet:

@@ -14,6 +14,18 @@ def address(layer: str, index: Sequence[int]) -> str:
     return f"{layer}/{','.join(map(str, index)) or '0'}"
 
 
+def address_of(neuron: int, layers: Sequence[Mapping[str, Any]]) -> str:
+    """The address of the neuron with that id, one of the layers' neurons; the id as text where their shapes give none. layers: rows of `layers`."""
+    layer = next(layer for layer in layers if layer["begin"] <= neuron < layer["end"])
+    place, index = neuron - layer["begin"], list[int]()
+    if prod(layer["shape"]) != layer["end"] - layer["begin"]:
+        return str(neuron)
+    for size in reversed(layer["shape"]):
+        place, last = divmod(place, size)
+        index.insert(0, last)
+    return address(layer["name"], index)
+
+
 def neuron_id(place: str, layers: Sequence[Mapping[str, Any]], model: str) -> int:
     """The id of the neuron at an address.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cypher import text
-from etl.errors import Conflict, NotInStore
+from etl.errors import Conflict, NotInStore, did_you_mean
 from etl.store.transactions import Store, claimed
 
 DELETED = 50_000  # relationships a transaction
@@ -35,14 +35,24 @@ def listed(store: Store) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: str(row["name"]))
 
 
+def not_in_store(store: Store, name: str) -> NotInStore:
+    """What to raise where there is no model of that name: says which there are, and which was meant perhaps."""
+    known = [row["name"] for row in models(store)]
+    return NotInStore(f"the store has no model named {name}{did_you_mean(name, known)} (models: {', '.join(known) or 'none'}).")
+
+
+def check_deletable(store: Store, name: str) -> None:
+    """Raises NotInStore where there is neither a model of that name nor anything that interrupted loads of it left."""
+    if find(store, name) is None and not unfinished(store, name):
+        raise not_in_store(store, name)
+
+
 def delete(store: Store, name: str, progress: Progress = silent) -> None:
     """Delete a model with all that belongs to it and nothing else, in bounded transactions; interrupted, the same call goes on.
 
     Raises NotInStore, or Conflict where another process is loading or deleting it.
     """
-    if find(store, name) is None and not unfinished(store, name):
-        known = ", ".join(row["name"] for row in models(store)) or "none"
-        raise NotInStore(f"the store has no model named {name} (models: {known}).")
+    check_deletable(store, name)
     with claimed(store, name):
         if find(store, name) is not None:
             erase(store, name, progress)

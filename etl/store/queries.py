@@ -32,7 +32,7 @@ from cypher import text
 from etl.errors import BadRequest, NotInStore, QueryError, did_you_mean, reason
 from etl.store import home
 from etl.store.addresses import address, neuron_id
-from etl.store.models import models
+from etl.store.models import models, not_in_store
 from etl.store.transactions import Store
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def run(store: Store, wanted: str | Query, values: Mapping[str, Any] | None = No
         return [{column: plain(record[column]) for column in columns} for record in result]
 
     found = store.transact(rows, writes=query.writes is not None)
-    if not found and "model" in bound:
+    if nothing(found) and "model" in bound:
         explain_nothing(store, query, bound)
     return found
 
@@ -262,7 +262,7 @@ def present(store: Store, model: str | None) -> str:
     if model is None:
         raise QueryError(f"the store has several models: say model= one of {', '.join(known)}.")
     if model not in known:
-        raise NotInStore(f"the store has no model named {model}{did_you_mean(model, known)} (models: {', '.join(known)}).")
+        raise not_in_store(store, model)
     if known[model] != "COMPLETE":
         log.warning("%s is not complete: what is there counts, no more.", model)
     return model
@@ -276,11 +276,21 @@ def check_selection(store: Store, query: Query, model: str) -> None:
         raise QueryError(f"{query.name} needs the whole network, and {model} was loaded with {selection}: load it without {' and '.join(wrong)}.")
 
 
+def check_alike(store: Store, query: Query, model: str, other: str) -> None:
+    """Raises QueryError where one of two models is a graph of neurons and the other is not: no layer of one is like a layer of the other."""
+    granularity = {row["name"]: next(iter(re.findall(r"--granularity (\w+)", row["selection"] or "")), "neuron") for row in models(store)}
+    if granularity[model] != granularity[other]:
+        sizes = f"{model} of {granularity[model]}s, {other} of {granularity[other]}s"
+        raise QueryError(f"{query.name} compares graphs of the same granularity, and these are two ({sizes}): load one of them like the other.")
+
+
 def check_place(store: Store, query: Query, bound: dict[str, Any]) -> None:
     """Replace addresses by ids; say what a query would only answer with no rows: a layer, neuron or model that isn't there, too few inputs."""
     model, layers = bound["model"], store.read(text("analysis", "layers"), model=bound["model"])
     places = [p.name for p in query.parameters if p.type == "NEURON"]
     for name in places:
+        if isinstance(bound[name], str) and not any(layer["neurons"] for layer in layers):
+            raise QueryError(f"{query.name}: {model} was loaded as layers only: it has no neurons and no weights.")
         if isinstance(bound[name], str):
             bound[name] = neuron_id(bound[name], layers, model)
     names = {row["name"]: row["neurons"] for row in layers}
@@ -297,6 +307,7 @@ def check_place(store: Store, query: Query, bound: dict[str, Any]) -> None:
             raise QueryError(f"{query.name}: {name} must be at least {least}, not {bound[name]}")
     if "other" in bound:
         present(store, bound["other"])
+        check_alike(store, query, model, bound["other"])
     size = sum(row["neurons"] for row in layers if row["type"] == "InputLayer")
     if "input" in bound and begin == end:
         raise QueryError(f"{query.name}: {model} was loaded as layers only: it has no neurons that could compute.")
@@ -304,8 +315,13 @@ def check_place(store: Store, query: Query, bound: dict[str, Any]) -> None:
         raise QueryError(f"{query.name}: {model} takes {size} input values (all inputs, in the order of ids), not {len(bound['input'])}.")
 
 
+def nothing(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether an answer says nothing: no row, or one without any value, as what is aggregated over nothing has."""
+    return not rows or (len(rows) == 1 and all(value is None for value in rows[0].values()))
+
+
 def explain_nothing(store: Store, query: Query, bound: Mapping[str, Any]) -> None:
-    """Warn where an empty answer has a reason that is easily overlooked."""
+    """Warn where an answer without values has a reason that is easily overlooked."""
     layers = {row["name"]: row for row in store.read(text("analysis", "layers"), model=bound["model"])}
     layer = layers.get(bound.get("layer") or "")
     if layers and not sum(row["neurons"] for row in layers.values()):

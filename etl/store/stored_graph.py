@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cypher import text
-from etl.errors import BadRequest, Conflict, NotInStore
+from etl.errors import BadRequest, Conflict
+from etl.store.models import not_in_store
 from etl.store.queries import queries
 from etl.store.transactions import Store
 
@@ -59,7 +60,7 @@ def span(store: Store, name: str) -> Span:
     """Where a model lies in the store. Raises NotInStore, or Conflict where it is there in part only."""
     found = store.read(text("measure", "span"), model=name)
     if not found or found[0]["base"] is None:
-        raise NotInStore(f"the store has no model named {name}: `etl status` lists them.")
+        raise not_in_store(store, name)
     model = found[0]
     if model["state"] != "COMPLETE":
         raise Conflict(f"{name} is loaded in part only: the same `etl load` goes on with it.")

@@ -148,7 +148,9 @@ def marks(usual: float, most: float) -> list[float]:
     """Round numbers on both sides of zero, up to the largest, and none closer to zero than can be told apart."""
     tens = 10.0 ** np.arange(np.floor(np.log10(usual)), np.ceil(np.log10(most)) + 1)
     sizes = [float(size) for size in np.outer(tens, [1, 3]).ravel() if usual / 2 <= size <= most * 1.0001]
-    sizes += [float(f"{most:.2g}")] if len(sizes) < 2 and most not in sizes else []
+    if len(sizes) < 2 and most not in sizes:
+        digit = 10.0 ** (np.floor(np.log10(most)) - 1)
+        sizes.append(float(f"{np.floor(most / digit * 1.0001) * digit:.2g}"))  # rounded up it would be beyond the end of the bar
     return [-size for size in reversed(sizes)] + [0.0, *sizes]
 
 

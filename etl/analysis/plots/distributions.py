@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from etl.analysis.classes import classified
 from etl.analysis.plots.blocks import MOST, Block, blocks, colours, numbered
 from etl.analysis.plots.figure import NEUTRAL, Row, new, ridges, short, styled
 from etl.analysis.plots.scale import owners, together
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MOST_BARS = 40  # neurons of the last layer
 BINS = 50
+LABEL = 0.22  # of half an axis: the width of a number's label, and what is between it and the next
+FEWEST_BARS = 4  # a layer of fewer has bars as thick as if there were so many
 FEW = 10  # degrees, or neurons, that are counted one by one on an axis
 
 
@@ -92,7 +95,7 @@ def centrality(
 
     values   the measure of all neurons in the order of ids, NaN where undefined
     layers   rows of `layers`; lasts: those that the model returns
-    classes  names for the neurons of the last of these
+    classes  names for the neurons of the one that has so many
     full     each layer by itself, however many
     """
     first = layers[0]["begin"]
@@ -106,7 +109,7 @@ def centrality(
     distribution(left.subplots(), groups, parts, measure)
     panels = np.atleast_1d(right.subplots(len(lasts), 1))
     for axes, layer in zip(panels, lasts, strict=True):
-        named = classes if layer is lasts[-1] else ()
+        named = classes if layer is classified(lasts, classes) else ()
         last_layer(axes, layer, values[layer["begin"] - first : layer["end"] - first], named, measure, MOST_BARS // len(lasts))
     return figure
 
@@ -124,21 +127,28 @@ def distribution(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], parts: 
 
 def logarithmic(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], fills: Sequence[str], every: NDArray[Any], floor: float) -> None:
     """Ridges on a logarithmic scale down to `floor`; where some values are negative, one to either side of zero."""
-    from matplotlib.ticker import SymmetricalLogLocator
-
     upwards = np.geomspace(floor, np.abs(every).max(), BINS + 1)
     if every.min() < 0:
         axes.set_xscale("symlog", linthresh=floor, linscale=0.2)
-        ticks = SymmetricalLogLocator(base=10, linthresh=floor, subs=[1.0])
-        ticks.set_params(numticks=9)
-        axes.xaxis.set_major_locator(ticks)
         ridges(axes, groups, np.concatenate([-upwards[::-1], upwards]), fills)
+        axes.set_xticks(powers(axes, floor, float(upwards[-1])))
     else:
         axes.set_xscale("log")
         ridges(axes, [(name, np.maximum(part, floor)) for name, part in groups], upwards, fills)
         if every.min() < floor:
             axes.text(0.01, 1.0, f"below {floor:.1g}: in the first bin", transform=axes.transAxes, fontsize=8, color="0.4")
-    axes.xaxis.set_major_formatter("{x:.0e}")
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0e}" if x else "0")
+
+
+def powers(axes: Axes, least: float, most: float) -> list[float]:
+    """Zero and powers of ten on both sides of it, as far from each other on the axis as their labels are wide."""
+    place = axes.xaxis.get_transform().transform
+    chosen, last = list[float](), np.inf
+    for exponent in range(int(np.floor(np.log10(most))), int(np.ceil(np.log10(least))) - 1, -1):
+        at = float(place([10.0**exponent])[0] / place([most])[0])
+        if last - at >= LABEL and at >= LABEL:
+            chosen, last = [10.0**exponent, *chosen], at
+    return [*(-size for size in reversed(chosen)), 0.0, *chosen]
 
 
 def last_layer(axes: Axes, layer: Row, values: NDArray[Any], classes: Sequence[str], measure: str, most: int) -> None:
@@ -149,7 +159,7 @@ def last_layer(axes: Axes, layer: Row, values: NDArray[Any], classes: Sequence[s
     axes.barh(range(len(order)), np.nan_to_num(values[order]), color=NEUTRAL)
     axes.set_yticks(range(len(order)), [short(classes[n]) if n < len(classes) else str(n) for n in order.tolist()])
     axes.tick_params(axis="y", labelsize=9 if len(order) <= MOST else 7)
-    axes.invert_yaxis()
+    axes.set_ylim(max(len(order), FEWEST_BARS) - 0.5, -0.5)
     part = f" (the largest {most} of {len(values):,})" if len(values) > most else ""
     axes.set(xlabel=measure, ylabel="class" if classes else "unit", title=f"{short(layer['name'])}{part}")
 

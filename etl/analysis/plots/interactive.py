@@ -51,12 +51,7 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
     tools = "pan,wheel_zoom,box_zoom,reset,save"
     size = {"width": SIDE, "height": SIDE, "tools": tools, "active_drag": "box_zoom", "tooltips": CELL}
     first = figure(title="weights in a cell (count)", x_range=(0, 1), y_range=(1, 0), **size)
-    second = figure(
-        title="mean weight in a cell" + (f" ({printable(range_of.remark())})" if range_of.beyond else ""),
-        x_range=first.x_range,
-        y_range=first.y_range,
-        **size,
-    )
+    second = figure(title="mean weight in a cell", x_range=first.x_range, y_range=first.y_range, **size)
     for one, field, mapper in ((first, "edges", counted), (second, "shade", signed)):
         shown = one.quad("left", "right", "top", "bottom", source=cells, line_color=None, fill_color={"field": field, "transform": mapper})
         bar = shown.construct_color_bar(width=10)
@@ -65,14 +60,15 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
             bar.ticker, bar.major_label_overrides = FixedTicker(ticks=list(named)), named
         one.add_layout(bar, "right")
         name_layers(one, down, across)
-    return column(heading(title), row(first, second))
+    beyond = [written(f"Mean weights {range_of.remark()}", 13)] if range_of.beyond else []  # a title of a panel would be cut off at its side
+    return column(written(title), row(first, second), *beyond)
 
 
-def heading(title: str) -> Any:
-    """A title over several panels; taken as text, not as HTML: names come from files."""
+def written(text: str, size: int = 16) -> Any:
+    """A line over or under several panels; taken as text, not as HTML: names come from files. size: in pixels."""
     from bokeh.models import PreText
 
-    return PreText(text=printable(title), styles={"font": "16px sans-serif"})
+    return PreText(text=printable(text), styles={"font": f"{size}px sans-serif"})
 
 
 def name_layers(one: Any, down: LayerScale, across: LayerScale) -> None:
@@ -112,4 +108,4 @@ def grid(panels: Mapping[str, Sequence[Row]], title: str, across: int, *, togeth
         one.xaxis.axis_label, one.yaxis.axis_label = "weight", "stored weights (count)"
         one.yaxis.formatter = NumeralTickFormatter(format="0,0")
         made.append(one)
-    return column(heading(title), gridplot(made, ncols=across))
+    return column(written(title), gridplot(made, ncols=across))

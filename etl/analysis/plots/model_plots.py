@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from etl.errors import BadRequest
+from etl.store.addresses import address_of, neuron_id
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -129,14 +130,31 @@ class ModelPlots:
 
         return layers.layer_graph(self.ask("layer_graph"), f"{self.name}: layers", full=full)
 
-    def paths(self, neuron: int, called: str, *, layer: str | None = None, limit: int = 8, full: bool = False) -> Figure:
-        """The strongest paths into a neuron, which is called so; a network of a few neurons whole."""
+    def paths(
+        self,
+        neuron: int | str,
+        called: str | None = None,
+        *,
+        names: Mapping[int, str] | None = None,
+        layer: str | None = None,
+        limit: int = 8,
+        full: bool = False,
+    ) -> Figure:
+        """The strongest paths into a neuron; a network of a few neurons whole.
+
+        neuron  its address, such as digit/4, or its id
+        called  what it is called, a class perhaps; by default its address
+        names   what neurons of a small network are called, by id
+        """
+        self.neurons()
+        goal = neuron_id(neuron, self.layers, self.name) if isinstance(neuron, str) else neuron
+        called = called or (names or {}).get(goal) or address_of(goal, self.layers)
         from etl.analysis.plots import paths
 
         edges = sum(row["edges"] for row in self.layers)
         if layer is None and self.neurons() <= SMALL[0] and edges <= SMALL[1]:
-            return paths.whole_network(self.read("small_network"), self.layers, {neuron: called}, f"{self.name}: every weight")
-        rows = self.ask("strongest_paths", neuron=neuron, layer=layer, limit=limit)
+            return paths.whole_network(self.read("small_network"), self.layers, {**(names or {}), goal: called}, f"{self.name}: every weight")
+        rows = self.ask("strongest_paths", neuron=goal, layer=layer, limit=limit)
         if not rows:
             raise BadRequest(f"{self.name} has no path from {layer or 'an input'} to {called}")
         title = f"{self.name}: the {len(rows)} strongest paths into {called}" if len(rows) > 1 else f"{self.name}: the strongest path into {called}"

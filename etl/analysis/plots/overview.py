@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from etl.analysis.classes import class_names, classified
 from etl.analysis.plots.figure import DPI, Row, printable, styled
 from etl.errors import QueryError
+from etl.store.addresses import address_of
 from etl.store.browser import examples, favourite
 from etl.store.queries import find
 
@@ -35,17 +37,17 @@ class Part:
     rows: list[Row] = field(default_factory=list)
 
 
-def page(plots: ModelPlots, browser: str | None) -> str:
-    """The page of a model. browser: Neo4j Browser's address, where it is known."""
+def page(plots: ModelPlots, browser: str | None, classes: Sequence[str] = ()) -> str:
+    """The page of a model. browser: Neo4j Browser's address, where it is known; classes: names of an output's neurons."""
     from jinja2 import Environment
 
     (summary,) = plots.ask("summary")
     facts = f"{count(summary['neurons'], 'neuron')}, {count(summary['edges'], 'weight')}, {count(summary['parameters'], 'parameter')}"
     template = Environment(autoescape=True).from_string(resources.files(__package__).joinpath("overview.html").read_text("utf-8"))
-    return template.render(name=printable(plots.name), facts=facts, parts=parts(plots, browser), shown=shown)
+    return template.render(name=printable(plots.name), facts=facts, parts=parts(plots, browser, classes), shown=shown)
 
 
-def parts(plots: ModelPlots, browser: str | None) -> list[Part]:
+def parts(plots: ModelPlots, browser: str | None, classes: Sequence[str] = ()) -> list[Part]:
     """Layer graph, sizes, weights, strongest paths, neurons that nobody reads; of a model that was loaded as layers only the first two."""
 
     values = examples(plots.store, plots.name)
@@ -63,14 +65,17 @@ def parts(plots: ModelPlots, browser: str | None) -> list[Part]:
             made.append(Part("Weights", **behind("weight_histogram"), picture=inline(plots.weights())))
     except QueryError as error:  # of channels, say: their weights are no stored numbers
         made.append(Part("Weights", **behind("weight_histogram"), remark=f"{error}"))
-    last = plots.outputs()[-1]["end"] - 1
+    output = classified(plots.outputs(), classes)
+    last = output["end"] - 1
     paths = [{"product": row["product"], "path": row["path"]} for row in plots.ask("strongest_paths", neuron=last, limit=5)]
     if paths:
-        called = paths[0]["path"].rpartition("-> ")[2]
-        made.append(Part(f"Strongest paths into {called}", **behind("strongest_paths"), picture=inline(plots.paths(last, called)), rows=paths))
+        names = class_names(output, classes)
+        into = f"{names[last]} ({address_of(last, plots.layers)})" if names else address_of(last, plots.layers)
+        made.append(Part(f"Strongest paths into {into}", **behind("strongest_paths"), picture=inline(plots.paths(last, names=names)), rows=paths))
     dead = plots.ask("dead_sources", limit=1_000_000)
     few = f" The first {FIRST} of them:" if len(dead) > FIRST else ""
-    made.append(Part("Dead neurons", **behind("dead_sources"), remark=f"Nobody reads {count(len(dead), 'neuron')}.{few}", rows=dead[:FIRST]))
+    unread = f"Nobody reads {count(len(dead), 'neuron')}.{few}" if dead else "Each neuron is read by another, or is an output."
+    made.append(Part("Dead neurons", **behind("dead_sources"), remark=unread, rows=dead[:FIRST]))
     return made
 
 

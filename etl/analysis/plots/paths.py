@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, pairwise
 from math import prod
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from etl.analysis.plots.blocks import Block, with_followers
 from etl.analysis.plots.figure import NEGATIVE, NEUTRAL, POSITIVE, SCREEN, Row, new, printable, short, styled
 from etl.analysis.plots.labels import Labels
 from etl.analysis.plots.scale import together
+from etl.store.addresses import address_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +62,21 @@ def main_paths(rows: Sequence[Row], layers: Sequence[Row], goal: str, title: str
 def whole_network(neurons: Sequence[Row], layers: Sequence[Row], names: Mapping[int, str], title: str) -> Figure:
     """neurons: rows of `small_network`; layers: rows of `layers`; names: what some neurons are called."""
     edges = {(source, neuron["id"]): weight for neuron in neurons for source, weight in neuron["inputs"]}
-    columns = columns_of([n["id"] for n in neurons], [Block(layer["name"], (layer,)) for layer in layers if layer["end"] > layer["begin"]])
+    columns = side_by_side(edges, [layer for layer in layers if layer["end"] > layer["begin"]])
+    addresses = {n: address_of(n, layers) for part in columns if len(part.layers) > 1 for n in range(part.begin, part.end)}
     biases = {neuron["id"]: neuron["bias"] for neuron in neurons if neuron["bias"] is not None}
-    return network(edges, columns, names, biases, title, "Each line is a weight; b is a neuron's bias.", full=True)
+    return network(edges, columns, {**addresses, **names}, biases, title, "Each line is a weight; b is a neuron's bias.", full=True)
+
+
+def side_by_side(edges: Edges, layers: Sequence[Row]) -> list[Block]:
+    """Layers as columns, those that are as far from the inputs in one: a line to one of two outputs leads through no neuron of the other."""
+    depths = dict[str, int]()
+    for layer in layers:
+        sources = {source for source, target in edges if layer["begin"] <= target < layer["end"]}
+        read = [before["name"] for before in layers if any(before["begin"] <= source < before["end"] for source in sources)]
+        depths[layer["name"]] = 1 + max((depths[name] for name in read), default=-1)
+    alike = [tuple(group) for _, group in groupby(layers, lambda layer: depths[layer["name"]])]
+    return [Block(", ".join(layer["name"] for layer in group), group) for group in alike]
 
 
 def columns_of(neurons: Sequence[int], parts: Sequence[Block]) -> list[Block]:
@@ -168,7 +181,7 @@ def draw_band(
     for number in band.columns:
         x = next(x for n, (x, _) in band.places.items() if column(n, columns) == number)
         part = columns[number]
-        more = f" +{len(part.layers) - 1}" if len(part.layers) > 1 else ""
+        more = f" +{len(part.layers) - 1}" if len(part.layers) > 1 and part.name == part.layers[0]["name"] else ""
         axes.text(x, band.top + 0.12, short(part.name, NAME) + more, ha="center", va="center", fontsize=8)
         axes.text(x, band.top + 0.27, words(part.layers[-1]), ha="center", va="center", fontsize=7, color="0.45")
     for neuron, place in band.places.items():
