@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits
+from PIL import Image
+from sklearn.datasets import load_digits, load_sample_image
 
 import etl
 from etl.cli import main
@@ -71,6 +72,16 @@ def clone(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def add_own_files(folder: Path) -> None:
+    """What a reader of looking-inside.md has: two networks as code, their weights, and a photograph."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    for name, call, weights in (("alexnet_model", "AlexNet", "AlexNet.pth"), ("resnet_model", "resnet34", "resNet34.pth")):
+        (folder / f"{name}.py").symlink_to(HERE / "data" / f"{name}.py")
+        torch.save(getattr(script(HERE / "data" / f"{name}.py"), call)(num_classes=5).state_dict(), folder / weights)
+    Image.fromarray(load_sample_image("flower.jpg")).save(folder / "photo.jpg")
+
+
 class Done(NamedTuple):
     returncode: int
     stdout: str
@@ -120,6 +131,8 @@ def test_commands(page: Path, clone: Path, home: Path) -> None:
     """In the order of the page; what is shown of their output is in their output."""
     if page.name == "pytorch.md":
         pytest.importorskip("torch")
+    if any("photo.jpg" in line for line, _ in commands(page)):
+        add_own_files(clone)
     for line, shown in commands(page):
         if line.endswith("&& pytest"):
             continue  # that is what runs this test

@@ -12,6 +12,8 @@ import pytest
 
 import etl
 from etl.cli import main
+from etl.sinks.neo4j import live as neo4j
+from etl.store import Store, queries
 from tests.hostile_torch import DATA, PROGRAM, SKELETON, WEIGHTS
 
 ROOT = DATA.parents[1]
@@ -88,3 +90,44 @@ def test_smaller_inputs_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None
     graph = graph_of(PROGRAM)
     options = [offer.option.split()[0] for offer in offers(PROGRAM, Selection(), graph, 3000)]
     assert options == ["--granularity", "--layers", "--top-k"] and len(read) == 2
+
+
+def test_in_the_store(empty_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Loaded, asked, run forward inside Neo4j, measured, drawn, and not written back."""
+    assert command(monkeypatch, "load", PROGRAM, "--quiet") == 0
+    assert command(monkeypatch, "load", SAFE, "--architecture", SKELETON, "--name", "safe", "--quiet") == 0
+    with np.load(DATA / "digits_torch.npz") as stored:
+        picture = [float(value) for value in stored["images"][0].ravel()]
+        values = [row["value"] for row in queries.run(empty_store, "forward", {"model": "digits_torch", "input": picture})]
+        np.testing.assert_allclose(values, stored["outputs"][0], rtol=1e-4, atol=1e-4)
+    rows = queries.run(empty_store, "weight_statistics", {"model": "digits_torch", "layer": "conv"})
+    kernel = etl.read(PROGRAM).weights().read_all().to_pandas().query("layer == 'conv'").drop_duplicates("parameter").sort_values("parameter")
+    for row in rows[1:]:
+        mine = kernel["weight"].to_numpy(float)[9 * row["kernel"] : 9 * row["kernel"] + 9]  # (6, 1, 3, 3): a kernel's numbers lie side by side
+        np.testing.assert_allclose([row["mean"], row["std"], row["min"], row["max"]], [mine.mean(), mine.std(ddof=1), mine.min(), mine.max()])
+    same = queries.run(empty_store, "compare_models", {"model": "digits_torch", "other": "safe"})
+    assert {row["match"] for row in same} == {"name"} and not any(row["changed"] for row in same)
+    for kind in ("adjacency", "weights", "degrees", "strengths", "centrality", "paths"):
+        assert command(monkeypatch, "plot", kind, "digits_torch", tmp_path / f"{kind}.png", "--quiet") == 0, capsys.readouterr().err
+    assert command(monkeypatch, "measure", "digits_torch", "strength", "--quiet") == 0
+    capsys.readouterr()
+    assert command(monkeypatch, "save", "digits_torch", tmp_path / "out.pt2", "--from", PROGRAM) == 1
+    assert "only Keras files (.h5, .keras) can be written back" in capsys.readouterr().err
+
+
+def test_copies_in_two_frameworks_are_not_compared(empty_store: Store) -> None:
+    """One network in Keras and in PyTorch, same names and weights: kernels lie in another order, so nothing is said of how far they are apart."""
+    keras, torch = pytest.importorskip("keras"), pytest.importorskip("torch")
+    kernel = np.arange(6, dtype=np.float32).reshape(3, 2)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="dense")])
+    model.layers[0].set_weights([kernel, np.zeros(2, np.float32)])
+    network = torch.nn.Sequential()
+    network.add_module("dense", torch.nn.Linear(3, 2))
+    network.dense.weight.data, network.dense.bias.data = torch.from_numpy(kernel.T.copy()), torch.zeros(2)
+    x = np.float32([[1, 2, 3]])
+    for name, source, shapes in (("keras", model, ()), ("torch", network, [(3,)])):
+        graph = etl.read(source, input_shapes=shapes)
+        np.testing.assert_allclose(graph.forward(x)[0].reshape(-1), (x @ kernel)[0])
+        neo4j.load(graph._graph, empty_store, name)
+    rows = queries.run(empty_store, "compare_models", {"model": "keras", "other": "torch"})
+    assert [(row["layer"], row["other"], row["match"], row["changed"]) for row in rows] == [("dense", None, None, None), (None, "dense", None, None)]

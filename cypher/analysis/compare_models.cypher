@@ -1,8 +1,8 @@
 // What changed between two loads of one architecture
 // Weights and biases side by side, layer by layer: before and after training, or pruning. A weight that one of them was loaded without (--min-weight,
-// --top-k) counts as zero there. Layers are the same where name, shape and number of parameters are; what is left, or all where Keras numbered the
-// layers of one architecture on (dense, dense_1; dense_2, dense_3), by place: the first of a type, shape and number of parameters with the first.
-// A layer that only one of them has stands by itself. Where the graph's weights are computed from stored numbers, the computed ones are compared:
+// --top-k) counts as zero there. Layers are the same where name, type, shape and number of parameters are; what is left, or all where Keras numbered
+// the layers of one architecture on (dense, dense_1; dense_2, dense_3), by place: the first of a type, shape and number of parameters with the first.
+// A layer that only one of them has stands by itself: so do those of two frameworks (Dense, Linear), whose kernels lie in another order. Where the graph's weights are computed from stored numbers, the computed ones are compared:
 // of BatchNormalization gamma / sqrt(variance + epsilon), and as bias beta - mean * that.
 // $model STRING              model name: before
 // $other STRING              model name: after
@@ -34,7 +34,7 @@ WITH before, after, [l IN before | [l.type, l.shape, l.parameters]] = [l IN afte
   AND COLLECT { UNWIND before AS l RETURN l.name ORDER BY l.name } <> COLLECT { UNWIND after AS l RETURN l.name ORDER BY l.name } AS renamed
 CALL (before, after, renamed) {
   UNWIND [l IN before | {layer: l, first: true}] + [l IN after | {layer: l, first: false}] AS side
-  WITH CASE WHEN renamed THEN [side.first, side.layer.name] ELSE [side.layer.name] END AS name, side.layer.shape AS shape,
+  WITH CASE WHEN renamed THEN [side.first, side.layer.name] ELSE [side.layer.name] END AS name, side.layer.type AS type, side.layer.shape AS shape,
        side.layer.parameters AS parameters, collect(side) AS sides
   RETURN [pair IN collect(sides) WHERE size(pair) = 2] AS named, [pair IN collect(sides) WHERE size(pair) = 1 | pair[0]] AS rest
 }
