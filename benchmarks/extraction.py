@@ -17,7 +17,7 @@ import numpy as np
 from etl.graph.batches import weight_batches
 from etl.graph.rows import ROWS
 from etl.graph.trace import trace
-from etl.network import Array, Call, Layer, Model, Network, Tensor
+from etl.network import INPUT, Array, Call, Input, Layer, Model, Network, Tensor
 
 RNG = np.random.default_rng(0)
 FAMILIES: dict[str, tuple[tuple[int, ...], str, dict[str, Any], dict[str, tuple[int, ...]]]] = {
@@ -48,8 +48,8 @@ def model(shape: tuple[int, ...], kind: str, options: dict[str, Any], arrays: di
         values = RNG.uniform(0.5, 1.5, size).astype(np.float32)
         stored.append(Array(role, values.shape, values.dtype, begin, lambda values=values: values))  # type: ignore[misc]
         begin += values.size
-    calls = (Call(Layer("x", "InputLayer", {"batch_shape": (None, *shape)})), Call(Layer("layer", kind, options, tuple(stored)), (Tensor(0),)))
-    return Model(kind, Network(calls, (Tensor(0),), (Tensor(1),)), "", "memory")
+    call = Call(Layer("layer", kind, options, tuple(stored)), (Tensor(INPUT),))
+    return Model(kind, Network((call,), (Input("x", shape),), (Tensor(0),)), "", "memory")
 
 
 def best(run: Callable[[], Any]) -> float:
@@ -66,7 +66,12 @@ def main() -> None:
     rows = int(sys.argv[1]) if len(sys.argv) > 1 else ROWS
     block = np.ones(rows * 32 // 8)  # a batch's bytes: two ids, a parameter, a weight, a layer
     copy = np.empty_like(block)
-    copied = rows * 20 / best(lambda: [np.copyto(copy, block) for _ in range(20)])
+
+    def copy_often() -> None:
+        for _ in range(20):
+            np.copyto(copy, block)
+
+    copied = rows * 20 / best(copy_often)
     print(f"{'family':36} {'weights':>12} {'M/s':>6} {'of copyto':>10}")
     for name, parts in FAMILIES.items():
         graph = trace(model(*parts))

@@ -121,7 +121,7 @@ def cases_of(operator: str) -> list[Any]:
     return [case for case in node._NodeTestCases if case.model and case.data_sets and case.model.graph.node[0].op_type == operator]
 
 
-def tolerance(case: Any, wanted: Any) -> dict[str, float]:
+def tolerance(case: Any, wanted: Any) -> dict[str, Any]:
     """A test's own; in half precision the answer was rounded at each step, the graph's is not: two spacings of its numbers."""
     spacing = np.finfo(np.float16).eps if np.asarray(wanted).dtype == np.float16 else 0.0
     return {"rtol": max(case.rtol, 2 * float(spacing)), "atol": max(case.atol, 1e-6)}

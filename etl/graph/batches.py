@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import pairwise
 from math import prod
 from typing import Any, Protocol
 
@@ -14,109 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from etl import schema
+from etl.graph.blocks import Block, Box, Columns, NeuronBlock, laid_out
 from etl.graph.leaf import whole
 from etl.graph.rows import ROWS, Row
 from etl.network import Array
 from etl.rules.scope import OPS, ZERO, Edges, Ids, Step, Weights
 from etl.streams import batched_by_size
-
-LEAST_RUN = 1 << 10  # edges of a window, from which on it is worth to be looked at on its own
-Box = tuple[slice, ...]
-Columns = tuple[Ids, Ids, Weights, Ids | None]  # source, target, weight, parameter: flat
-
-
-@dataclass(frozen=True)
-class Block:
-    """A box cut from the edges of one row of the layer table: columns that still broadcast against each other.
-
-    parameter  places in the layer's stored arrays, or None where the weights are computed
-    gaps       some sources are no neurons: those places are no edges
-    """
-
-    row: Row
-    source: Ids
-    target: Ids
-    weight: Weights
-    parameter: Ids | None
-    gaps: bool
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return np.broadcast_shapes(self.source.shape, self.target.shape, self.weight.shape)
-
-    def columns(self) -> Columns:
-        """source, target, weight and parameter, flat, an entry an edge."""
-        columns = [self.source, self.target, self.weight, *([] if self.parameter is None else [self.parameter])]
-        flat = (self.runs(columns) or self.picked(columns)) if self.gaps else [written(column, self.shape) for column in columns]
-        return flat[0], flat[1], flat[2], flat[3] if len(flat) > 3 else None
-
-    def picked(self, columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """Columns without the gaps, place by place."""
-        real = written(self.source >= 0, self.shape)
-        count = int(np.count_nonzero(real))
-        return [np.compress(real, written(column, self.shape), out=room(count, column.dtype)) for column in columns]
-
-    def runs(self, columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]] | None:
-        """The same, run by run of windows with the same gaps, three times as fast; None where filters don't share windows, or runs are short."""
-        shape, source = self.shape, self.source.shape
-        shared = [axis for axis in range(len(shape)) if source[axis] == 1 < shape[axis]]
-        if not shared or shared[-1] - shared[0] != len(shared) - 1:
-            return None
-        groups = (slice(0, shared[0]), slice(shared[0], shared[-1] + 1), slice(shared[-1] + 1, len(shape)))  # windows, filters, operands
-        parts = [part for column in columns if (part := folded(column, shape, groups)) is not None]
-        windows, filters, operands = (prod(shape[group]) for group in groups)
-        if len(parts) < len(columns) or filters * operands < LEAST_RUN:
-            return None
-        real = np.broadcast_to(parts[0][:, 0] >= 0, (windows, operands))
-        starts = [0, *(np.flatnonzero((real[1:] != real[:-1]).any(axis=1)) + 1), windows]
-        total = int(np.count_nonzero(real)) * filters
-        flat = [room(total, column.dtype) for column in columns]
-        done = 0
-        for begin, end in pairwise(starts):
-            kept = np.flatnonzero(real[begin])
-            run = (end - begin, filters, len(kept))
-            for out, part in zip(flat, parts, strict=True):
-                some = part[begin:end] if part.shape[0] > 1 else part
-                np.copyto(out[done : done + prod(run)].reshape(run), some if part.shape[2] == 1 else some[..., kept])
-            done += prod(run)
-        return flat
-
-
-def folded(column: NDArray[Any], shape: tuple[int, ...], groups: Sequence[slice]) -> NDArray[Any] | None:
-    """A column with each group of axes made one; None where it repeats along some axes of a group only."""
-    sizes = [column.shape[group] for group in groups]
-    whole = [prod(size) in (1, prod(shape[group])) for size, group in zip(sizes, groups, strict=True)]
-    return column.reshape([prod(size) for size in sizes]) if all(whole) else None
-
-
-def written(column: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    """A column that broadcasts, written out flat; one that is whole already as it is."""
-    near = column if column.flags.c_contiguous else np.ascontiguousarray(column.copy(order="K"))  # first as it lies: far strides are slow
-    if near.size == prod(shape):
-        return near.reshape(-1)
-    wide = room(prod(shape), column.dtype)
-    np.copyto(wide.reshape(shape), near)
-    return wide
-
-
-def room(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """An array to write into, from Arrow's pool: it keeps the pages of batches that are gone, which the system would clear anew each time."""
-    return np.frombuffer(pa.allocate_buffer(count * dtype.itemsize), dtype) if count else np.empty(0, dtype)
-
-
-@dataclass(frozen=True)
-class NeuronBlock:
-    """Some neurons of one row of the layer table, their ids in order.
-
-    op, activation  of all of them; None where nobody says
-    bias            float64, NaN where there is none
-    """
-
-    row: Row
-    op: str | None
-    activation: str | None
-    ids: Ids
-    bias: Weights
 
 
 class Counted(Protocol):
@@ -178,7 +80,7 @@ def term_block(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array,
     rank, weight = len(step.ids.shape) + edges.over, np.asarray(edges.weight)
     box = (*box, *(slice(0, n) for n in edges.shape[len(edges.shape) - rank + len(box) :])) if len(box) < rank else box
     place = Place.of(weight, stored, rank)
-    source = take(lift(edges.source, rank), box)
+    source = laid_out(take(lift(edges.source, rank), box))
     target = take(step.ids[(..., *(None,) * edges.over)], box)
     factor = take(lift(weight, rank), box).astype(dtype, copy=False)
     size = tuple(cut.stop - cut.start for cut in box)
@@ -186,7 +88,7 @@ def term_block(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array,
         source = np.broadcast_to(source, size)
     parameter = None if place is None else place.take(box)
     gaps = bool(source.size) and int(source.min()) < 0
-    return Block(row, source, target, factor, parameter, gaps)
+    return Block(row, source, target, factor, parameter, gaps, edges.over)
 
 
 @dataclass(frozen=True)

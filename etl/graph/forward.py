@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import BadRequest
-from etl.graph.batches import Block, biases, boxes, made, step_blocks
+from etl.graph.batches import biases, boxes, made, step_blocks
+from etl.graph.blocks import Block
 from etl.graph.rows import ROWS, Row
 from etl.graph.traced import Graph
 from etl.rules.scope import Step

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from etl.graph.batches import Block, NeuronBlock
+from etl.graph.blocks import Block, NeuronBlock
 from etl.graph.rows import Row
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.graph.batches import Block, blocks, boxes, term_block
+from etl.graph.batches import blocks, boxes, term_block
+from etl.graph.blocks import Block
 from etl.graph.rows import Row
 from etl.graph.traced import Graph
 from etl.network import Array

@@ -20,7 +20,8 @@ import pyarrow as pa
 from etl import schema
 from etl.errors import BadFile
 from etl.graph import batches
-from etl.graph.batches import Block, Box, boxes, term_block
+from etl.graph.batches import boxes, term_block
+from etl.graph.blocks import Block, Box
 from etl.graph.leaf import whole
 from etl.graph.pruning import neurons_at_once
 from etl.graph.rows import ROWS, Row

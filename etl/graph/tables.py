@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from etl import schema
 from etl.errors import BadFile
-from etl.graph.batches import Block, NeuronBlock
+from etl.graph.blocks import Block, NeuronBlock
 from etl.graph.rows import ROWS, Row, Totals
 from etl.rules.scope import OPS
 

@@ -23,7 +23,7 @@ from etl.rules.scope import Step, Weights
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from etl.graph.batches import Block, NeuronBlock
+    from etl.graph.blocks import Block, NeuronBlock
 
 
 @dataclass

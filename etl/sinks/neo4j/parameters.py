@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from etl.graph.batches import NeuronBlock
+from etl.graph.blocks import NeuronBlock
 from etl.sinks.neo4j.write_batches import LONGEST, Cell
 from etl.store.transactions import Store
 

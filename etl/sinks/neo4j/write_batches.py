@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from etl.graph.batches import Block
+from etl.graph.blocks import Block
 from etl.graph.rows import Row
 from etl.rules.scope import Ids, Weights
 from etl.streams import batched_by_size
