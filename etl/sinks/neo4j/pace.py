@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from statistics import median
+from typing import TYPE_CHECKING
 
 from etl.graph.estimate import Pace, cost
-from etl.graph.protocol import Graph
 from etl.store import home
+
+if TYPE_CHECKING:
+    from etl.graph.protocol import Graph
 
 FROM = 500_000  # neurons and weights
 KEPT = 5  # of each way: a machine changes, and is busy now and then
