@@ -32,14 +32,16 @@ for _ in range(150):
     optimizer.step()
 model.eval()
 batch = torch.export.Dim("batch")
-torch.onnx.export(
+program = torch.onnx.export(
     model,
     (x[:2],),
-    HERE / "digits_cnn.onnx",
     dynamo=True,
-    external_data=False,
     verbose=False,
     input_names=["image"],
     dynamic_shapes={"input": {0: batch}},
 )
+assert program is not None
+for node in program.model.graph:
+    node.metadata_props.pop("pkg.torch.onnx.stack_trace", None)  # it names folders of the machine
+program.save(HERE / "digits_cnn.onnx", external_data=False)
 np.savez(HERE / "digits_cnn_onnx.npz", image=x[:2].numpy(), digit=model(x[:2]).detach().numpy())

@@ -35,6 +35,14 @@ class Digits(nn.Module):
         return self.dense(self.pool(self.relu(hidden)).flatten(1))
 
 
+def save_program(model: nn.Module, example: torch.Tensor, path: Path) -> None:
+    """Export a network without the stack traces, which name folders of the machine."""
+    program = torch.export.export(model, (example,))
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)
+    torch.export.save(program, path)
+
+
 def main() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -51,12 +59,11 @@ def main() -> None:
     with torch.no_grad():
         print("accuracy on digits not seen:", float((model(images[1500:]).argmax(1) == classes[1500:]).float().mean()))
         np.savez(HERE / "digits_torch.npz", images=images[1500:1504].numpy(), outputs=model(images[1500:1504]).numpy())
-    torch.export.save(torch.export.export(model, (images[:1].clone(),)), HERE / "digits_torch.pt2")
+    save_program(model, images[:1].clone(), HERE / "digits_torch.pt2")
     torch.save(model.state_dict(), HERE / "digits_torch.pth")
     torch.save(model.state_dict(), HERE / "digits_torch_legacy.pth", _use_new_zipfile_serialization=False)
     save_file(model.state_dict(), HERE / "digits_torch.safetensors")
-    skeleton = Digits().to("meta").eval()
-    torch.export.save(torch.export.export(skeleton, (images[:1].clone().to("meta"),)), HERE / "digits_torch_meta.pt2")
+    save_program(Digits().to("meta").eval(), images[:1].clone().to("meta"), HERE / "digits_torch_meta.pt2")
 
 
 if __name__ == "__main__":
