@@ -153,7 +153,10 @@ def test_integer_inputs_reach_a_table_through_views():
     assert first == [0, 12, 4]  # places (0, 0), (1, 0), (0, 1), one-hot over 4
 
 
-def test_an_input_that_a_table_and_something_else_reads_is_refused():
+def test_an_input_that_a_table_and_something_else_reads_is_of_whole_numbers():
+    whole = keras.Input((3,), name="x", dtype="int32")
+    graph = check(keras.Model(whole, [kit.Embedding(4, 2)(whole), kit.Dense(2, name="dense")(whole), kit.Reshape((3, 1))(whole)]))
+    assert rows_of(graph)["dense"]["inputs"] == ["x/value"]
     x = keras.Input((3,), name="x")
     assert "dense reads an input that an Embedding reads as well" in refused(x, [kit.Embedding(4, 2)(x), kit.Dense(2, name="dense")(x)])
     assert "output 1 returns an input that an Embedding reads as well" in refused(x, [kit.Embedding(4, 2)(x), kit.Reshape((3, 1))(x)])

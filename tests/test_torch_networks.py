@@ -18,6 +18,13 @@ def test_resnet18_of_32_pixels() -> None:
     assert (plan.neurons, plan.edges) == (172_008, 22_336_832)
 
 
+def test_inputs_of_half_precision() -> None:
+    """What NumPy has no name for."""
+    program = torch.export.export(torch.nn.ReLU(), (torch.zeros(1, 3, dtype=torch.bfloat16),))
+    plan = etl.read(program).plan()
+    assert (plan.neurons, plan.edges) == (6, 3)
+
+
 def transformer_neurons(tokens: int, width: int, heads: int, hidden: int, layers: int) -> int:
     """Of the encoder of torchvision's VisionTransformer: softmax is a function of the scores' neurons (docs/graph.md), and no steps of its own."""
     values = tokens * width

@@ -109,7 +109,8 @@ class Walk:
         outputs = flow(network, inputs, self.call)
         if outputs:
             self.graph.outputs = [self.returned(tensor, value) for tensor, value in zip(network.outputs, outputs, strict=True)]
-        self.check_lookups(self.graph.outputs)
+        for number, ids in enumerate(self.graph.outputs):
+            self.check_lookups(f"output {number} returns", [ids])
         self.learn_axes()
         return self.graph
 
@@ -119,7 +120,7 @@ class Walk:
         looked_up, width = number in self.widths, self.widths.get(number, 1)
         ids = self.tape.allot((*shape, width) if looked_up else shape)
         lookups.widths[begin] = self.tape.next, width
-        if np.dtype(given.dtype).kind in "iub":
+        if given.whole:
             lookups.whole[begin] = self.tape.next
         own = ids.shape[1:] if given.batched and ids.shape[:1] == (1,) else ids.shape
         self.graph.inputs.append(Step(given.name, -1, np.asarray(ids), "input", own))
@@ -194,7 +195,7 @@ class Walk:
                 step = replace(step, activation=activation)
             sources = [term.source for term in step.edges]
             looks_up = step.name in self.graph.lookups.names
-            self.check_lookups([] if looks_up else sources)
+            self.check_lookups(f"{step.name} reads", [] if looks_up else sources)
             mine = step.name == leaf.name
             own |= mine
             self.row(step, kind if mine else step.op, parameters if mine else 0, self.feeds(leaf, sources, looks_up), leaf.label)
@@ -275,9 +276,17 @@ class Walk:
                 except Unsupported as error:
                     yield f"{call.title} ({call.layer.kind}): {error}"
 
-    def check_lookups(self, sources: Sequence[NDArray[Any]]) -> None:
-        """Learn which inputs with one-hot neurons are read as numbers too."""
-        self.misread |= {number for number in self.widths if number not in self.valued and self.graph.lookups.misread(number, sources)}
+    def check_lookups(self, who: str, sources: Sequence[NDArray[Any]]) -> None:
+        """Learn which inputs with one-hot neurons are read as numbers too. Refuse those that may hold fractions, which no such neuron stands for."""
+        for number in self.widths:
+            if number in self.valued or not self.graph.lookups.misread(number, sources):
+                continue
+            given = self.model.network.inputs[number]
+            if given.whole:
+                self.misread.add(number)
+            else:
+                said = f"{who} an input that an Embedding reads as well; one-hot neurons stand for whole numbers, and {given.name} is {given.dtype}"
+                self.problems.append(said)
 
     def check(self) -> None:
         """Raise what the walk found wrong, all of it at once."""

@@ -166,6 +166,11 @@ class Input:
     fixed: bool = False
     padding: Padding | None = None
 
+    @property
+    def whole(self) -> bool:
+        """Whether it holds whole numbers alone. By the dtype's name, since NumPy doesn't know all of them (bfloat16)."""
+        return self.dtype.startswith(("int", "uint", "bool"))
+
 
 @dataclass(frozen=True)
 class Tensor:
