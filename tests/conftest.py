@@ -16,6 +16,7 @@ from tests.command import Done, Run
 if TYPE_CHECKING:
     from etl.store import Store
 
+sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # torch imports it if it can: beside TensorFlow's LLVM it aborts the process
 BOLT, HTTP = 17687, 17474  # the first worker's; two at a time, so that no server takes a port that another comes back to
 JAVA = ("-Xms256m", "-Xmx1g", "-XX:TieredStopAtLevel=1")  # a server lives for minutes: compiling for hours would cost more than it saves
 FIRST = ("test_bulk", "test_docs", "test_fuzz", "test_store", "test_cli", "test_faults", "test_loading", "test_warm", "test_cifar", "test_browser")

@@ -116,7 +116,6 @@ def test_keras_by_tf2onnx(name):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("dynamo", [False, True])
 def test_torchvision_by_both_exporters(tmp_path, dynamo):
-    sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # beside TensorFlow, which other tests import, it aborts the process
     torch, models = pytest.importorskip("torch"), pytest.importorskip("torchvision.models")
     pytest.importorskip("onnxscript")
     torch.manual_seed(0)

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # beside TensorFlow, which other tests import, it aborts the process
 torch = pytest.importorskip("torch")
 
 from etl.errors import Unsupported  # noqa: E402
