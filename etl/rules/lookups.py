@@ -35,12 +35,12 @@ class Lookups:
 
     def onehot(self, positions: Ids, width: int, name: str) -> Ids:
         """The neurons behind integer inputs: positions (...) -> (..., width). Only whole inputs, moved but not computed, have any."""
+        if not self.holds(positions):
+            raise Unsupported("it looks up values that are computed or padded; only a model's integer inputs have one-hot neurons")
         positions = self.behind(positions)
         begins = np.array(sorted(self.widths), dtype=np.int64)
-        at = np.searchsorted(begins, np.asarray(positions), side="right") - 1
         ends = np.array([self.widths[begin][0] for begin in begins], dtype=np.int64)
-        if not among(positions, {begin: end for begin, (end, _) in self.widths.items()}):
-            raise Unsupported("it looks up values that are computed or padded; only a model's integer inputs have one-hot neurons")
+        at = np.searchsorted(begins, np.asarray(positions), side="right") - 1
         for begin in begins[np.unique(at)]:
             self.wanted[int(begin)] = max(width, self.wanted.get(int(begin), 1))
         self.names.add(name)
