@@ -72,7 +72,7 @@ def run(torch: Any, program: Program, model: Model, example: Sequence[Values]) -
     }
     for given, declared, array in zip(inputs, model.network.inputs, example, strict=True):
         batched = declared.shape is not None and len(declared.shape) > array.ndim
-        values[given] = torch.from_numpy(np.array(array[None] if batched else array)).to(getattr(torch, declared.dtype))
+        values[given] = torch.from_numpy(np.array(array[None] if batched else array)).to(getattr(torch, str(declared.dtype)))
     layers: dict[str, Values] = {}
     live = live_names(nodes, inputs)
     for node, name in zip(nodes, names(nodes, live), strict=True):

@@ -153,7 +153,7 @@ class Input:
     """One input of a model.
 
     shape    None for axes that the file leaves open; None where it says nothing at all. Without the batch axis, unless `batched`
-    dtype    as the file has it
+    dtype    as the file has it: a name, or NumPy's where a program says so
     batched  the first axis is the batch, which flows along as an axis of one place
     fixed    axes that the file doesn't leave open can't have another size: sizes were written into what follows
     padding  which steps don't count, where the graph is made for sequences of one length
@@ -161,7 +161,7 @@ class Input:
 
     name: str
     shape: Shape | None
-    dtype: str = "float32"
+    dtype: str | np.dtype[Any] = "float32"
     batched: bool = False
     fixed: bool = False
     padding: Padding | None = None
@@ -169,7 +169,7 @@ class Input:
     @property
     def whole(self) -> bool:
         """Whether it holds whole numbers alone. By the dtype's name, since NumPy doesn't know all of them (bfloat16)."""
-        return self.dtype.startswith(("int", "uint", "bool"))
+        return str(self.dtype).startswith(("int", "uint", "bool"))
 
 
 @dataclass(frozen=True)
