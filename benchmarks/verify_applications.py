@@ -71,7 +71,7 @@ def main() -> None:
             model.save(path)
             started = time.perf_counter()
             graph = graph_of(path)
-            compared = verify(path, given=[x])
+            compared = verify(path, inputs=[x])
         apart = float(np.abs(made[0] - made[1]).max() / np.abs(made).max())
         worst = max(compared, key=lambda c: c.relative)
         row = f"{name:20} {graph.neurons:12,} {graph.edges:14,} {worst.relative:12.1e} {compared[-1].relative:10.1e} {apart:8.2g}"

@@ -226,10 +226,10 @@ class Graph:
         """
         import numpy as np
 
-        from etl.analysis.verify import arranged, whole
+        from etl.analysis.verify import arranged, require_whole
         from etl.graph.forward import forward, outputs
 
-        whole(self._selection)
+        require_whole(self._selection)
         graph = self._traced()
         examples = arranged(graph, [np.asarray(values) for values in inputs])
         return outputs(graph, forward(graph, examples))

@@ -13,7 +13,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import etl
-from etl.analysis.split import models, tag
+from etl.analysis.split import keras_part_models, tag
 from etl.analysis.split import split as write_parts
 from etl.cli import main
 from etl.errors import BadRequest, Conflict
@@ -208,7 +208,7 @@ def test_two_splits_of_one_model_in_memory(keras: Any, tmp_path: Path) -> None:
     whole = np.asarray(made(given))
     for at in (["shared"], ["tower", "join"], ["shared"]):
         values: Any = given
-        for part in models(model, made, split.parts(model.network, at)):
+        for part in keras_part_models(model, made, split.parts(model.network, at)):
             values = part(values)
         assert_allclose(np.asarray(values), whole, rtol=1e-5, atol=1e-6)
     assert_allclose(np.asarray(made(given)), whole)

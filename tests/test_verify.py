@@ -62,11 +62,11 @@ def test_a_false_graph_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_given_examples_are_used_and_checked() -> None:
     x = np.zeros((3, 8, 8, 1), np.float32)
-    assert proof.verify(DATA / "digits_cnn.h5", given=[x])[-1].values == 30
-    assert proof.verify(DATA / "digits_cnn.h5", given=[x[0]])[-1].values == 10
+    assert proof.verify(DATA / "digits_cnn.h5", inputs=[x])[-1].values == 30
+    assert proof.verify(DATA / "digits_cnn.h5", inputs=[x[0]])[-1].values == 10
     for bad in ([x[:, :7]], [x, x]):
         with pytest.raises(BadRequest, match="--input"):
-            proof.verify(DATA / "digits_cnn.h5", given=bad)
+            proof.verify(DATA / "digits_cnn.h5", inputs=bad)
 
 
 @pytest.mark.parametrize("selection", [Selection(top_k=1), Selection(granularity="channel"), Selection(layers=("strokes", None))])
@@ -164,7 +164,7 @@ def test_arrays_that_are_no_examples(tmp_path: Path) -> None:
         proof.array(tmp_path / "x.npz")
     for values in (np.float32(3), np.ones((0, 8, 8, 1))):
         with pytest.raises(BadRequest, match="the model takes"):
-            proof.verify(DATA / "digits_cnn.h5", given=[values])
+            proof.verify(DATA / "digits_cnn.h5", inputs=[values])
 
 
 def moved_biases(monkeypatch: pytest.MonkeyPatch, layer: str, by: float) -> None:
@@ -192,7 +192,7 @@ def test_a_chaotic_model_is_compared_with_what_its_arithmetic_is_worth(precise: 
     path, given = logistic_map(tmp_path / "map.keras"), [np.array([[0.3], [0.7]], np.float32)]
     if not precise:  # as where a model has operations that there are in float32 only
         monkeypatch.setattr(comparison, "precise_predictions", lambda made, inputs: None)
-    found = proof.verify(path, given=given)
+    found = proof.verify(path, inputs=given)
     assert all(c.right for c in found)
     doubted = [c for c in found if c.noise is not None]
     assert doubted and min(c.noise or 0 for c in doubted) > (TOLERANCE if precise else 0)
@@ -200,7 +200,7 @@ def test_a_chaotic_model_is_compared_with_what_its_arithmetic_is_worth(precise: 
     if precise:
         assert max(c.relative for c in found) < TOLERANCE
         moved_biases(monkeypatch, "scale_3", 1e-2)
-        assert next(c.layer for c in proof.verify(path, given=given) if not c.right) == "scale_3"
+        assert next(c.layer for c in proof.verify(path, inputs=given) if not c.right) == "scale_3"
 
 
 @pytest.mark.filterwarnings("ignore")

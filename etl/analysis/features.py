@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.analysis.verify import arranged, array, layers, whole_shapes
+from etl.analysis.verify import arranged, array, flowing_shapes, layers
 from etl.analysis.verify import input_shapes as input_shapes_of
 from etl.errors import BadFile, BadRequest, NotInStore, reason
 from etl.extras import needed
@@ -111,11 +111,11 @@ def features(
         preset = preprocess or trained_with(model, channels_first(graph))
         picture = prepared(image, picture_shape(graph), preset)
         inputs = [(np.moveaxis(picture, -1, 0) if channels_first(graph) else picture)[None]]
-    made = loaded(path, model, architecture, input_shapes_of(graph), whole_shapes(graph), constants or {})
-    theirs, _ = predictions(made, inputs)
+    framework_model = loaded(path, model, architecture, input_shapes_of(graph), flowing_shapes(graph), constants or {})
+    theirs, _ = predictions(framework_model, inputs)
     shapes = {row.name: row.shape for row in graph.rows}
-    found = {name: values[0].reshape(shapes.get(name, values.shape[1:])) for name, values in theirs.items()}
-    return Features(model, graph, image.name, inputs, found, preset, input_shapes)
+    layer_values = {name: values[0].reshape(shapes.get(name, values.shape[1:])) for name, values in theirs.items()}
+    return Features(model, graph, image.name, inputs, layer_values, preset, input_shapes)
 
 
 def channels_first(graph: Graph) -> bool:
@@ -129,13 +129,13 @@ def picture_shape(graph: Graph) -> tuple[int, int, int]:
     if len(shapes) == 1 and len(shapes[0]) == 3 and channels_first(graph):
         shapes = [(*shapes[0][1:], shapes[0][0])]
     if len(shapes) > 1:
-        told = ", ".join(f"{step.name} {list(step.shape)}" for step in graph.inputs)
+        described = ", ".join(f"{step.name} {list(step.shape)}" for step in graph.inputs)
         raise BadRequest(
-            f"{graph.model.name} takes {told}: more than one picture; fix those of ONNX files that are options with --constant NAME=VALUE"
+            f"{graph.model.name} takes {described}: more than one picture; fix those of ONNX files that are options with --constant NAME=VALUE"
         )
     if len(shapes) != 1 or len(shapes[0]) != 3 or shapes[0][2] not in MODES:
-        told = ", ".join(str(list(shape)) for shape in shapes)
-        raise BadRequest(f"{graph.model.name} takes {told}, which is no picture: give an array of that shape in a .npy file instead")
+        described = ", ".join(str(list(shape)) for shape in shapes)
+        raise BadRequest(f"{graph.model.name} takes {described}, which is no picture: give an array of that shape in a .npy file instead")
     height, width, channels = shapes[0]
     return height, width, channels
 
@@ -145,13 +145,13 @@ def trained_with(model: Model, torch: bool = False) -> str:
 
     torch  the architecture is PyTorch's of that name, which all take ImageNet's mean and deviation off (https://pytorch.org/vision/stable/models.html)
     """
-    every = list(model.network.every_layer())
-    if any(layer.kind in PREPARES_ITSELF for layer in every):
+    layers = list(model.network.every_layer())
+    if any(layer.kind in PREPARES_ITSELF for layer in layers):
         return "none"
-    names = [model.name.lower(), *(layer.name.lower() for layer in every)]
+    names = [model.name.lower(), *(layer.name.lower() for layer in layers)]
     presets = {"imagenet": TORCHVISION} if torch else TRAINED
-    known = sorted(((start, preset) for preset, starts in presets.items() for start in starts), key=lambda pair: -len(pair[0]))
-    return next((preset for name in names for start, preset in known if name.startswith(start)), "unit")
+    starts_by_length = sorted(((start, preset) for preset, starts in presets.items() for start in starts), key=lambda pair: -len(pair[0]))
+    return next((preset for name in names for start, preset in starts_by_length if name.startswith(start)), "unit")
 
 
 def prepared(path: Path, shape: tuple[int, int, int], preset: str) -> Values:
@@ -200,23 +200,23 @@ def eight_bit(picture: Image, path: Path) -> Image:
     return Image.fromarray(np.round(greys / 257).astype(np.uint8))
 
 
-def drawable(found: Features) -> list[str]:
+def drawable(features: Features) -> list[str]:
     """Layers whose outputs are maps: (height, width, channels) and more than a point."""
-    return [name for name in found.values if (maps := found.maps(name)).ndim == 3 and maps.shape[0] * maps.shape[1] > 1]
+    return [name for name in features.values if (maps := features.maps(name)).ndim == 3 and maps.shape[0] * maps.shape[1] > 1]
 
 
-def chosen(found: Features, wanted: Sequence[str]) -> list[str]:
+def chosen(features: Features, names: Sequence[str]) -> list[str]:
     """The layers to show: those wanted, else up to six convolutions from first to last. Raises BadRequest for a name that no layer has."""
-    for name in wanted:
-        if name not in found.values:
-            raise BadRequest(f"{found.model.name} has no layer {name}: `etl plan` lists them")
-        if found.values[name].ndim > 3:
-            raise BadRequest(f"layer {name} makes {found.values[name].ndim} axes, which are no pictures: choose another")
-    if wanted:
-        return list(wanted)
-    kinds = {row.name: row.type for row in found.graph.rows}
-    maps = drawable(found)
-    convolutions = [name for name in maps if "Conv" in kinds.get(name, "")] or maps or [n for n, v in found.values.items() if v.ndim <= 3]
+    for name in names:
+        if name not in features.values:
+            raise BadRequest(f"{features.model.name} has no layer {name}: `etl plan` lists them")
+        if features.values[name].ndim > 3:
+            raise BadRequest(f"layer {name} makes {features.values[name].ndim} axes, which are no pictures: choose another")
+    if names:
+        return list(names)
+    kinds = {row.name: row.type for row in features.graph.rows}
+    maps = drawable(features)
+    convolutions = [name for name in maps if "Conv" in kinds.get(name, "")] or maps or [n for n, v in features.values.items() if v.ndim <= 3]
     places = np.unique(np.linspace(0, len(convolutions) - 1, min(6, len(convolutions))).round().astype(int))
     return [convolutions[place] for place in places]
 
@@ -232,26 +232,26 @@ def channels(values: Values, top: int | None) -> list[int]:
 
 def rows(name: str, values: Values, top: int | None) -> list[dict[str, Any]]:
     """The shown channels of a layer's maps with the mean, least and largest value of each."""
-    kept = channels(values, top)
+    shown = channels(values, top)
     flat = values.reshape(-1, values.shape[-1])
-    told = ((c, flat[:, c]) for c in kept)
-    return [{"layer": name, "channel": c, "mean": float(v.mean()), "min": float(v.min()), "max": float(v.max())} for c, v in told]
+    maps = ((c, flat[:, c]) for c in shown)
+    return [{"layer": name, "channel": c, "mean": float(v.mean()), "min": float(v.min()), "max": float(v.max())} for c, v in maps]
 
 
-def neuron_values(found: Features, graph: Graph) -> Values:
+def neuron_values(features: Features, graph: Graph) -> Values:
     """The value of every neuron, (neurons,): as the framework has them, computed edge by edge where it doesn't tell (steps inside layers)."""
     values = np.full(graph.neurons, np.nan)
     rows = {row.name: row for row in graph.rows}
-    for step, given in zip(graph.inputs, found.inputs, strict=True):
+    for step, example in zip(graph.inputs, features.inputs, strict=True):
         row = rows[step.name]
-        values[row.begin : row.end] = onehot(np.asarray(given), row).reshape(-1)
+        values[row.begin : row.end] = onehot(np.asarray(example), row).reshape(-1)
     for name, _, ids in layers(graph):
-        if name in found.values:
-            values[ids[ids >= 0]] = found.values[name].reshape(ids.shape)[ids >= 0]  # ids may carry a batch of one
-    return np.where(np.isnan(values), forward(graph, found.inputs)[0], values) if np.isnan(values).any() else values
+        if name in features.values:
+            values[ids[ids >= 0]] = features.values[name].reshape(ids.shape)[ids >= 0]  # ids may carry a batch of one
+    return np.where(np.isnan(values), forward(graph, features.inputs)[0], values) if np.isnan(values).any() else values
 
 
-def write(store: Store, name: str, found: Features, progress: Callable[[str, int, int], None] = lambda *_: None) -> None:
+def write(store: Store, name: str, features: Features, progress: Callable[[str, int, int], None] = lambda *_: None) -> None:
     """Store every activation as the neurons' `value`, in place of an earlier example's.
 
     Raises NotInStore where another graph is loaded under that name.
@@ -262,8 +262,8 @@ def write(store: Store, name: str, found: Features, progress: Callable[[str, int
 
     model = stored.span(store, name)
     loaded = catalogue.find(store, name)
-    graphs = (graph_in(found.model, Selection(tuple(map(tuple, found.input_shapes)), fold=fold)) for fold in (False, True))
+    graphs = (graph_in(features.model, Selection(tuple(map(tuple, features.input_shapes)), fold=fold)) for fold in (False, True))
     graph = next((graph for graph in graphs if loaded and loaded["fingerprint"] == fingerprint(graph)), None)
     if graph is None:
         raise NotInStore(f"{name} in the store is not the whole graph of this file for pictures of this size: load it with the same --input-shape")
-    stored.write(store, model, "value", neuron_values(found, graph), progress)
+    stored.write(store, model, "value", neuron_values(features, graph), progress)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 NO_PARTS = "no parts of it are written; make modules of the parts and export those, or export the whole as ONNX, whose files are split"
-PART = re.compile(r"\d{3,}_.+\.(keras|onnx|onnx\.data)")  # how files of parts are called: see `told`
+PART_FILE = re.compile(r"\d{3,}_.+\.(keras|onnx|onnx\.data)")  # how files of parts are called: see `written_part`
 
 
 @dataclass(frozen=True)
@@ -67,20 +67,20 @@ def split(
     model = replace(model, network=network)
     planned = parts(network, at, branches=branches)
     folder = folder.absolute()
-    if folder.exists() and not (folder.is_dir() and all(PART.fullmatch(path.name) for path in folder.iterdir())):
+    if folder.exists() and not (folder.is_dir() and all(PART_FILE.fullmatch(path.name) for path in folder.iterdir())):
         raise BadRequest(f"{folder} is there already and holds something else than parts: choose another --out")
-    made: list[Any]
+    models_of_parts: list[Any]
     if is_onnx(model):
         from etl.frameworks.onnx import part_models, save_part
 
-        made, suffix = part_models(file, model, planned, constants or {}), ".onnx"
+        models_of_parts, suffix = part_models(file, model, planned, constants or {}), ".onnx"
     else:
-        made, suffix = models(model, keras_model(file, model, architecture), planned, opened), ".keras"
-    written = [told(model, part, number, suffix) for number, part in enumerate(planned)]
+        models_of_parts, suffix = keras_part_models(model, keras_model(file, model, architecture), planned, opened), ".keras"
+    written = [written_part(model, part, number, suffix) for number, part in enumerate(planned)]
     try:
         with in_place(folder) as partial:
-            for each, one in zip(written, made, strict=True):
-                save_part(one, partial / each.file) if suffix == ".onnx" else one.save(partial / each.file)
+            for part_file, part_model in zip(written, models_of_parts, strict=True):
+                save_part(part_model, partial / part_file.file) if suffix == ".onnx" else part_model.save(partial / part_file.file)
     except OSError as error:
         raise BadRequest(f"{folder} can't be written ({error.strerror or error}): choose another place for it") from error
     return written
@@ -104,12 +104,12 @@ def refuse_programs(file: Path, model: Model) -> None:
     raise BadRequest(f"{file} is PyTorch's: {NO_PARTS}. It can be cut after {', '.join(names) or 'no layer'}")
 
 
-def told(model: Model, part: Part, number: int, suffix: str = ".keras") -> Written:
+def written_part(model: Model, part: Part, number: int, suffix: str = ".keras") -> Written:
     """What is in a part; its file has its number and the layer that it ends with."""
     network = model.network
     layers = tuple(network.calls[call].title for call in part.calls)
     inputs, outputs = (tuple(map(network.name_of, tensors)) for tensors in (part.inputs, part.outputs))
-    return Written(f"{number:03d}_{plain(outputs[-1])}{suffix}", model.sha256, layers, inputs, outputs)
+    return Written(f"{number:03d}_{file_name_part(outputs[-1])}{suffix}", model.sha256, layers, inputs, outputs)
 
 
 def tag(store: Store, name: str, written: Sequence[Written]) -> None:
@@ -122,8 +122,8 @@ def tag(store: Store, name: str, written: Sequence[Written]) -> None:
         raise Conflict(f"{name} in the store is of another file than the one that was split: load that one, or name the model that is of it")
     numbers = {layer: number for number, part in enumerate(written) for layer in part.layers}
     numbers |= {layer: number for number, part in reversed(list(enumerate(written))) for layer in part.inputs if layer not in numbers}
-    found = {layer["name"]: number_of(layer["name"], numbers) for layer in model.layers}
-    store.write(text("split", "tag"), model=name, parts=found)
+    numbers_by_layer = {layer["name"]: number_of(layer["name"], numbers) for layer in model.layers}
+    store.write(text("split", "tag"), model=name, parts=numbers_by_layer)
 
 
 def number_of(row: str, numbers: Mapping[str, int]) -> int | None:
@@ -133,40 +133,40 @@ def number_of(row: str, numbers: Mapping[str, int]) -> int | None:
     return numbers.get(row)
 
 
-def plain(name: str) -> str:
+def file_name_part(name: str) -> str:
     """A layer's name as a part of a file's name."""
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:80]
 
 
-def models(model: Model, made: Any, planned: Sequence[Part], opened: Set[str] = frozenset()) -> list[Any]:
+def keras_part_models(model: Model, framework_model: Any, planned: Sequence[Part], opened: Set[str] = frozenset()) -> list[Any]:
     """The parts of a model of a framework, in memory, each a model of that framework.
 
     opened  nested models whose layers are the model's own: see etl/network/cut_points.py; these layers get other names
     """
-    live = Live(model, made, opened)
-    return [one_part(live, part, number) for number, part in enumerate(planned)]
+    live = FrameworkCalls(model, framework_model, opened)
+    return [keras_part_model(live, part, number) for number, part in enumerate(planned)]
 
 
 Key = tuple[str, int]  # the call of a nested model that a framework's tensor is inside (`tower:1/`), and the tensor's id
 
 
-class Live:
+class FrameworkCalls:
     """A framework's calls by their names in the network, and its tensors by keys.
 
     same  keys of the inputs and outputs of an opened model -> what they are outside and inside
     """
 
-    def __init__(self, model: Model, made: Any, opened: Set[str]) -> None:
-        self.model, self.made, self.network = model, made, model.network
+    def __init__(self, model: Model, framework_model: Any, opened: Set[str]) -> None:
+        self.model, self.framework_model, self.network = model, framework_model, model.network
         self.calls: dict[str, tuple[Any, Any, str]] = {}
         self.same: dict[Key, Key] = {}
-        self.open(made, opened, "")
+        self.open(framework_model, opened, "")
         for layer, prefix in {id(layer): (layer, prefix) for layer, _, prefix in self.calls.values() if prefix}.values():
-            rename(layer, plain(path(prefix) + layer.name))
+            rename(layer, file_name_part(path(prefix) + layer.name))
 
-    def open(self, made: Any, opened: Set[str], prefix: str) -> None:
+    def open(self, framework_model: Any, opened: Set[str], prefix: str) -> None:
         """Collect the calls of a model and of the opened ones inside it."""
-        for name, layer, node in model_calls(made):
+        for name, layer, node in model_calls(framework_model):
             inside = f"{prefix}{name}/"
             if path(inside)[:-1] in opened:
                 self.same.update(zip(keys(inside, flat(layer.inputs)), keys(prefix, inputs_of(node)), strict=True))
@@ -185,11 +185,11 @@ class Live:
     def tensor(self, tensor: Tensor) -> tuple[Any, Key]:
         """A tensor of the network as the framework has it, with its key."""
         if tensor.call == INPUT:
-            found, prefix = flat(self.made.inputs)[tensor.output], ""
+            framework_tensor, prefix = flat(self.framework_model.inputs)[tensor.output], ""
         else:
             _, node, prefix = self.call(tensor.call)
-            found = outputs_of(node)[tensor.output]
-        return found, self.key(prefix, found)
+            framework_tensor = outputs_of(node)[tensor.output]
+        return framework_tensor, self.key(prefix, framework_tensor)
 
     def key(self, prefix: str, tensor: Any) -> Key:
         """The key that a tensor has where it is made."""
@@ -208,35 +208,35 @@ def rename(layer: Any, name: str) -> None:
     setattr(layer, "_name" if type(layer).__module__.startswith("tf_keras") else "name", name)
 
 
-def one_part(live: Live, part: Part, number: int) -> Any:
+def keras_part_model(live: FrameworkCalls, part: Part, number: int) -> Any:
     """One part: its calls made again on new inputs."""
-    taken = {live.call(n)[0].name for n in part.calls}
-    inputs = [new_input(live, tensor, taken) for tensor in part.inputs]
-    reach = {live.tensor(tensor)[1]: given for tensor, given in zip(part.inputs, inputs, strict=True)}
+    names = {live.call(n)[0].name for n in part.calls}
+    inputs = [new_input(live, tensor, names) for tensor in part.inputs]
+    reach = {live.tensor(tensor)[1]: new_tensor for tensor, new_tensor in zip(part.inputs, inputs, strict=True)}
     for call in part.calls:
         layer, node, prefix = live.call(call)
         args, keywords = arguments(node, {id(tensor): reach[live.key(prefix, tensor)] for tensor in inputs_of(node)})
         reach.update(zip(keys(prefix, outputs_of(node)), flat(layer(*args, **keywords)), strict=True))
     outputs = [reach[live.tensor(tensor)[1]] for tensor in part.outputs]
-    ends = (each if len(each) > 1 else each[0] for each in (inputs, outputs))
-    return framework_of(live.made).Model(*ends, name=plain(f"{live.model.name}_{number}"))
+    ends = (tensors if len(tensors) > 1 else tensors[0] for tensors in (inputs, outputs))
+    return framework_of(live.framework_model).Model(*ends, name=file_name_part(f"{live.model.name}_{number}"))
 
 
-def new_input(live: Live, tensor: Tensor, taken: set[str]) -> Any:
+def new_input(live: FrameworkCalls, tensor: Tensor, names: set[str]) -> Any:
     """An input in the place of a tensor, with the name of the layer that makes it."""
-    was, maker = live.tensor(tensor)[0], live.network.name_of(tensor)
-    name = plain(maker + (f"_{tensor.output}" if tensor.output else ""))
-    while name in taken:
+    original, maker = live.tensor(tensor)[0], live.network.name_of(tensor)
+    name = file_name_part(maker + (f"_{tensor.output}" if tensor.output else ""))
+    while name in names:
         name += "_input"
-    taken.add(name)
-    if type(live.made).__module__.startswith("tf_keras"):
+    names.add(name)
+    if type(live.framework_model).__module__.startswith("tf_keras"):
         import tf_keras as keras
 
-        if getattr(was, "_keras_mask", None) is not None:  # Keras 3 has masks as tensors of their own
+        if getattr(original, "_keras_mask", None) is not None:  # Keras 3 has masks as tensors of their own
             raise BadRequest(f"{maker} gives a mask along, which the input of a part can't take: cut elsewhere")
     else:
         import keras
-    return keras.Input(tuple(was.shape[1:]), batch_size=was.shape[0], dtype=getattr(was.dtype, "name", was.dtype), name=name)
+    return keras.Input(tuple(original.shape[1:]), batch_size=original.shape[0], dtype=getattr(original.dtype, "name", original.dtype), name=name)
 
 
 def arguments(node: Any, reach: dict[int, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:

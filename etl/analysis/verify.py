@@ -35,22 +35,22 @@ class Proof(list[Comparison]):
         self.untold = list(untold)
 
 
-def verify(path: Path, selection: Selection = Selection(), given: Sequence[NDArray[Any]] = (), *, seed: int = 0, trust: bool = False) -> Proof:
+def verify(path: Path, selection: Selection = Selection(), inputs: Sequence[NDArray[Any]] = (), *, seed: int = 0, trust: bool = False) -> Proof:
     """Compare every layer of the file, then each output of the model, on given or seeded random examples.
 
-    given  one array a model input, (examples, *shape) or one example without the first axis; none: random ones
+    inputs  one array a model input, (examples, *shape) or one example without the first axis; none: random ones
     trust  let the framework run the code of Lambda layers too
     The file is trusted: its framework runs it. Raises BadRequest for a selection whose graph isn't exact, BadFile where the framework can't run it.
     """
     model, graph = exact(path, selection)
-    examples = arranged(graph, given) if given else drawn(graph, seed)
-    made = loaded_model(path, model, selection.architecture, input_shapes(graph), whole_shapes(graph), selection.constants, trust)
-    found = forward(graph, examples)
+    examples = arranged(graph, inputs) if inputs else drawn(graph, seed)
+    framework_model = loaded_model(path, model, selection.architecture, input_shapes(graph), flowing_shapes(graph), selection.constants, trust)
+    values = forward(graph, examples)
     shown = [(name, kind, ids) for name, kind, ids in layers(graph) if kind != "InputLayer"]
-    ours: dict[Key, NDArray[Any]] = {name: pick(found, ids) for name, _, ids in shown}
-    ours |= dict(enumerate(outputs(graph, found)))
+    ours: dict[Key, NDArray[Any]] = {name: pick(values, ids) for name, _, ids in shown}
+    ours |= dict(enumerate(outputs(graph, values)))
     kinds: dict[Key, str] = {name: kind for name, kind, _ in shown} | dict.fromkeys(range(len(graph.outputs)), "output")
-    return Proof(*compared(ours, kinds, made, examples))
+    return Proof(*compared(ours, kinds, framework_model, examples))
 
 
 def verify_in_store(
@@ -58,7 +58,7 @@ def verify_in_store(
     store: Store,
     name: str | None = None,
     selection: Selection = Selection(),
-    given: Sequence[NDArray[Any]] = (),
+    inputs: Sequence[NDArray[Any]] = (),
     *,
     seed: int = 0,
     trust: bool = False,
@@ -75,24 +75,24 @@ def verify_in_store(
         raise BadRequest(f"{name} in the store is not the whole network: it was loaded with {loaded['selection']}; load it without that, then verify")
     if loaded is None or loaded["state"] != "COMPLETE" or loaded["fingerprint"] != fingerprint(graph):
         raise NotInStore(f"the store holds no complete load of {path} as {name}: load it first, with the same options (etl load).")
-    examples = arranged(graph, given) if given else drawn(graph, seed)
-    made = loaded_model(path, model, selection.architecture, input_shapes(graph), whole_shapes(graph), selection.constants, trust)
+    examples = arranged(graph, inputs) if inputs else drawn(graph, seed)
+    framework_model = loaded_model(path, model, selection.architecture, input_shapes(graph), flowing_shapes(graph), selection.constants, trust)
     ours: dict[Key, NDArray[Any]] = {number: np.zeros((len(examples[0]), *ids.shape)) for number, ids in enumerate(graph.outputs)}
     for number in range(len(examples[0])):
         values = [onehot(array[number : number + 1], row).reshape(-1) for array, row in zip(examples, graph.rows, strict=False)]
         for row in queries.run(store, "forward", {"model": name, "input": np.concatenate(values).astype(float).tolist()}):
             ours[row["output"]][number].reshape(-1)[row["position"]] = row["value"]
-    return Proof(*compared(ours, dict.fromkeys(ours, "output"), made, examples))
+    return Proof(*compared(ours, dict.fromkeys(ours, "output"), framework_model, examples))
 
 
 def exact(path: Path, selection: Selection) -> tuple[Model, Graph]:
     """A file and its graph, which must be all of it."""
-    whole(selection)
+    require_whole(selection)
     model = read_selected(path, selection)
     return model, graph_in(model, selection)
 
 
-def whole(selection: Selection) -> None:
+def require_whole(selection: Selection) -> None:
     """Raises BadRequest for a selection whose graph, run forward, does not return the model's own outputs."""
     if not selection.exact:
         raise BadRequest("only an exact graph computes what the model does: leave out --granularity, --min-weight, --top-k and --ignore-masks")
@@ -117,57 +117,57 @@ def pick(values: NDArray[Any], ids: Ids) -> NDArray[Any]:
 def drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
     """Random examples: normal numbers, or row numbers of a table."""
     generator = np.random.default_rng(seed)
-    made: list[NDArray[Any]] = []
-    for step, declared, given in zip(graph.inputs, declared_ranks(graph), graph.model.network.inputs, strict=True):
-        if len(step.shape) > declared:
-            lowest = 0 if given.padding is None else 1  # 0 is what stands for no step
+    examples: list[NDArray[Any]] = []
+    for step, rank, declared_input in zip(graph.inputs, declared_ranks(graph), graph.model.network.inputs, strict=True):
+        if len(step.shape) > rank:
+            lowest = 0 if declared_input.padding is None else 1  # 0 is what stands for no step
             example: NDArray[Any] = generator.integers(lowest, step.shape[-1], (EXAMPLES, *step.shape[:-1]), dtype=np.int32)
         else:
             example = generator.normal(size=(EXAMPLES, *step.shape)).astype(np.float32)
-        if given.padding is not None:
-            example[:, ~given.padding.counts(example.shape[1])] = given.padding.value
-        made.append(example)
-    return made
+        if declared_input.padding is not None:
+            example[:, ~declared_input.padding.counts(example.shape[1])] = declared_input.padding.value
+        examples.append(example)
+    return examples
 
 
 def array(path: Path) -> NDArray[Any]:
     """The example or examples in a .npy file; nothing in it is run. Raises BadFile where it holds no numbers, or fewer than it declares."""
     try:
         with np.errstate(over="ignore"):
-            found = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, and not allocated as its header asks
+            loaded = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, and not allocated as its header asks
     except (OSError, ValueError, EOFError, SyntaxError, OverflowError) as error:
         raise BadFile(f"{path} can't be read as an array ({reason(error)}): save it with numpy.save") from error
-    if not isinstance(found, np.ndarray):
+    if not isinstance(loaded, np.ndarray):
         raise BadFile(f"{path} holds several arrays: save each with numpy.save, one a model input")
-    if found.dtype.kind not in "biuf":
-        raise BadFile(f"{path} holds no numbers (type {found.dtype}): save an array of numbers with numpy.save")
-    if not np.isfinite(found).all():
+    if loaded.dtype.kind not in "biuf":
+        raise BadFile(f"{path} holds no numbers (type {loaded.dtype}): save an array of numbers with numpy.save")
+    if not np.isfinite(loaded).all():
         raise BadFile(f"{path} holds NaN or infinity, with which nothing can be compared: save other examples")
-    return np.asarray(found)
+    return np.asarray(loaded)
 
 
-def arranged(graph: Graph, given: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+def arranged(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     """Given examples with their first axis, checked against the model's inputs."""
-    if len(given) != len(graph.inputs):
-        raise BadRequest(f"the model has {len(graph.inputs)} inputs, {len(given)} are given: one --input a model input, in order")
-    made = []
-    for array, step, rank, declared in zip(given, graph.inputs, declared_ranks(graph), graph.model.network.inputs, strict=True):
+    if len(inputs) != len(graph.inputs):
+        raise BadRequest(f"the model has {len(graph.inputs)} inputs, {len(inputs)} are given: one --input a model input, in order")
+    examples = []
+    for array, step, rank, declared in zip(inputs, graph.inputs, declared_ranks(graph), graph.model.network.inputs, strict=True):
         shape = step.shape[:rank]
         if shape not in (array.shape, array.shape[1:]) or not array.size:
             raise BadRequest(f"--input for {step.name} has shape {list(array.shape)}, the model takes {list(shape)} (or several of them)")
-        made.append(array if array.ndim > rank else array[None])
-        if declared.padding is not None and not fits(made[-1], declared.padding):
+        examples.append(array if array.ndim > rank else array[None])
+        if declared.padding is not None and not fits(examples[-1], declared.padding):
             steps = f"{'first' if declared.padding.length > 0 else 'last'} {abs(declared.padding.length)}"
             raise BadRequest(
                 f"--input for {step.name} does not count its {steps} steps alone: the others must be {declared.padding.value:g}, those not"
             )
-    return made
+    return examples
 
 
 def fits(examples: NDArray[Any], padding: Padding) -> bool:
     """Whether the steps that count in each example, (examples, steps, ...), are those of the graph."""
-    other = (examples != padding.value).reshape(*examples.shape[:2], -1).any(axis=-1)
-    return bool((other == padding.counts(examples.shape[1])).all())
+    counted = (examples != padding.value).reshape(*examples.shape[:2], -1).any(axis=-1)
+    return bool((counted == padding.counts(examples.shape[1])).all())
 
 
 def input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
@@ -178,11 +178,11 @@ def input_shapes(graph: Graph) -> dict[str, tuple[int, ...]]:
 
 def declared_ranks(graph: Graph) -> list[int]:
     """How many axes each input has in the file, without the batch's: one less than its neurons' where positions became one-hot."""
-    return [len(shape) - (step.ids.ndim - len(step.shape)) for step, shape in zip(graph.inputs, whole_shapes(graph), strict=True)]
+    return [len(shape) - (step.ids.ndim - len(step.shape)) for step, shape in zip(graph.inputs, flowing_shapes(graph), strict=True)]
 
 
-def whole_shapes(graph: Graph) -> list[tuple[int, ...]]:
+def flowing_shapes(graph: Graph) -> list[tuple[int, ...]]:
     """The shape of each input as it flows: with the batch of one where the dialect keeps it, without the places of a table that it looks up."""
-    declared = [given.shape for given in graph.model.network.inputs]
+    declared = [model_input.shape for model_input in graph.model.network.inputs]
     flowing = [step.ids.shape for step in graph.inputs]
-    return [whole if shape is None else whole[: len(shape)] for whole, shape in zip(flowing, declared, strict=True)]
+    return [require_whole if shape is None else require_whole[: len(shape)] for require_whole, shape in zip(flowing, declared, strict=True)]

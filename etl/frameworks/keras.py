@@ -40,8 +40,8 @@ def keras_model(
     """
     refuse_code(path, model, trust)
     with explained(f"{path}: {framework_name(model)} itself can't load it"):
-        made = loaded(path, model, architecture, trust)
-        return changed(framework_of(made), made, lambda config: resized(stateless(single(config)), shapes or {}))
+        framework_model = loaded(path, model, architecture, trust)
+        return changed(framework_of(framework_model), framework_model, lambda config: resized(stateless(single(config)), shapes or {}))
 
 
 def framework_name(model: Model) -> str:
@@ -52,19 +52,19 @@ def framework_name(model: Model) -> str:
 def loaded(path: Path, model: Model, architecture: str | None = None, trust: bool = False) -> Any:
     """A file in its own framework, its configuration as it is; but for layers that need a graphics card, where there is none."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    found, keras = look(path), import_module(framework_name(model))
-    with named(path, found) as file:
-        text = with_architecture(found, path, architecture).architecture
+    file, keras = look(path), import_module(framework_name(model))
+    with named(path, file) as named_file:
+        text = with_architecture(file, path, architecture).architecture
         assert text is not None
         portable = without_cards(keras, text)
-        if found.architecture is not None and portable == text:
-            made = keras.models.load_model(file, custom_objects=own_layers(keras), compile=False, safe_mode=not trust)
+        if file.architecture is not None and portable == text:
+            framework_model = keras.models.load_model(named_file, custom_objects=own_layers(keras), compile=False, safe_mode=not trust)
         else:
-            made = keras.models.model_from_json(portable, custom_objects=own_layers(keras))
-            made.load_weights(file)
-        if keras.__name__ == "tf_keras" and found.written_by_theano():
-            flip(made)
-    return made
+            framework_model = keras.models.model_from_json(portable, custom_objects=own_layers(keras))
+            framework_model.load_weights(named_file)
+        if keras.__name__ == "tf_keras" and file.written_by_theano():
+            flip(framework_model)
+    return framework_model
 
 
 def convert(path: Path, model: Model, out: Path) -> None:
@@ -94,7 +94,7 @@ def flip(model: Any) -> None:
 
 
 @contextmanager
-def explained(what: str) -> Iterator[None]:
+def explained(failure: str) -> Iterator[None]:
     """Whatever a framework raises, as one line: its errors have no common class. Nothing on stderr meanwhile."""
     try:
         with quiet():
@@ -103,7 +103,7 @@ def explained(what: str) -> Iterator[None]:
         raise
     except Exception as error:
         first = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise BadFile(f"{what} ({first[:300]}); the graph can still be loaded") from error
+        raise BadFile(f"{failure} ({first[:300]}); the graph can still be loaded") from error
 
 
 def without_cards(keras: Any, text: str) -> str:
@@ -117,19 +117,19 @@ def without_cards(keras: Any, text: str) -> str:
     return re.sub(r'"CuDNN(LSTM|GRU)"', r'"\1"', text)
 
 
-def changed(keras: Any, made: Any, change: Callable[[Any], Any]) -> Any:
+def changed(keras: Any, model: Any, change: Callable[[Any], Any]) -> Any:
     """The same model with another configuration, its weights taken along; itself where `change` leaves the configuration as it is."""
-    config = json.loads(made.to_json())
-    wanted = change(config)
-    if wanted == config:
-        return made
-    again = keras.models.model_from_json(json.dumps(wanted), custom_objects=own_layers(keras))
-    widest = np.float64 if '"float64"' in json.dumps(wanted) else np.float32
-    again.set_weights([np.asarray(array).astype(widest) for array in made.get_weights()])
-    for layer in again._flatten_layers():
+    config = json.loads(model.to_json())
+    new_config = change(config)
+    if new_config == config:
+        return model
+    copied = keras.models.model_from_json(json.dumps(new_config), custom_objects=own_layers(keras))
+    widest = np.float64 if '"float64"' in json.dumps(new_config) else np.float32
+    copied.set_weights([np.asarray(array).astype(widest) for array in model.get_weights()])
+    for layer in copied._flatten_layers():
         if hasattr(layer, "adapt_mean"):  # Normalization computes with what it derives from its weights
             layer.finalize_state()
-    return again
+    return copied
 
 
 def single(config: Any) -> Any:
@@ -172,20 +172,20 @@ def nests(config: Any) -> bool:
 
 
 @contextmanager
-def named(path: Path, found: File) -> Iterator[Path]:
+def named(path: Path, file: File) -> Iterator[Path]:
     """The file under a name that ends as Keras wants it for what is inside: Keras goes by names, we by contents."""
-    if found.format == "keras-zip" and (mended := with_slashes(path)):
+    if file.format == "keras-zip" and (mended := with_slashes(path)):
         with TemporaryDirectory() as folder:
             (Path(folder) / "model.keras").write_bytes(mended)
             yield Path(folder) / "model.keras"
         return
-    if found.format == "keras-zip":
+    if file.format == "keras-zip":
         endings: tuple[str, ...] = (".keras",)
-    elif found.layout == "store":
-        endings = (".weights.json",) if len(found.sources) > 1 else (".weights.h5",)
+    elif file.layout == "store":
+        endings = (".weights.json",) if len(file.sources) > 1 else (".weights.h5",)
     else:
         endings = (".h5", ".hdf5")
-    if path.name.endswith(endings) and (found.layout == "store" or not path.name.endswith(".weights.h5")):
+    if path.name.endswith(endings) and (file.layout == "store" or not path.name.endswith(".weights.h5")):
         yield path
         return
     with TemporaryDirectory() as folder:
@@ -216,13 +216,13 @@ def with_slashes(path: Path) -> bytes | None:
 def quiet() -> Iterator[None]:
     """Nothing on stderr: TensorFlow tells of missing graphics cards there while it is imported, whatever its log level is."""
     sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    stderr_copy, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(stderr_copy, 2)
+        os.close(stderr_copy)
         os.close(nowhere)
 
 
@@ -233,25 +233,25 @@ def own_layers(keras: Any) -> dict[str, Any]:
     return {name: getattr(module, name) for name, module in modules.items() if hasattr(module, name)}
 
 
-def predictions(made: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[NDArray[Any]]]:
+def predictions(model: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[NDArray[Any]]]:
     """What a model computes for some examples: each layer's first output by row name (`name:1` is a second call), and the model's outputs.
 
     inputs  one array a model input, in order, each (examples, *shape)
     Raises BadFile where the framework can't run it.
     """
     layers: dict[str, NDArray[Any]] = {}
-    with explained(f"{made.name}: its own framework can't run it here"):
-        return layers, collect(made, list(inputs), "", layers)
+    with explained(f"{model.name}: its own framework can't run it here"):
+        return layers, collect(model, list(inputs), "", layers)
 
 
-def precise_predictions(made: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[NDArray[Any]]] | None:
+def precise_predictions(model: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[NDArray[Any]]] | None:
     """The same, computed in float64; None where the framework can't compute all of it so."""
-    keras = framework_of(made)
+    keras = framework_of(model)
     usual = keras.backend.floatx()
     try:
         keras.backend.set_floatx("float64")
-        with explained(made.name):
-            wide = changed(keras, made, lambda config: json.loads(json.dumps(config).replace('"float32"', '"float64"')))
+        with explained(model.name):
+            wide = changed(keras, model, lambda config: json.loads(json.dumps(config).replace('"float32"', '"float64"')))
         return predictions(wide, [array.astype(np.float64) if array.dtype.kind == "f" else array for array in inputs])
     except BadFile:
         return None
@@ -259,30 +259,30 @@ def precise_predictions(made: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict
         keras.backend.set_floatx(usual)
 
 
-def collect(made: Any, inputs: list[Any], prefix: str, layers: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+def collect(model: Any, inputs: list[Any], prefix: str, layers: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """Run one model, and the models inside it on what reaches them; the outputs come back."""
-    calls = list(model_calls(made))
-    own = [flat(node.output_tensors if hasattr(node, "output_tensors") else node.outputs)[0] for _, _, node in calls]
+    calls = list(model_calls(model))
+    first_outputs = [flat(node.output_tensors if hasattr(node, "output_tensors") else node.outputs)[0] for _, _, node in calls]
     inner = [flat(node.input_tensors) if is_model(layer) else [] for _, layer, node in calls]
-    probe = framework_of(made).Model(made.inputs, [*own, *made.outputs, *(tensor for reads in inner for tensor in reads)])
-    found = [np.asarray(value) for value in flat(probe(inputs, training=False))]
-    reached = iter(found[len(own) + len(made.outputs) :])
-    for (name, layer, _), value, reads in zip(calls, found, inner, strict=False):
+    probe = framework_of(model).Model(model.inputs, [*first_outputs, *model.outputs, *(tensor for reads in inner for tensor in reads)])
+    values = [np.asarray(value) for value in flat(probe(inputs, training=False))]
+    reached = iter(values[len(first_outputs) + len(model.outputs) :])
+    for (name, layer, _), value, reads in zip(calls, values, inner, strict=False):
         layers[prefix + name] = value
         if is_model(layer):
             collect(layer, [next(reached) for _ in reads], f"{prefix}{name}/", layers)
-    return found[len(own) : len(own) + len(made.outputs)]
+    return values[len(first_outputs) : len(first_outputs) + len(model.outputs)]
 
 
-def model_calls(made: Any) -> Iterator[tuple[str, Any, Any]]:
+def model_calls(model: Any) -> Iterator[tuple[str, Any, Any]]:
     """Every call of every layer of one model: its row name, the layer and the framework's node."""
-    functional = getattr(made, "_functional", None) or made
+    functional = getattr(model, "_functional", None) or model
     new = hasattr(functional, "operations")
-    known = functional._nodes if new else functional._network_nodes
+    node_names = functional._nodes if new else functional._network_nodes
     for layer in functional.operations if new else functional.layers:
         number = 0
         for place, node in enumerate(layer._inbound_nodes):
-            if f"{id(layer) if new else layer.name}_ib-{place}" in known:
+            if f"{id(layer) if new else layer.name}_ib-{place}" in node_names:
                 yield layer.name + (f":{number}" if number else ""), layer, node
                 number += 1
 
@@ -292,15 +292,15 @@ def is_model(layer: Any) -> bool:
     return hasattr(layer, "layers") and hasattr(layer, "inputs") and hasattr(layer, "get_config")
 
 
-def framework_of(made: Any) -> Any:
+def framework_of(model: Any) -> Any:
     """The framework that made a model."""
-    return import_module("tf_keras" if type(made).__module__.startswith("tf_keras") else "keras")
+    return import_module("tf_keras" if type(model).__module__.startswith("tf_keras") else "keras")
 
 
 def flat(value: Any) -> list[Any]:
     """The leaves of a structure of tensors, in order."""
     if isinstance(value, dict):
-        return [leaf for part in value.values() for leaf in flat(part)]
+        return [leaf for element in value.values() for leaf in flat(element)]
     if isinstance(value, list | tuple):
-        return [leaf for part in value for leaf in flat(part)]
+        return [leaf for element in value for leaf in flat(element)]
     return [value]

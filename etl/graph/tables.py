@@ -71,8 +71,8 @@ class TableGraph(Totals):
 
     def neuron_batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         activations = pa.array(sorted({row.activation for row in self.rows if row.activation is not None}), pa.string())
-        kept = {"layer": self.names, "op": pa.array(OPS, pa.string()), "activation": activations}
-        return stream(self.folder, "neurons", schema.neurons(self.dtype), kept, rows)
+        dictionaries = {"layer": self.names, "op": pa.array(OPS, pa.string()), "activation": activations}
+        return stream(self.folder, "neurons", schema.neurons(self.dtype), dictionaries, rows)
 
     def weight_batches(self, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
         return stream(self.folder, "weights", schema.weights(self.dtype), {"layer": self.names}, rows)
@@ -85,25 +85,25 @@ class TableGraph(Totals):
     def neuron_block(self, row: Row, begin: int, end: int) -> NeuronBlock:
         """Neurons of one row, from their files."""
         files = dataset(self.folder, "neurons")
-        there = [name for name in ("op", "bias") if name in files.schema.names]
-        found = files.to_table(["id", *there], filter=(ds.field("id") >= begin) & (ds.field("id") < end))
-        bias = found["bias"].cast(pa.float64()).fill_null(np.nan).to_numpy() if "bias" in there else np.full(end - begin, np.nan)
-        op = pc.cast(found["op"], pa.string())[0].as_py() if "op" in there and found.num_rows else None
+        present = [name for name in ("op", "bias") if name in files.schema.names]
+        neurons = files.to_table(["id", *present], filter=(ds.field("id") >= begin) & (ds.field("id") < end))
+        bias = neurons["bias"].cast(pa.float64()).fill_null(np.nan).to_numpy() if "bias" in present else np.full(end - begin, np.nan)
+        op = pc.cast(neurons["op"], pa.string())[0].as_py() if "op" in present and neurons.num_rows else None
         return NeuronBlock(row, op, row.activation, np.arange(begin, end), bias)
 
     def blocks(self, rows: int = ROWS) -> Iterator[Block]:
         for batch in self.weight_batches(rows):
             layer = batch.column("layer").indices.to_numpy()
             source, target, weight = (batch.column(number).to_numpy() for number in range(3))
-            known = batch.column("parameter").is_valid().to_numpy(zero_copy_only=False)
+            has_parameter = batch.column("parameter").is_valid().to_numpy(zero_copy_only=False)
             parameter = batch.column("parameter").fill_null(-1).to_numpy()
             for start, stop in runs(layer):
-                here = slice(start, stop)
+                run = slice(start, stop)
                 for stored in (True, False):
-                    some = np.flatnonzero(known[here] == stored) + start
-                    if some.size:
-                        columns = (source[some], target[some], weight[some])
-                        yield Block(self.rows[layer[start]], *columns, parameter[some] if stored else None, False)
+                    chosen = np.flatnonzero(has_parameter[run] == stored) + start
+                    if chosen.size:
+                        columns = (source[chosen], target[chosen], weight[chosen])
+                        yield Block(self.rows[layer[start]], *columns, parameter[chosen] if stored else None, False)
 
 
 def runs(values: NDArray[Any]) -> Iterator[tuple[int, int]]:
@@ -117,13 +117,15 @@ def read_tables(folder: Path) -> TableGraph:
     try:
         layers = table(folder / "layers.parquet", schema.LAYERS, optional=("axes", "activation"))
         returned = table(folder / "outputs.parquet", schema.OUTPUTS)
-        told = description(folder)
-        rows = layer_rows(folder, layers, told.get("labels", {}))
-        outputs = output_ids(folder, returned, told.get("outputs", []))
-        name = str(told.get("name") or folder.absolute().name.removesuffix(".parquet"))
-        origin = Origin(name, str(told.get("sha256") or digest(folder)), str(told.get("modelFormat") or UNKNOWN), told.get("keras"))
-        names = [each.get("name") or f"output {n}" for n, each in enumerate(told.get("outputs", []))] or [f"output {n}" for n in range(len(outputs))]
-        graph = TableGraph(folder, origin, rows, input_rows(rows, told), outputs, names, told.get("selection"))
+        model_json = description(folder)
+        rows = layer_rows(folder, layers, model_json.get("labels", {}))
+        outputs = output_ids(folder, returned, model_json.get("outputs", []))
+        name = str(model_json.get("name") or folder.absolute().name.removesuffix(".parquet"))
+        origin = Origin(name, str(model_json.get("sha256") or digest(folder)), str(model_json.get("modelFormat") or UNKNOWN), model_json.get("keras"))
+        names = [output.get("name") or f"output {n}" for n, output in enumerate(model_json.get("outputs", []))] or [
+            f"output {n}" for n in range(len(outputs))
+        ]
+        graph = TableGraph(folder, origin, rows, input_rows(rows, model_json), outputs, names, model_json.get("selection"))
         check(graph)
     except (OSError, pa.ArrowException, KeyError, TypeError, ValueError) as error:
         raise BadFile(f"{folder}: {' '.join(str(error).split())}; tables have the columns of docs/graph.md") from error
@@ -142,54 +144,54 @@ def table(path: Path, fields: pa.Schema, optional: Sequence[str] = ()) -> pa.Tab
     """A small table with those columns and types; optional ones are null where they are missing."""
     import pyarrow.parquet as pq
 
-    found = pq.read_table(path)
+    rows = pq.read_table(path)
     for name in fields.names:
-        if name not in found.column_names and name in optional:
-            found = found.append_column(name, pa.nulls(found.num_rows, fields.field(name).type))
-    if missing := [name for name in fields.names if name not in found.column_names]:
+        if name not in rows.column_names and name in optional:
+            rows = rows.append_column(name, pa.nulls(rows.num_rows, fields.field(name).type))
+    if missing := [name for name in fields.names if name not in rows.column_names]:
         raise BadFile(f"{path} has no column {', '.join(missing)}: tables have the columns of docs/graph.md")
-    return found.select(fields.names).cast(fields)
+    return rows.select(fields.names).cast(fields)
 
 
-def stream(folder: Path, name: str, fields: pa.Schema, kept: dict[str, pa.Array], rows: int) -> Iterator[pa.RecordBatch]:
-    """One large table in batches. kept: what columns of names are counted in; a name that is not among them becomes null."""
+def stream(folder: Path, name: str, fields: pa.Schema, dictionaries: dict[str, pa.Array], rows: int) -> Iterator[pa.RecordBatch]:
+    """One large table in batches. dictionaries: what columns of names are counted in; a name that is not among them becomes null."""
     source = dataset(folder, name)
     nullable = {"op", "bias", "activation", "parameter"}
     if missing := [column for column in fields.names if column not in source.schema.names and column not in nullable]:
         raise BadFile(f"{folder}/{name} has no column {', '.join(missing)}: tables have the columns of docs/graph.md")
-    there = [column for column in fields.names if column in source.schema.names]
-    for batch in source.to_batches(columns=there, batch_size=rows, use_threads=False):
+    present = [column for column in fields.names if column in source.schema.names]
+    for batch in source.to_batches(columns=present, batch_size=rows, use_threads=False):
         if batch.num_rows:
-            columns = [cast(batch, column.name, column.type, kept.get(column.name)) for column in fields]
+            columns = [cast(batch, column.name, column.type, dictionaries.get(column.name)) for column in fields]
             yield pa.RecordBatch.from_arrays(columns, schema=fields)
 
 
-def cast(batch: pa.RecordBatch, name: str, kind: pa.DataType, kept: pa.Array | None) -> pa.Array:
-    """One column in its type; a column of names as places among `kept`."""
+def cast(batch: pa.RecordBatch, name: str, kind: pa.DataType, dictionary: pa.Array | None) -> pa.Array:
+    """One column in its type; a column of names as places among `dictionary`."""
     if name not in batch.schema.names:
         return pa.nulls(batch.num_rows, kind)
     column = batch.column(name)
-    if kept is None:
+    if dictionary is None:
         return column.cast(kind)
-    return pa.DictionaryArray.from_arrays(pc.index_in(column.cast(pa.string()), kept), kept)
+    return pa.DictionaryArray.from_arrays(pc.index_in(column.cast(pa.string()), dictionary), dictionary)
 
 
 def description(folder: Path) -> dict[str, Any]:
     """What model.json says; nothing where there is none."""
     path = folder / "model.json"
-    told = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    if not isinstance(told, dict):
+    contents = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    if not isinstance(contents, dict):
         raise BadFile(f"{path} is no JSON object")
-    return told
+    return contents
 
 
 def digest(folder: Path) -> str:
     """The sha256 of all tables, where nobody says what they come from."""
-    known = hashlib.sha256()
+    hashed = hashlib.sha256()
     for path in sorted(folder.rglob("*.parquet")):
         with path.open("rb") as file:
-            known.update(hashlib.file_digest(file, "sha256").digest())
-    return known.hexdigest()
+            hashed.update(hashlib.file_digest(file, "sha256").digest())
+    return hashed.hexdigest()
 
 
 def layer_rows(folder: Path, layers: pa.Table, labels: dict[str, str]) -> list[Row]:
@@ -220,7 +222,7 @@ def layer_rows(folder: Path, layers: pa.Table, labels: dict[str, str]) -> list[R
     return rows
 
 
-def output_ids(folder: Path, returned: pa.Table, told: Sequence[dict[str, Any]]) -> list[NDArray[np.int64]]:
+def output_ids(folder: Path, returned: pa.Table, described_outputs: Sequence[dict[str, Any]]) -> list[NDArray[np.int64]]:
     """The ids that each output returns, in the shape that model.json gives it; -1 for a padded zero."""
     number = returned.column("output").to_numpy()
     position, ids = returned.column("position").to_numpy(), returned.column("id").fill_null(-1).to_numpy()
@@ -230,15 +232,15 @@ def output_ids(folder: Path, returned: pa.Table, told: Sequence[dict[str, Any]])
             raise BadFile(
                 f"{folder}/outputs.parquet: output {number[start]} is out of order: outputs follow each other, each by its positions from 0"
             )
-        shape = told[place].get("shape") if place < len(told) else None
+        shape = described_outputs[place].get("shape") if place < len(described_outputs) else None
         outputs.append(ids[start:stop].reshape(shape or -1))
     return outputs
 
 
-def input_rows(rows: Sequence[Row], told: dict[str, Any]) -> list[TableInput]:
+def input_rows(rows: Sequence[Row], model_json: dict[str, Any]) -> list[TableInput]:
     """The model's inputs: as model.json has them, else the rows of neurons that read nothing."""
-    if "inputs" in told:
-        return [TableInput(each["name"], tuple(each["shape"])) for each in told["inputs"]]
+    if "inputs" in model_json:
+        return [TableInput(declared["name"], tuple(declared["shape"])) for declared in model_json["inputs"]]
     return [TableInput(row.name, row.shape) for row in rows if row.neurons and not row.inputs]
 
 
@@ -255,14 +257,14 @@ def check_neurons(graph: TableGraph) -> None:
     """Ids in order without gaps, each in its layer's span and at its index, biases that are numbers, one op and one activation a layer."""
     begins = np.array([row.begin for row in graph.rows if row.neurons])
     spans = [row for row in graph.rows if row.neurons]
-    done, ops = 0, dict[int, Any]()
+    count, ops = 0, dict[int, Any]()
     for batch in graph.neuron_batches():
         ids = batch.column("id")
         first_wrong(
             graph,
             "neurons",
             ids,
-            ids.is_valid().to_numpy(False) & (ids.fill_null(-1).to_numpy() == np.arange(done, done + len(ids))),
+            ids.is_valid().to_numpy(False) & (ids.fill_null(-1).to_numpy() == np.arange(count, count + len(ids))),
             "is out of order",
         )
         place = np.searchsorted(begins, ids.to_numpy(), side="right") - 1
@@ -276,17 +278,17 @@ def check_neurons(graph: TableGraph) -> None:
         for start, stop in runs(layer):
             row = graph.rows[layer[start]]
             check_index(graph, row, batch.slice(start, stop - start))
-            known = ops.setdefault(int(layer[start]), (op[start], activation[start]))
+            first = ops.setdefault(int(layer[start]), (op[start], activation[start]))
             first_wrong(
                 graph,
                 "neurons",
                 ids[start:stop],
-                (op[start:stop] == known[0]) & (activation[start:stop] == known[1]),
+                (op[start:stop] == first[0]) & (activation[start:stop] == first[1]),
                 f"differs from others of {row.name} in op or activation",
             )
-        done += len(ids)
-    if done != graph.neurons:
-        raise BadFile(f"{graph.folder}/neurons: {done:,} rows, the layers have {graph.neurons:,} neurons")
+        count += len(ids)
+    if count != graph.neurons:
+        raise BadFile(f"{graph.folder}/neurons: {count:,} rows, the layers have {graph.neurons:,} neurons")
 
 
 def check_index(graph: TableGraph, row: Row, neurons: pa.RecordBatch) -> None:
@@ -305,9 +307,9 @@ def check_weights(graph: TableGraph) -> None:
     ends, last = np.array([row.end for row in graph.rows]), -1
     for batch in graph.weight_batches():
         source, target, weight = (batch.column(name) for name in ("source", "target", "weight"))
-        whole = source.is_valid().to_numpy(False) & target.is_valid().to_numpy(False) & weight.is_valid().to_numpy(False)
+        complete = source.is_valid().to_numpy(False) & target.is_valid().to_numpy(False) & weight.is_valid().to_numpy(False)
         number = pa.array(np.arange(int(counts.sum()), int(counts.sum()) + len(batch)))
-        first_wrong(graph, "weights", number, whole, "(counted from 0) lacks an end or a weight")
+        first_wrong(graph, "weights", number, complete, "(counted from 0) lacks an end or a weight")
         layer = batch.column("layer").indices.fill_null(-1).to_numpy()
         first_wrong(graph, "weights", number, layer >= 0, "is of a layer that is not in layers.parquet")
         s, t = source.to_numpy(), target.to_numpy()
@@ -329,5 +331,5 @@ def first_wrong(graph: TableGraph, name: str, ids: pa.Array, right: NDArray[np.b
     if not right.all():
         place = int(np.argmin(right))
         more = int(np.count_nonzero(~right)) - 1
-        others = f", and {more:,} more" if more else ""
-        raise BadFile(f"{graph.folder}/{name}: {name.removesuffix('s')} {ids[place]} {fault}{others}")
+        more_faults = f", and {more:,} more" if more else ""
+        raise BadFile(f"{graph.folder}/{name}: {name.removesuffix('s')} {ids[place]} {fault}{more_faults}")

@@ -22,7 +22,7 @@ from etl.errors import BadFile, BadRequest, EtlError
 from etl.network import Model
 from etl.readers import formats as files
 from etl.readers import torch
-from etl.readers.keras.architecture import keras_major, model_part, parsed
+from etl.readers.keras.architecture import keras_major, model_layer, parsed
 from etl.readers.keras.builder import network
 from etl.readers.keras.lambdas import with_lambdas
 from etl.readers.keras.masks import settled
@@ -72,17 +72,17 @@ def read(
         refuse_keras_options(path, lambdas, lengths)
         return read_torch(path, family, None if architecture is None else str(architecture), input_shapes)
     with stage(path, "opening it"):
-        found = files.look(path)
+        file = files.look(path)
     with stage(path, "reading its architecture"):
-        found = files.with_architecture(found, path, architecture)
-        text = found.architecture or ""
-        part = model_part(parsed(text, str(path)), keras_major(found.version, text), found.names, found.version)
-        assert part.graph is not None
+        file = files.with_architecture(file, path, architecture)
+        text = file.architecture or ""
+        root = model_layer(parsed(text, str(path)), keras_major(file.version, text), file.names, file.version)
+        assert root.graph is not None
     with stage(path, "reading its weights"):
-        found.assign(part)
-        described = with_lambdas(network(part.graph), lambdas or {})
+        file.assign(root)
+        described = with_lambdas(network(root.graph), lambdas or {})
         described = described if masks_as_written else settled(described, ignore_masks, lengths)
-        return Model(path.stem, described, sha256(found.sources), found.format, found.version)
+        return Model(path.stem, described, sha256(file.sources), file.format, file.version)
 
 
 def refuse_keras_options(source: object, lambdas: Mapping[str, str] | None, lengths: Sequence[int]) -> None:

@@ -17,12 +17,12 @@ from etl.readers.keras import legacy
 from etl.readers.keras import v3_weights as store
 from etl.readers.keras.applications import PREFIX, application
 from etl.readers.keras.architecture import LARGEST, parsed
-from etl.readers.keras.builder import Part
+from etl.readers.keras.builder import KerasLayer
 from etl.readers.keras.contents import described, legacy_layers, store_layers
 from etl.readers.keras.conversion import Writer
 from etl.readers.torch.archive import is_program
 
-OTHERS = {
+OTHER_FORMATS = {
     b"version https://git-lfs": "a pointer that Git LFS left in the file's place: run git lfs pull",
     b"\x93NUMPY": "a NumPy array",
     b"\x08\x01\x12": "a TensorFlow graph",
@@ -51,17 +51,17 @@ class File:
     names: tuple[str, ...] = ()
     sources: tuple[Path, ...] = ()
 
-    def assign(self, part: Part) -> None:
+    def assign(self, model: KerasLayer) -> None:
         """Give all layers their arrays."""
-        assert part.graph is not None
+        assert model.graph is not None
         with ExitStack() as opened:
             shards = [(container, opened.enter_context(container.open())) for container in self.weights]
             if self.layout == "store":
-                store.assign(str(self.sources[0]), shards, part, self.version)
+                store.assign(str(self.sources[0]), shards, model, self.version)
             else:
                 ((container, root),) = shards
                 group = container.group(root, "model_weights") or root
-                legacy.assign(container, group, part.graph.parts, writer(container, root, group))
+                legacy.assign(container, group, model.graph.layers, writer(container, root, group))
 
     def written_by_theano(self) -> bool:
         """Whether Keras ran on Theano when it wrote a legacy file, whose kernels then stand the other way round."""
@@ -119,7 +119,7 @@ def is_onnx(path: Path) -> bool:
     except OSError:
         return False
     begins = len(head) > 2 and head[0] == 0x08 and head[1] < 0x40 and head[2] in MODEL_FIELDS and not head.startswith(b"\x08\x01\x12")
-    known = head.startswith((b"PK", SIGNATURE, *OTHERS)) or head.lstrip().startswith(b"{")
+    known = head.startswith((b"PK", SIGNATURE, *OTHER_FORMATS)) or head.lstrip().startswith(b"{")
     return begins or (path.suffix == ".onnx" and bool(head) and (not known or head.startswith(b"\x08")))
 
 
@@ -146,7 +146,10 @@ def look(path: Path) -> File:
         return look_into_hdf5(Container(str(path), path, path.stat().st_size), path)
     if head.startswith(b"{"):
         return look_into_json(path)
-    other = next((what for start, what in OTHERS.items() if head.startswith(start)), "neither HDF5 nor a zip archive, JSON, a pickle or ONNX")
+    other = next(
+        (description for start, description in OTHER_FORMATS.items() if head.startswith(start)),
+        "neither HDF5 nor a zip archive, JSON, a pickle or ONNX",
+    )
     raise BadFile(f"{path} is no model: it is {other}; give a file that Keras (.keras, .h5), PyTorch (.pt2, .pth) or an ONNX exporter saved")
 
 
@@ -168,10 +171,10 @@ def look_into_hdf5(container: Container, path: Path) -> File:
     with container.open() as root:
         version = container.text(root, "keras_version")
         architecture = container.text(root, "model_config")
-        if architecture is None and not named(root) and store.is_store(root):
+        if architecture is None and not lists_layers(root) and store.is_store(root):
             return File("weights", version, None, (container,), "store", sources=(path,))
         group = container.group(root, "model_weights") or root
-        if not named(group):
+        if not lists_layers(group):
             lacks = "its weights" if architecture else "layers or weights in it"
             raise BadFile(f"{path} is HDF5 without {lacks}, not a whole Keras model; save the model again with model.save(...)")
         names = tuple(container.texts(group, "layer_names") or ())
@@ -179,7 +182,7 @@ def look_into_hdf5(container: Container, path: Path) -> File:
     return File("keras-h5" if architecture else "weights", version, architecture, (container,), "legacy", names, (path,))
 
 
-def named(group: h5py.Group) -> bool:
+def lists_layers(group: h5py.Group) -> bool:
     return "layer_names" in group.attrs or "layer_names0" in group.attrs
 
 
@@ -187,17 +190,17 @@ def look_into_json(path: Path) -> File:
     if path.stat().st_size > LARGEST:
         raise BadFile(f"{path}: {path.stat().st_size:,} bytes of JSON are no architecture; the file is broken")
     text = path.read_bytes()
-    found = parsed(text, str(path))
-    if "weight_map" in found:
-        return look_into_shards(path, found["weight_map"])
-    if not {"class_name", "config"} <= set(found):
+    document = parsed(text, str(path))
+    if "weight_map" in document:
+        return look_into_shards(path, document["weight_map"])
+    if not {"class_name", "config"} <= set(document):
         raise BadFile(f"{path} is JSON, but no architecture; give the text that model.to_json() returns")
-    return File("json", text_or_none(found.get("keras_version")), text.decode("utf-8-sig"), (), sources=(path,))
+    return File("json", text_or_none(document.get("keras_version")), text.decode("utf-8-sig"), (), sources=(path,))
 
 
 def look_into_shards(path: Path, table: dict[str, str | list[str]]) -> File:
     """Weights in several files, by their table of contents. They lie beside it: a name that leads elsewhere is not followed."""
-    names = sorted({name for one in table.values() for name in ([one] if isinstance(one, str) else one)})
+    names = sorted({name for entry in table.values() for name in ([entry] if isinstance(entry, str) else entry)})
     odd = [name for name in names if not re.fullmatch(r"[^/\\]+\.weights\.h5", name)]
     if odd or not names:
         raise BadFile(f"{path} lists {odd[0] if odd else 'nothing'!r} where Keras lists files of weights that lie beside it; save the weights again")
@@ -205,33 +208,38 @@ def look_into_shards(path: Path, table: dict[str, str | list[str]]) -> File:
     missing = [name for name, shard in zip(names, shards, strict=True) if not shard.is_file()]
     if missing:
         raise BadFile(f"{path} lists {missing[0]}, which does not lie beside it; copy all files of the weights together")
-    found = [look_into_hdf5(Container(str(shard), shard, shard.stat().st_size), shard) for shard in shards]
-    if any(one.layout != "store" for one in found):
+    shard_files = [look_into_hdf5(Container(str(shard), shard, shard.stat().st_size), shard) for shard in shards]
+    if any(entry.layout != "store" for entry in shard_files):
         raise BadFile(f"{path} lists files that are no parts of weights; save the weights again")
-    return File("weights", None, None, tuple(one.weights[0] for one in found), "store", sources=(path, *shards))
+    return File("weights", None, None, tuple(entry.weights[0] for entry in shard_files), "store", sources=(path, *shards))
 
 
 def text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def with_architecture(found: File, path: Path, architecture: str | os.PathLike[str] | None) -> File:
+def with_architecture(file: File, path: Path, architecture: str | os.PathLike[str] | None) -> File:
     """The file with the architecture that was asked for, where it has none itself."""
-    if not found.weights:
+    if not file.weights:
         raise BadFile(f"{path} is an architecture without weights; give the weights file instead, and this one with --architecture")
     if architecture is None:
-        if found.architecture is None:
+        if file.architecture is None:
             raise BadFile(
                 f"{path} holds weights only; give what model.to_json() returns with --architecture FILE (or keras.applications:NAME). "
-                f"It holds {found.contents()}"
+                f"It holds {file.contents()}"
             )
-        return found
-    if found.architecture is not None:
+        return file
+    if file.architecture is not None:
         raise BadRequest(f"{path} has an architecture of its own; leave --architecture out")
     if str(architecture).startswith(PREFIX):
-        version, text = application(str(architecture), found.names)
-        return replace(found, architecture=text, version=version)
-    other = look(Path(architecture))
-    if other.architecture is None:
+        version, text = application(str(architecture), file.names)
+        return replace(file, architecture=text, version=version)
+    described = look(Path(architecture))
+    if described.architecture is None:
         raise BadFile(f"{architecture} holds no architecture; give what model.to_json() returns")
-    return replace(found, architecture=other.architecture, version=other.version or found.version, sources=found.sources + other.sources)
+    return replace(
+        file,
+        architecture=described.architecture,
+        version=described.version or file.version,
+        sources=file.sources + described.sources,
+    )

@@ -78,17 +78,17 @@ class Container:
         return here
 
     def group(self, parent: h5py.Group, path: str) -> h5py.Group | None:
-        found = self.find(parent, path)
-        return found if isinstance(found, h5py.Group) else None
+        child = self.find(parent, path)
+        return child if isinstance(child, h5py.Group) else None
 
     def text(self, group: h5py.Group, name: str) -> str | None:
         """A string attribute, or None where there is none."""
         if name not in group.attrs:
             return None
-        found = self._attribute(group, name)
-        if found is None or found.shape != ():
+        value = self._attribute(group, name)
+        if value is None or value.shape != ():
             raise BadFile(f"{self.label}: attribute {name!r} is not a text; the file is broken or no Keras file")
-        return decoded(found.item())
+        return decoded(value.item())
 
     def texts(self, group: h5py.Group, name: str) -> list[str] | None:
         """A list of strings; long ones are cut into attributes name0, name1 ... None where there is none."""
@@ -101,7 +101,7 @@ class Container:
                 count += 1
             if not pieces:
                 return None
-        return [decoded(one) for piece in pieces if piece is not None for one in piece.ravel().tolist()]
+        return [decoded(element) for piece in pieces if piece is not None for element in piece.ravel().tolist()]
 
     def _attribute(self, group: h5py.Group, name: str) -> NDArray[Any] | None:
         attribute = h5py.h5a.open(group.id, name.encode())

@@ -26,8 +26,8 @@ def claimed(stream: BinaryIO, address: int, name: str) -> int:
         raise BadFile("HDF5 with addresses of an unusual size; save the model again with Keras")
     for kind, content in messages(stream, address):
         if kind == ATTRIBUTE:
-            found, values = attribute(content)
-            if found == name.encode():
+            attribute_name, values = attribute(content)
+            if attribute_name == name.encode():
                 return sum(struct.unpack_from("<I", values, place)[0] for place in range(0, len(values) - ELEMENT + 1, ELEMENT))
     raise BadFile(f"HDF5 attribute {name!r} is stored in an unusual way; save the model again with Keras")
 
@@ -48,12 +48,12 @@ def messages(stream: BinaryIO, address: int) -> Iterator[tuple[int, bytes]]:
     else:
         blocks = [(address + 16, struct.unpack_from("<I", at(stream, address, 16), 8)[0])]
         head, cut = "<HHB3x", 0
-    seen = set()
+    visited = set()
     while blocks:
         block = blocks.pop(0)
-        if block in seen:
+        if block in visited:
             continue
-        seen.add(block)
+        visited.add(block)
         content, place = at(stream, *block), 0
         while place + struct.calcsize(head) <= len(content):
             kind, size, _ = struct.unpack_from(head, content, place)
@@ -84,11 +84,11 @@ def endless(stream: BinaryIO) -> bool:
     while chunk := stream.read(PIECE):
         piece = piece[-len(HEAP) + 1 :] + chunk  # a signature may lie across two of them
         position += len(chunk)
-        found = piece.find(HEAP)
-        while found >= 0:
-            if stuck(stream, position - len(piece) + found):
+        heap = piece.find(HEAP)
+        while heap >= 0:
+            if stuck(stream, position - len(piece) + heap):
                 return True
-            found = piece.find(HEAP, found + 1)
+            heap = piece.find(HEAP, heap + 1)
         stream.seek(position)
     return False
 

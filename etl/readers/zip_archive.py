@@ -73,19 +73,19 @@ def large_length(path: Path, place: int) -> int:
 
 def member(archive: zipfile.ZipFile, path: Path, name: str) -> zipfile.ZipInfo | None:
     """The one member of a name. Raises BadFile where it can't be read safely."""
-    only = archive.NameToInfo.get(name)
-    if only is None:
+    entry = archive.NameToInfo.get(name)
+    if entry is None:
         return None
-    if len(archive.filelist) > len(archive.NameToInfo) and sum(other.filename == name for other in archive.filelist) > 1:
+    if len(archive.filelist) > len(archive.NameToInfo) and sum(another.filename == name for another in archive.filelist) > 1:
         raise BadFile(f"{path}: two members are called {name}; the archive is broken")
-    if only.flag_bits & 0x1:
+    if entry.flag_bits & 0x1:
         raise BadFile(f"{path}: encrypted; unpack it and save it as a plain archive")
-    if only.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise BadFile(f"{path}: member {name} is compressed in an unusual way; save the model again with Keras")
-    stored = only.compress_type == zipfile.ZIP_STORED
-    if only.compress_size > size(archive) or only.file_size > (1 if stored else EXPANSION) * only.compress_size + (0 if stored else PIECE):
-        raise BadFile(f"{path}: member {name} declares {only.file_size:,} bytes, but {only.compress_size:,} are stored; the archive is broken")
-    return only
+    stored = entry.compress_type == zipfile.ZIP_STORED
+    if entry.compress_size > size(archive) or entry.file_size > (1 if stored else EXPANSION) * entry.compress_size + (0 if stored else PIECE):
+        raise BadFile(f"{path}: member {name} declares {entry.file_size:,} bytes, but {entry.compress_size:,} are stored; the archive is broken")
+    return entry
 
 
 def size(archive: zipfile.ZipFile) -> int:
@@ -96,29 +96,29 @@ def size(archive: zipfile.ZipFile) -> int:
 
 def text(archive: zipfile.ZipFile, path: Path, name: str, largest: int = LARGEST) -> bytes | None:
     """A small member's bytes, or None where there is none."""
-    found = member(archive, path, name)
-    if found is None:
+    entry = member(archive, path, name)
+    if entry is None:
         return None
-    if found.file_size > largest:
-        raise BadFile(f"{path}: member {name} is too large for a configuration ({found.file_size:,} bytes); the archive is broken")
-    with archive.open(found) as stream:
-        return stream.read(found.file_size)
+    if entry.file_size > largest:
+        raise BadFile(f"{path}: member {name} is too large for a configuration ({entry.file_size:,} bytes); the archive is broken")
+    with archive.open(entry) as stream:
+        return stream.read(entry.file_size)
 
 
 def container(archive: zipfile.ZipFile, path: Path, name: str) -> Container | None:
     """An HDF5 member. Stored ones are read in place; compressed ones are unfolded into memory once."""
-    found = member(archive, path, name)
-    if found is None:
+    entry = member(archive, path, name)
+    if entry is None:
         return None
     label = f"{path} ({name})"
-    if found.compress_type == zipfile.ZIP_DEFLATED:
-        with archive.open(found) as stream:
-            unfolded = stream.read(found.file_size)
+    if entry.compress_type == zipfile.ZIP_DEFLATED:
+        with archive.open(entry) as stream:
+            unfolded = stream.read(entry.file_size)
         return Container(label, lambda: io.BytesIO(unfolded), len(unfolded))
-    with archive.open(found) as stream:
+    with archive.open(entry) as stream:
         while stream.read(PIECE):  # compares the checksum: a flipped bit in a weight is seen nowhere else
             pass
-    begin, length = body(archive, path, found), found.file_size
+    begin, length = body(archive, path, entry), entry.file_size
     return Container(label, lambda: windowed(path, begin, length), length)
 
 
@@ -126,11 +126,11 @@ def windowed(path: Path, begin: int, size: int) -> BinaryIO:
     return io.BufferedReader(Window(path, begin, size), PIECE)
 
 
-def body(archive: zipfile.ZipFile, path: Path, found: zipfile.ZipInfo) -> int:
+def body(archive: zipfile.ZipFile, path: Path, entry: zipfile.ZipInfo) -> int:
     """Where a member's bytes begin: behind a header of its own, whose length may differ from the table's."""
     assert archive.fp is not None
-    archive.fp.seek(found.header_offset)
+    archive.fp.seek(entry.header_offset)
     header = archive.fp.read(30)
     if len(header) < 30 or header[:4] != b"PK\x03\x04":
-        raise BadFile(f"{path}: member {found.filename} is not where the archive says; the archive is broken")
-    return found.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        raise BadFile(f"{path}: member {entry.filename} is not where the archive says; the archive is broken")
+    return entry.header_offset + 30 + int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")

@@ -11,24 +11,28 @@ from etl.errors import BadRequest
 PREFIX = "keras.applications:"
 
 
-def application(wanted: str, names: tuple[str, ...]) -> tuple[str, str]:
+def application(address: str, names: tuple[str, ...]) -> tuple[str, str]:
     """Version of Keras, and its JSON of `keras.applications:NAME?option=value&...`.
 
     names  of the layers in the weights file: they tell whether the classifier is in it where `include_top` is not given
     """
     import keras
 
-    name, _, query = wanted.removeprefix(PREFIX).partition("?")
-    known = {one: getattr(keras.applications, one) for one in dir(keras.applications) if inspect.isfunction(getattr(keras.applications, one))}
+    name, _, query = address.removeprefix(PREFIX).partition("?")
+    known = {
+        function_name: getattr(keras.applications, function_name)
+        for function_name in dir(keras.applications)
+        if inspect.isfunction(getattr(keras.applications, function_name))
+    }
     if name not in known:
-        raise BadRequest(f"{wanted}: no such model; it has {', '.join(sorted(known))}")
+        raise BadRequest(f"{address}: no such model; it has {', '.join(sorted(known))}")
     options = {key: option(value) for key, value in parse_qsl(query)}
     try:
         model = known[name](weights=None, **options)
         if "include_top" not in options and names and model.layers[-1].name not in names:
             model = known[name](weights=None, include_top=False, **options)
     except (TypeError, ValueError) as error:
-        raise BadRequest(f"{wanted}: {' '.join(str(error).split())}") from error
+        raise BadRequest(f"{address}: {' '.join(str(error).split())}") from error
     return keras.__version__, str(model.to_json())
 
 
@@ -37,7 +41,7 @@ def option(text: str) -> Any:
     if text.lower() in ("true", "false", "none"):
         return {"true": True, "false": False, "none": None}[text.lower()]
     if "," in text:
-        return tuple(option(one) for one in text.split(","))
+        return tuple(option(element) for element in text.split(","))
     for number in (int, float):
         try:
             return number(text)

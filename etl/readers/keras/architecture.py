@@ -1,4 +1,4 @@
-"""The architecture JSON of Keras 2.0 to 3.x as parts and calls. Class names are data: nothing in it is imported or called."""
+"""The architecture JSON of Keras 2.0 to 3.x as layers and calls. Class names are data: nothing in it is imported or called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from etl.errors import BadFile, Unsupported
 from etl.network import Tensor
-from etl.readers.keras.builder import Graph, Part, PartCall
+from etl.readers.keras.builder import Graph, KerasCall, KerasLayer
 from etl.readers.keras.calls import connected
 from etl.readers.keras.origin import INTERNAL, OWN, SCRIPT, foreign, full_name, told_apart
 from etl.readers.keras.roles import ROLES
@@ -58,19 +58,19 @@ def parsed(text: str | bytes, label: str) -> dict[str, Any]:
     if len(text) > LARGEST:
         raise BadFile(f"{label}: {len(text):,} bytes of JSON are no architecture; the file is broken")
     try:
-        found = json.loads(text, object_hook=without_tuples)
+        document = json.loads(text, object_hook=without_tuples)
     except RecursionError as error:
         raise BadFile(f"{label}: JSON nested too deeply; the file is broken") from error
     except ValueError as error:
         raise BadFile(f"{label}: not JSON ({error}); the file is broken") from error
-    if not isinstance(found, dict):
-        raise BadFile(f"{label}: JSON, but no architecture (a {type(found).__name__}); give the text that model.to_json() returns")
-    return found
+    if not isinstance(document, dict):
+        raise BadFile(f"{label}: JSON, but no architecture (a {type(document).__name__}); give the text that model.to_json() returns")
+    return document
 
 
-def without_tuples(found: dict[str, Any]) -> Any:
+def without_tuples(entry: dict[str, Any]) -> Any:
     """Some writers spell tuples and shapes as objects."""
-    return found["items"] if found.get("class_name") in ("__tuple__", "TensorShape") and isinstance(found.get("items"), list) else found
+    return entry["items"] if entry.get("class_name") in ("__tuple__", "TensorShape") and isinstance(entry.get("items"), list) else entry
 
 
 def keras_major(version: str | None, text: str) -> int:
@@ -80,17 +80,17 @@ def keras_major(version: str | None, text: str) -> int:
     return 3 if re.search(r'"__keras_tensor__"|"DTypePolicy"|"batch_shape"|"keras\.src\.models\.', text) else 2
 
 
-def model_part(entry: Mapping[str, Any], keras: int, names: tuple[str, ...] = (), version: str | None = None) -> Part:
+def model_layer(entry: Mapping[str, Any], keras: int, names: tuple[str, ...] = (), version: str | None = None) -> KerasLayer:
     """The whole model. `names`: of its layers by position, for old files that leave them out."""
     check_keras_1(entry, version)
-    part = build(entry, keras, 0, names=names)
-    if part.graph is None and {"layers", "input_layers", "output_layers"} <= set(part.options):
-        raise own_model(part.kind)
-    if part.graph is None:
+    model = build(entry, keras, 0, names=names)
+    if model.graph is None and {"layers", "input_layers", "output_layers"} <= set(model.options):
+        raise own_model(model.kind)
+    if model.graph is None:
         raise BadFile(
-            f"its architecture is a {part.kind}, which is described by code and not by a graph; only Sequential and Functional models can be read"
+            f"its architecture is a {model.kind}, which is described by code and not by a graph; only Sequential and Functional models can be read"
         )
-    return part
+    return model
 
 
 def own_model(kind: str) -> Unsupported:
@@ -100,7 +100,7 @@ def own_model(kind: str) -> Unsupported:
     )
 
 
-def build(entry: Mapping[str, Any], keras: int, depth: int, name: str | None = None, names: tuple[str, ...] = ()) -> Part:
+def build(entry: Mapping[str, Any], keras: int, depth: int, name: str | None = None, names: tuple[str, ...] = ()) -> KerasLayer:
     """One entry of the JSON with everything inside it."""
     if depth > DEPTH:
         raise BadFile(f"layers are nested more than {DEPTH} deep; the file is broken")
@@ -110,20 +110,20 @@ def build(entry: Mapping[str, Any], keras: int, depth: int, name: str | None = N
     options = told_apart(config) if isinstance(config, dict) else {"layers": config}
     kind = kind_of(entry, written, options, keras)
     title = str(name or entry.get("name") or options.get("name") or written.lower())
-    part = Part(title, kind, "Functional" if written == "Model" else written, options, keras)
+    layer = KerasLayer(title, kind, "Functional" if written == "Model" else written, options, keras)
     if ">" in kind and kind not in INTERNAL:
-        part.refusal = OWN
+        layer.refusal = OWN
     if kind == "Functional":
-        part.graph = functional(options, keras, depth + 1)
+        layer.graph = functional(options, keras, depth + 1)
     elif kind == "Sequential":
-        part.graph = sequential(options, keras, depth + 1, names)
+        layer.graph = sequential(options, keras, depth + 1, names)
     elif kind == "InputLayer":
-        part.options = {**options, "batch_shape": shape_of(options)}
+        layer.options = {**options, "batch_shape": shape_of(options)}
     elif kind in WRAPPERS:
-        part.inner = inside(kind, options, keras, depth + 1)
+        layer.inner = inside(kind, options, keras, depth + 1)
     elif isinstance(activation := options.get("activation"), dict) and activation.get("class_name") == "PReLU":
-        part.inner = {"activation": build(activation, keras, depth + 1)}
-    return part
+        layer.inner = {"activation": build(activation, keras, depth + 1)}
+    return layer
 
 
 # Options of Keras 1's layers, which later ones call otherwise; layers of somebody's own may still have them.
@@ -133,8 +133,8 @@ KERAS_1 = {"nb_filter", "nb_row", "border_mode", "dim_ordering", "W_regularizer"
 def check_keras_1(entry: Any, version: str | None) -> None:
     """Raises Unsupported for a model with a layer that only Keras 1 wrote so."""
     if isinstance(entry, list):
-        for one in entry:
-            check_keras_1(one, version)
+        for nested in entry:
+            check_keras_1(nested, version)
     elif isinstance(entry, Mapping):
         config = entry.get("config")
         written = entry.get("class_name")
@@ -146,8 +146,8 @@ def check_keras_1(entry: Any, version: str | None) -> None:
                 f"it is written by {keras}, whose layers have other options ({config.get('name')}: {odd}); "
                 "load it with Keras 2.0 to 2.3 and save it again"
             )
-        for one in entry.values():
-            check_keras_1(one, version)
+        for nested in entry.values():
+            check_keras_1(nested, version)
 
 
 def kind_of(entry: Mapping[str, Any], written: str, options: Mapping[str, Any], keras: int) -> str:
@@ -181,7 +181,7 @@ def checked_shape(shape: Any) -> list[int | None]:
     return shape
 
 
-def inside(kind: str, options: Mapping[str, Any], keras: int, depth: int) -> dict[str, Part | tuple[Part, ...]]:
+def inside(kind: str, options: Mapping[str, Any], keras: int, depth: int) -> dict[str, KerasLayer | tuple[KerasLayer, ...]]:
     """The layers inside a wrapper."""
     within = options[WRAPPERS[kind]]
     if kind == "StackedRNNCells":
@@ -201,8 +201,8 @@ def inside(kind: str, options: Mapping[str, Any], keras: int, depth: int) -> dic
 
 def functional(options: Mapping[str, Any], keras: int, depth: int) -> Graph:
     entries = options["layers"]
-    parts = [build(entry, keras, depth, name=entry.get("name")) for entry in entries]
-    return connected(parts, [entry.get("inbound_nodes") or [] for entry in entries], options["input_layers"], options["output_layers"], keras)
+    layers = [build(entry, keras, depth, name=entry.get("name")) for entry in entries]
+    return connected(layers, [entry.get("inbound_nodes") or [] for entry in entries], options["input_layers"], options["output_layers"], keras)
 
 
 def sequential(options: Mapping[str, Any], keras: int, depth: int, names: tuple[str, ...]) -> Graph:
@@ -211,13 +211,13 @@ def sequential(options: Mapping[str, Any], keras: int, depth: int, names: tuple[
     if not entries:
         raise BadFile("a Sequential model without layers; nothing to read")
     positions = names if len(names) == len(entries) else (None,) * len(entries)
-    parts = [build(entry, keras, depth, name=own_name(entry) or name) for entry, name in zip(entries, positions, strict=True)]
-    if parts[0].kind != "InputLayer":
-        parts.insert(0, implied_input(parts, entries[0], options))
-    if len({part.name for part in parts}) != len(parts):
+    layers = [build(entry, keras, depth, name=own_name(entry) or name) for entry, name in zip(entries, positions, strict=True)]
+    if layers[0].kind != "InputLayer":
+        layers.insert(0, implied_input(layers, entries[0], options))
+    if len({layer.name for layer in layers}) != len(layers):
         raise BadFile("two layers of one Sequential model have the same name; the file is broken")
-    calls = [PartCall(part, 0, (Tensor(place - 1),) if place else (), {}) for place, part in enumerate(parts)]
-    return Graph(parts, calls, (Tensor(0),), (Tensor(len(parts) - 1),))
+    calls = [KerasCall(layer, 0, (Tensor(place - 1),) if place else (), {}) for place, layer in enumerate(layers)]
+    return Graph(layers, calls, (Tensor(0),), (Tensor(len(layers) - 1),))
 
 
 def own_name(entry: Mapping[str, Any]) -> str | None:
@@ -225,16 +225,16 @@ def own_name(entry: Mapping[str, Any]) -> str | None:
     return entry.get("name") or (config.get("name") if isinstance(config, dict) else None)
 
 
-def implied_input(parts: list[Part], entry: Mapping[str, Any], options: Mapping[str, Any]) -> Part:
-    first = parts[0]
+def implied_input(layers: list[KerasLayer], entry: Mapping[str, Any], options: Mapping[str, Any]) -> KerasLayer:
+    first = layers[0]
     shape = shape_of(first.options)
     if shape is None and first.graph is not None:
-        shape = first.graph.calls[first.graph.inputs[0].call].part.options["batch_shape"]
-    for given in (options.get("build_input_shape"), (entry.get("build_config") or {}).get("input_shape")):
-        if shape is None and given is not None:
-            shape = checked_shape(given)
-    name, taken = "input", {part.name for part in parts}
-    while name in taken:
+        shape = first.graph.calls[first.graph.inputs[0].call].layer.options["batch_shape"]
+    for declared in (options.get("build_input_shape"), (entry.get("build_config") or {}).get("input_shape")):
+        if shape is None and declared is not None:
+            shape = checked_shape(declared)
+    name, names = "input", {layer.name for layer in layers}
+    while name in names:
         name += "_"
     dtype = {"dtype": first.options["dtype"]} if isinstance(first.options.get("dtype"), str) else {}
-    return Part(name, "InputLayer", "InputLayer", {"name": name, "batch_shape": shape, **dtype}, first.keras)
+    return KerasLayer(name, "InputLayer", "InputLayer", {"name": name, "batch_shape": shape, **dtype}, first.keras)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import Unsupported
-from etl.readers.keras.builder import Part, Stored
+from etl.readers.keras.builder import KerasLayer, Stored
 from etl.readers.keras.roles import Pattern, expected, fits, sizes
 
 Read = Callable[[], NDArray[Any]]
@@ -58,28 +58,28 @@ class Converted:
         return np.ascontiguousarray(self.change(*(read() for read in self.reads), *self.options))
 
 
-def joined(part: Part, arrays: list[Stored], writer: Writer) -> list[Stored]:
+def joined(layer: KerasLayer, arrays: list[Stored], writer: Writer) -> list[Stored]:
     """The arrays of one layer of the file with Keras 1's separate gates side by side. Raises Unsupported for what Keras itself converted wrongly."""
     if not writer.keras_1:
         return arrays
-    if part.kind == "Bidirectional":
+    if layer.kind == "Bidirectional":
         half = len(arrays) // 2
-        pieces = zip(part.within(), (arrays[:half], arrays[half:]), strict=True)
-        return [array for piece, some in pieces for array in joined(piece, some, writer)]
-    if part.kind == "TimeDistributed":
-        (inside,) = part.within()
+        pieces = zip(layer.within(), (arrays[:half], arrays[half:]), strict=True)
+        return [array for piece, own in pieces for array in joined(piece, own, writer)]
+    if layer.kind == "TimeDistributed":
+        (inside,) = layer.within()
         if inside.kind in CONVOLUTIONS:
             raise Unsupported(
-                f"layer {part.name!r} has weights of Keras 1 for a {inside.kind} inside TimeDistributed, which Keras 2 converts twice; "
+                f"layer {layer.name!r} has weights of Keras 1 for a {inside.kind} inside TimeDistributed, which Keras 2 converts twice; "
                 "load it with Keras 1 and give it to a model of today array by array"
             )
         return joined(inside, arrays, writer)
-    gates = SEPARATE.get(part.kind, ())
+    gates = SEPARATE.get(layer.kind, ())
     if not gates or len(arrays) != 3 * len(gates):
         return arrays
-    if part.kind == "ConvLSTM2D" and part.options.get("data_format") == "channels_first":
-        raise Unsupported(f"layer {part.name!r} has weights of Keras 1 for a ConvLSTM2D with channels first, which Keras 2 itself can't convert")
-    return [side_by_side([arrays[3 * gates.index(gate) + place] for gate in TOGETHER[part.kind]]) for place in range(3)]
+    if layer.kind == "ConvLSTM2D" and layer.options.get("data_format") == "channels_first":
+        raise Unsupported(f"layer {layer.name!r} has weights of Keras 1 for a ConvLSTM2D with channels first, which Keras 2 itself can't convert")
+    return [side_by_side([arrays[3 * gates.index(gate) + place] for gate in TOGETHER[layer.kind]]) for place in range(3)]
 
 
 def side_by_side(arrays: list[Stored]) -> Stored:
@@ -92,34 +92,34 @@ def concatenated(*arrays: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate(arrays, axis=-1)
 
 
-def convert(part: Part, arrays: dict[str, Stored], writer: Writer) -> dict[str, Stored]:
+def convert(layer: KerasLayer, arrays: dict[str, Stored], writer: Writer) -> dict[str, Stored]:
     """One layer's own arrays by role as Keras 2 takes them. Raises Unsupported for CuDNN arrays under a layer that can't compute the same."""
-    if part.kind in CONVOLUTIONS and "kernel" in arrays:
-        roles = ("kernel", "recurrent_kernel") if part.kind == "ConvLSTM2D" else ("kernel",)
-        arrays = {role: convolution(part, role, array, writer) if role in roles else array for role, array in arrays.items()}
-    if part.kind in GATES and {"kernel", "recurrent_kernel", "bias"} <= arrays.keys():
-        arrays = recurrent(part, arrays)
+    if layer.kind in CONVOLUTIONS and "kernel" in arrays:
+        roles = ("kernel", "recurrent_kernel") if layer.kind == "ConvLSTM2D" else ("kernel",)
+        arrays = {role: convolution(layer, role, array, writer) if role in roles else array for role, array in arrays.items()}
+    if layer.kind in GATES and {"kernel", "recurrent_kernel", "bias"} <= arrays.keys():
+        arrays = recurrent(layer, arrays)
     return arrays
 
 
-def convolution(part: Part, role: str, array: Stored, writer: Writer) -> Stored:
+def convolution(layer: KerasLayer, role: str, array: Stored, writer: Writer) -> Stored:
     if writer.keras_1:
-        array = of_keras_1(part, array)
+        array = of_keras_1(layer, array)
     if writer.backend == "theano":
         array = replace(array, read=Converted(flipped, (array.read,)))
-    pattern: Pattern = dict(expected(part.kind, part.options) or []).get(role)
+    pattern: Pattern = dict(expected(layer.kind, layer.options) or []).get(role)
     if not fits(array.shape, pattern) and len(array.shape) == 4 and fits(reordered(array.shape, OTHER_WAY), pattern):
         array = transposed(array, OTHER_WAY)
     return array
 
 
-def of_keras_1(part: Part, array: Stored) -> Stored:
+def of_keras_1(layer: KerasLayer, array: Stored) -> Stored:
     """A kernel of Keras 1: rows and columns last for Theano's order, transposed convolutions by what they are the gradient of."""
-    if part.kind == "Conv1D" and len(array.shape) == 4:  # (length, 1, in, out), and in 1.1 (out, in, length, 1)
-        if array.shape[:2] != (*sizes(part.options, 1), 1) or array.shape[3] != part.options.get("filters"):
+    if layer.kind == "Conv1D" and len(array.shape) == 4:  # (length, 1, in, out), and in 1.1 (out, in, length, 1)
+        if array.shape[:2] != (*sizes(layer.options, 1), 1) or array.shape[3] != layer.options.get("filters"):
             array = transposed(array, (2, 3, 1, 0))
         return replace(array, shape=(array.shape[0], *array.shape[2:]), read=Converted(without_width, (array.read,)))
-    axes = KERAS_1_AXES.get((part.kind, str(part.options.get("data_format") or "channels_last")))
+    axes = KERAS_1_AXES.get((layer.kind, str(layer.options.get("data_format") or "channels_last")))
     return transposed(array, axes) if axes and len(axes) == len(array.shape) else array
 
 
@@ -140,18 +140,18 @@ def flipped(kernel: NDArray[Any]) -> NDArray[Any]:
     return np.flip(kernel, axis=tuple(range(kernel.ndim - 2)))
 
 
-def recurrent(part: Part, arrays: dict[str, Stored]) -> dict[str, Stored]:
+def recurrent(layer: KerasLayer, arrays: dict[str, Stored]) -> dict[str, Stored]:
     """Arrays of CuDNNLSTM and CuDNNGRU under LSTM and GRU(reset_after=True), and the reverse; the shape of the bias tells whose they are."""
-    gates, bias = GATES[part.kind], arrays["bias"]
+    gates, bias = GATES[layer.kind], arrays["bias"]
     units = arrays["recurrent_kernel"].shape[0]
     both, single = 2 * gates * units, gates * units
     plain_bias = (single,) if gates == 4 else (2, single)
-    to_cudnn = part.kind.startswith("CuDNN")
+    to_cudnn = layer.kind.startswith("CuDNN")
     if gates == 3 and bias.shape in {(both,), (2, single), (single,)}:
         stored = {(both,): "CuDNNGRU", (2, single): "GRU(reset_after=True)", (single,): "GRU(reset_after=False)"}[bias.shape]
-        wanted = "CuDNNGRU" if to_cudnn else f"GRU(reset_after={bool(part.options.get('reset_after', False))})"
-        if stored != wanted and "GRU(reset_after=False)" in (stored, wanted):
-            raise Unsupported(f"layer {part.name!r} has weights of {stored}, which {wanted} can't take; correct its option reset_after")
+        needed = "CuDNNGRU" if to_cudnn else f"GRU(reset_after={bool(layer.options.get('reset_after', False))})"
+        if stored != needed and "GRU(reset_after=False)" in (stored, needed):
+            raise Unsupported(f"layer {layer.name!r} has weights of {stored}, which {needed} can't take; correct its option reset_after")
     if bias.shape != (plain_bias if to_cudnn else (both,)):
         return arrays
     biases = (halved if to_cudnn else summed) if gates == 4 else reshaped
@@ -166,11 +166,11 @@ def recurrent(part: Part, arrays: dict[str, Stored]) -> dict[str, Stored]:
 
 def relaid(kernel: NDArray[Any], gates: int, order: Any) -> NDArray[Any]:
     """Each gate's kernel (in, units) from CuDNN's order of elements ("F") or into it ("C"); its shape stays."""
-    return np.hstack([one.T.reshape(one.shape, order=order) for one in np.hsplit(kernel, gates)])
+    return np.hstack([gate.T.reshape(gate.shape, order=order) for gate in np.hsplit(kernel, gates)])
 
 
 def gates_transposed(kernel: NDArray[Any], gates: int) -> NDArray[Any]:
-    return np.hstack([one.T for one in np.hsplit(kernel, gates)])
+    return np.hstack([gate.T for gate in np.hsplit(kernel, gates)])
 
 
 def summed(bias: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -186,16 +186,16 @@ def reshaped(bias: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return bias.reshape(shape)
 
 
-def adapted(part: Part, arrays: list[Stored]) -> list[Stored]:
+def adapted(layer: KerasLayer, arrays: list[Stored]) -> list[Stored]:
     """Arrays of layers with low-rank adaptation (LoRA, https://arxiv.org/abs/2106.09685) as those they compute with: kernel + alpha / rank (a b)."""
-    for layer in part.everything():
-        rank = layer.options.get("lora_rank")
-        own = [array for array in arrays if layer is part or f"/{layer.name}/" in f"/{array.name}"] if rank else []
+    for inner in layer.everything():
+        rank = inner.options.get("lora_rank")
+        own = [array for array in arrays if inner is layer or f"/{inner.name}/" in f"/{array.name}"] if rank else []
         ends = {array.name.removesuffix(":0").rpartition("/")[2]: array for array in own}
         for role in ("kernel", "embeddings"):
             first, second, base = (ends.get(name) for name in (f"lora_{role}_a", f"lora_{role}_b", role))
             if rank and first is not None and second is not None and base is not None:
-                scale = (layer.options.get("lora_alpha") or rank) / rank
+                scale = (inner.options.get("lora_alpha") or rank) / rank
                 whole = replace(base, read=Converted(adaptation, (base.read, first.read, second.read), (scale,)))
                 arrays = [whole if array is base else array for array in arrays if array is not first and array is not second]
     return arrays

@@ -47,7 +47,7 @@ def of_layer(layer: Layer, expressions: Mapping[str, str], place: str, names: se
             return replace(layer, options={"expression": text})
         return replace(layer, refusal=layer.refusal or missing(path))
     inside = f"{path}/"
-    changed = layer.with_inner(lambda part: of_layer(part, expressions, inside, names))
+    changed = layer.with_inner(lambda inner: of_layer(inner, expressions, inside, names))
     return replace(changed, network=layer.network and described(layer.network, expressions, inside, names))
 
 

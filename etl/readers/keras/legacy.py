@@ -13,7 +13,7 @@ import h5py
 
 from etl.errors import BadFile, Unsupported
 from etl.readers.hdf5 import Container
-from etl.readers.keras.builder import NOT_TRAINABLE, Part, Stored, identity
+from etl.readers.keras.builder import NOT_TRAINABLE, KerasLayer, Stored, identity
 from etl.readers.keras.conversion import Writer, adapted, convert, is_computed, joined
 from etl.readers.keras.roles import PROJECTIONS, Pattern, expected, fits
 
@@ -27,7 +27,7 @@ class Slot:
     late    listed after the trainable variables of its group
     """
 
-    part: Part
+    layer: KerasLayer
     role: str
     shape: Pattern
     names: tuple[str, ...]
@@ -35,14 +35,14 @@ class Slot:
     late: bool
 
 
-def assign(container: Container, root: h5py.Group, parts: list[Part], writer: Writer) -> None:
+def assign(container: Container, root: h5py.Group, layers: list[KerasLayer], writer: Writer) -> None:
     """Give every layer its arrays. Raises BadFile for missing arrays and wrong shapes, Unsupported for what is not converted."""
     names = container.texts(root, "layer_names") or []
     groups = {name: group_arrays(container, root, name) for name in names}
-    slots = {part.name: list(slots_of(part, (), False)) for part in parts}
-    places = group_names(parts, groups, slots, writer)
-    for part in parts:
-        fill(container.label, part, slots[part.name], groups.get(places[part.name], []), writer)
+    slots = {layer.name: list(slots_of(layer, (), False)) for layer in layers}
+    places = group_names(layers, groups, slots, writer)
+    for layer in layers:
+        fill(container.label, layer, slots[layer.name], groups.get(places[layer.name], []), writer)
 
 
 def group_arrays(container: Container, root: h5py.Group, name: str) -> list[Stored]:
@@ -58,104 +58,104 @@ def group_arrays(container: Container, root: h5py.Group, name: str) -> list[Stor
     return arrays
 
 
-def group_names(parts: list[Part], groups: dict[str, list[Stored]], slots: dict[str, list[Slot]], writer: Writer) -> dict[str, str]:
+def group_names(layers: list[KerasLayer], groups: dict[str, list[Stored]], slots: dict[str, list[Slot]], writer: Writer) -> dict[str, str]:
     """Layer -> its group: the groups that have arrays in their order, else those of the layers' names."""
-    own = {part.name: part.name for part in parts}
-    wanting = [part for part in parts if slots[part.name]]
+    own = {layer.name: layer.name for layer in layers}
+    wanting = [layer for layer in layers if slots[layer.name]]
     having = [name for name, arrays in groups.items() if arrays]
     if len(wanting) != len(having):
         return own
-    by_place = own | {part.name: name for part, name in zip(wanting, having, strict=True)}
-    named = all(groups.get(part.name) for part in wanting)
+    by_place = own | {layer.name: name for layer, name in zip(wanting, having, strict=True)}
+    named = all(groups.get(layer.name) for layer in wanting)
     if by_place != own and named and any(matched(slots[p.name], joined(p, groups[by_place[p.name]], writer), writer) is None for p in wanting):
         return own
     return by_place
 
 
-def slots_of(part: Part, owners: tuple[str, ...], late: bool) -> Iterator[Slot]:
-    """What the configuration asks for within a part, in the order of its layers."""
-    frozen = part.options.get("trainable") is False
-    late = late or (frozen and (part.graph is None or (part.kind == "Functional" and part.keras == 3)))  # others leave it to the layers inside
-    owners = (*owners, part.name)
-    for role, shape in expected(part.kind, part.options) or []:
-        yield slot_of(part, role, shape, owners, late)
-    for inside in part.within():
+def slots_of(layer: KerasLayer, owners: tuple[str, ...], late: bool) -> Iterator[Slot]:
+    """What the configuration asks for within a layer, in the order of its layers."""
+    frozen = layer.options.get("trainable") is False
+    late = late or (frozen and (layer.graph is None or (layer.kind == "Functional" and layer.keras == 3)))  # others leave it to the layers inside
+    owners = (*owners, layer.name)
+    for role, shape in expected(layer.kind, layer.options) or []:
+        yield slot_of(layer, role, shape, owners, late)
+    for inside in layer.within():
         yield from slots_of(inside, owners, late)
-    if part.graph is not None:
-        for inside in part.graph.parts:
+    if layer.graph is not None:
+        for inside in layer.graph.layers:
             yield from slots_of(inside, owners, late)
 
 
-def slot_of(part: Part, role: str, shape: Pattern, owners: tuple[str, ...], late: bool) -> Slot:
+def slot_of(layer: KerasLayer, role: str, shape: Pattern, owners: tuple[str, ...], late: bool) -> Slot:
     names: tuple[str, ...] = (role,)
-    if part.kind.startswith("DepthwiseConv"):
+    if layer.kind.startswith("DepthwiseConv"):
         names = ("kernel", "depthwise_kernel")
-    elif part.kind == "SpectralNormalization":
+    elif layer.kind == "SpectralNormalization":
         names = ("vector_u", "sn_u")
-    elif part.kind == "LayerScale":
+    elif layer.kind == "LayerScale":
         names = ("gamma", "variable")
-    elif part.kind in PROJECTIONS:
+    elif layer.kind in PROJECTIONS:
         projection, _, name = role.rpartition("_")
         names, owners = (name,), (*owners, "attention_output" if projection == "output" else projection)
-    return Slot(part, role, shape, names, owners, late or role in NOT_TRAINABLE)
+    return Slot(layer, role, shape, names, owners, late or role in NOT_TRAINABLE)
 
 
-def fill(label: str, part: Part, slots: list[Slot], arrays: list[Stored], writer: Writer) -> None:
+def fill(label: str, layer: KerasLayer, slots: list[Slot], arrays: list[Stored], writer: Writer) -> None:
     """Give all of one layer the arrays of one group."""
-    arrays = adapted(part, joined(part, arrays, writer))
-    slots, twins = (slots, []) if len(slots) <= len(arrays) else once(slots)
-    taken = matched(slots, arrays, writer)
-    if taken is None:
+    arrays = adapted(layer, joined(layer, arrays, writer))
+    slots, twins = (slots, []) if len(slots) <= len(arrays) else without_twins(slots)
+    matches = matched(slots, arrays, writer)
+    if matches is None:
         raise misfit(label, slots, arrays, writer)
-    for slot, _, array in taken:
-        slot.part.arrays[slot.role] = array
+    for slot, _, array in matches:
+        slot.layer.arrays[slot.role] = array
     for twin, known in twins:
         twin.arrays = known.arrays
-    converted = {id(stored): array for _, stored, array in taken}
-    give_rest(label, part, [array for array in arrays if id(array) not in converted])
-    part.order = [converted.get(id(array), array) for array in arrays if not is_computed(array)]
+    converted = {id(stored): array for _, stored, array in matches}
+    assign_unlisted(label, layer, [array for array in arrays if id(array) not in converted])
+    layer.order = [converted.get(id(array), array) for array in arrays if not is_computed(array)]
 
 
-Taken = tuple[Slot, Stored, Stored]  # a slot, the array that lies in the file, and what Keras makes of it
+Match = tuple[Slot, Stored, Stored]  # a slot, the array that lies in the file, and what Keras makes of it
 
 
-def matched(slots: list[Slot], arrays: list[Stored], writer: Writer) -> list[Taken] | None:
+def matched(slots: list[Slot], arrays: list[Stored], writer: Writer) -> list[Match] | None:
     """Every slot with its array, by order or else by names; None where neither fits."""
     for pairs in (by_order(slots, arrays), by_names(slots, arrays)):
-        taken = converted(pairs, writer) if pairs is not None else None
-        if taken is not None and all(fits(array.shape, slot.shape) for slot, _, array in taken):
-            return taken
+        matches = converted(pairs, writer) if pairs is not None else None
+        if matches is not None and all(fits(array.shape, slot.shape) for slot, _, array in matches):
+            return matches
     return None
 
 
-def converted(pairs: list[tuple[Slot, Stored]], writer: Writer) -> list[Taken]:
+def converted(pairs: list[tuple[Slot, Stored]], writer: Writer) -> list[Match]:
     """The arrays of each layer as Keras takes them."""
-    own: dict[int, dict[str, Stored]] = {}
+    by_role: dict[int, dict[str, Stored]] = {}
     for slot, array in pairs:
-        own.setdefault(id(slot.part), {})[slot.role] = array
-    made = {id(slot.part): slot.part for slot, _ in pairs}
-    after = {number: convert(part, own[number], writer) for number, part in made.items()}
-    return [(slot, array, after[id(slot.part)][slot.role]) for slot, array in pairs]
+        by_role.setdefault(id(slot.layer), {})[slot.role] = array
+    layers = {id(slot.layer): slot.layer for slot, _ in pairs}
+    by_layer = {number: convert(layer, by_role[number], writer) for number, layer in layers.items()}
+    return [(slot, array, by_layer[id(slot.layer)][slot.role]) for slot, array in pairs]
 
 
-def once(slots: list[Slot]) -> tuple[list[Slot], list[tuple[Part, Part]]]:
+def without_twins(slots: list[Slot]) -> tuple[list[Slot], list[tuple[KerasLayer, KerasLayer]]]:
     """Slots without those of layers that came before, and these layers, each with the one before: a group has one copy of an object in two models."""
-    first: dict[str, Part] = {}
-    kept, twins = [], dict[int, tuple[Part, Part]]()
+    first: dict[str, KerasLayer] = {}
+    distinct, twins = [], dict[int, tuple[KerasLayer, KerasLayer]]()
     for slot in slots:
-        known = first.setdefault(identity(slot.part), slot.part)
-        if known is slot.part:
-            kept.append(slot)
+        original = first.setdefault(identity(slot.layer), slot.layer)
+        if original is slot.layer:
+            distinct.append(slot)
         else:
-            twins[id(slot.part)] = slot.part, known
-    return kept, list(twins.values())
+            twins[id(slot.layer)] = slot.layer, original
+    return distinct, list(twins.values())
 
 
-def check_shape(label: str, part: Part, role: str, shape: Pattern, array: Stored) -> None:
+def check_shape(label: str, layer: KerasLayer, role: str, shape: Pattern, array: Stored) -> None:
     if shape is not None and not fits(array.shape, shape):
-        wanted = " x ".join("any" if n is None else str(n) for n in shape) or "a single number"
-        found = " x ".join(map(str, array.shape)) or "a single number"
-        raise BadFile(f"{label}: wrong shapes: {role} of layer {part.name!r} ({part.kind}) should be {wanted}, but is {found}")
+        expected_shape = " x ".join("any" if n is None else str(n) for n in shape) or "a single number"
+        stored_shape = " x ".join(map(str, array.shape)) or "a single number"
+        raise BadFile(f"{label}: wrong shapes: {role} of layer {layer.name!r} ({layer.kind}) should be {expected_shape}, but is {stored_shape}")
 
 
 def words(array: Stored) -> list[str]:
@@ -210,9 +210,9 @@ def misfit(label: str, slots: list[Slot], arrays: list[Stored], writer: Writer) 
     """What is wrong with the arrays of one group."""
     pairs = by_order(slots, arrays) or by_names(slots, arrays)
     for slot, _, array in converted(pairs, writer) if pairs is not None else ():
-        check_shape(label, slot.part, slot.role, slot.shape, array)
+        check_shape(label, slot.layer, slot.role, slot.shape, array)
     first = missing(slots, arrays)
-    place = f"{label}: layer {first.part.name!r} ({first.part.kind})"
+    place = f"{label}: layer {first.layer.name!r} ({first.layer.kind})"
     if not arrays:
         return BadFile(f"{place} has no weights in the file; save the model again with all its weights")
     if len(arrays) < len(slots):
@@ -230,17 +230,17 @@ def counted(count: int) -> str:
 
 def missing(slots: list[Slot], arrays: list[Stored]) -> Slot:
     """The first slot that no array is named for."""
-    return next((slot for slot in slots if not any(within(array, slot.part.name) and words(array)[-1] in slot.names for array in arrays)), slots[0])
+    return next((slot for slot in slots if not any(within(array, slot.layer.name) and words(array)[-1] in slot.names for array in arrays)), slots[0])
 
 
-def give_rest(label: str, part: Part, rest: list[Stored]) -> None:
+def assign_unlisted(label: str, layer: KerasLayer, arrays: list[Stored]) -> None:
     """Arrays that nothing known asks for belong to classes that are not Keras' own, under the names that the file has."""
-    unknown = [piece for piece in part.everything() if expected(piece.kind, piece.options) is None]
-    for array in rest:
+    unknown = [piece for piece in layer.everything() if expected(piece.kind, piece.options) is None]
+    for array in arrays:
         owners = [piece for piece in unknown if piece.name in words(array)] or (unknown if len(unknown) == 1 else [])
         if not owners:
             raise Unsupported(
-                f"{label}: layer {part.name!r} ({part.kind}) has an array {array.name!r} that its kind does not have otherwise "
+                f"{label}: layer {layer.name!r} ({layer.kind}) has an array {array.name!r} that its kind does not have otherwise "
                 "(quantised, LoRA, or changed by code); save the model with plain float weights"
             )
         role = words(array)[-1]

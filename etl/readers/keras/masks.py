@@ -81,8 +81,8 @@ def settled(network: Network, ignore: bool = False, lengths: Sequence[int] = ())
     if len(lengths) not in (1, len(masked)):
         names = ", ".join(network.inputs[number].name for number in masked)
         raise BadRequest(f"{len(lengths)} --lengths are given; steps are masked of the inputs {names}: give one for all, or one for each of them")
-    each = lengths if len(lengths) > 1 else [lengths[0]] * len(masked)
-    return Propagation(dict(zip(masked, each, strict=True))).whole(network)
+    lengths_by_input = lengths if len(lengths) > 1 else [lengths[0]] * len(masked)
+    return Propagation(dict(zip(masked, lengths_by_input, strict=True))).whole(network)
 
 
 @dataclass
@@ -104,7 +104,9 @@ class Propagation:
         """The whole model without masks."""
         changed, _ = self.through(network, [None] * len(network.inputs), range(len(network.inputs)))
         lengths, values = self.lengths, self.padded
-        inputs = (replace(given, padding=Padding(lengths[n], values[n])) if n in lengths else given for n, given in enumerate(network.inputs))
+        inputs = (
+            replace(declared, padding=Padding(lengths[n], values[n])) if n in lengths else declared for n, declared in enumerate(network.inputs)
+        )
         return replace(changed, inputs=tuple(inputs))
 
     def through(self, network: Network, masks: Masks, origins: Sequence[int | None], prefix: str = "") -> tuple[Network, Masks]:
@@ -118,14 +120,14 @@ class Propagation:
     def call(self, call: Call, number: int, place: Place) -> Call:
         """One call without masks, or told of their lengths; the masks of its outputs are noted."""
         masks = [place.mask_at(tensor, number) for tensor in operands(call)]
-        given = {name: value for name, value in call.kwargs.items() if is_mask(name, value)}
-        layer, kwargs, refusal = call.layer, {name: value for name, value in call.kwargs.items() if name not in given}, None
-        if any(not place.is_of(value, masks) for value in given.values()):
+        mask_arguments = {name: value for name, value in call.kwargs.items() if is_mask(name, value)}
+        layer, kwargs, refusal = call.layer, {name: value for name, value in call.kwargs.items() if name not in mask_arguments}, None
+        if any(not place.is_of(value, masks) for value in mask_arguments.values()):
             refusal = f"has a tensor as mask, {IGNORING}"
         if layer.network is not None:
             layer, outputs = self.nested(call, masks, place)
         else:
-            lengths, unread = self.lengths_for(layer, [mask and replace(mask, lost=mask.lost and not given) for mask in masks])
+            lengths, unread = self.lengths_for(layer, [mask and replace(mask, lost=mask.lost and not mask_arguments) for mask in masks])
             refusal, kwargs = refusal or unread, kwargs | lengths
             layer, outputs = self.within(layer), outputs_of(layer, masks)
             if is_maker(layer):
@@ -157,8 +159,8 @@ class Propagation:
         if key not in self.settled:
             self.settled[key] = self.values_alone(call.layer, length)
         layer = self.settled[key]
-        given = {"length": length} if layer.kind == "Masking" and length is not None else {}
-        return layer, {**kwargs, **given}, [Mask(frozenset([title]), length)]
+        length_option = {"length": length} if layer.kind == "Masking" and length is not None else {}
+        return layer, {**kwargs, **length_option}, [Mask(frozenset([title]), length)]
 
     def within(self, layer: Layer) -> Layer:
         """A layer without the masks that layers inside it make, for a wrapper's layer is called without any."""
@@ -221,13 +223,13 @@ class Place:
     @cached_property
     def takers(self) -> dict[Tensor, set[int]]:
         """Calls that take the masks of tensors away while they run."""
-        found: dict[Tensor, set[int]] = {}
+        calls: dict[Tensor, set[int]] = {}
         for number, call in enumerate(self.network.calls):
             inside = call.layer.network.every_layer() if call.layer.network else [call.layer]
             if any(layer.kind == "MultiHeadAttention" and layer.dialect == "keras3" for layer in inside):
                 for tensor in call.reads:
-                    found.setdefault(tensor, set()).add(number)
-        return found
+                    calls.setdefault(tensor, set()).add(number)
+        return calls
 
     def origin(self, tensor: Tensor) -> int | None:
         """The input of the whole model that a tensor is; None for all others."""
@@ -272,8 +274,8 @@ def constant_of(call: Call) -> float:
 
 def operands(call: Call) -> list[Tensor]:
     """What a layer computes with, in the order of its arguments, whether they are given by place or by name."""
-    named = [call.kwargs[name] for name in ("inputs", "query", "value", "key") if name in call.kwargs]
-    return [*leaves(call.args, Tensor), *leaves(named, Tensor)]
+    keyword_arguments = [call.kwargs[name] for name in ("inputs", "query", "value", "key") if name in call.kwargs]
+    return [*leaves(call.args, Tensor), *leaves(keyword_arguments, Tensor)]
 
 
 def is_maker(layer: Layer) -> bool:
@@ -331,8 +333,8 @@ def without_unread(before: Network, network: Network) -> Network:
     """The model without the calls that nothing depends on any more, where some of them read less than before."""
     if all(call.reads == same.reads for call, same in zip(network.calls, before.calls, strict=True)):
         return network
-    calls, kept = network.calls, reached(network.calls, network.outputs)
-    place = {number: rank for rank, number in enumerate(kept)}
+    calls, remaining = network.calls, reached(network.calls, network.outputs)
+    place = {number: rank for rank, number in enumerate(remaining)}
 
     def moved(tensor: Tensor) -> Tensor:
         return tensor if tensor.call == INPUT else Tensor(place[tensor.call], tensor.output)
@@ -341,7 +343,7 @@ def without_unread(before: Network, network: Network) -> Network:
         args, kwargs = substitute((call.args, dict(call.kwargs)), Tensor, moved)
         return replace(call, args=args, kwargs=kwargs)
 
-    return replace(network, calls=tuple(again(calls[number]) for number in kept), outputs=tuple(map(moved, network.outputs)))
+    return replace(network, calls=tuple(again(calls[number]) for number in remaining), outputs=tuple(map(moved, network.outputs)))
 
 
 def ignored(call: Call, layers: dict[int, Layer]) -> Call:
@@ -366,8 +368,8 @@ def unmasking(layer: Layer) -> Layer:
 
 def reached(calls: Sequence[Call], outputs: Sequence[Tensor]) -> list[int]:
     """Numbers of the calls that outputs depend on, in order."""
-    wanted = {tensor.call for tensor in outputs}
+    needed = {tensor.call for tensor in outputs}
     for number in reversed(range(len(calls))):
-        if number in wanted:
-            wanted |= {tensor.call for tensor in calls[number].reads}
-    return sorted(wanted - {INPUT})
+        if number in needed:
+            needed |= {tensor.call for tensor in calls[number].reads}
+    return sorted(needed - {INPUT})

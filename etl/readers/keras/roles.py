@@ -41,7 +41,7 @@ def sizes(options: Options, rank: int, name: str = "kernel_size") -> tuple[int, 
     values = value if isinstance(value, list | tuple) else [value] * rank
     if len(values) != rank:
         raise BadFile(f"layer {options.get('name')!r}: option {name} is {value!r}, not {rank} numbers; the file is broken")
-    return tuple(number({name: one, "name": options.get("name")}, name) for one in values)
+    return tuple(number({name: size, "name": options.get("name")}, name) for size in values)
 
 
 def with_bias(options: Options, slots: Slots, bias: Pattern) -> Slots:
@@ -150,8 +150,8 @@ def rms_normalization(options: Options) -> Slots:
 
 
 def normalization(options: Options) -> Slots:
-    given = options.get("mean") is not None and options.get("variance") is not None
-    return [] if given else [("mean", None), ("variance", None), ("count", ())]
+    has_constants = options.get("mean") is not None and options.get("variance") is not None
+    return [] if has_constants else [("mean", None), ("variance", None), ("count", ())]
 
 
 def prelu(options: Options) -> Slots:
@@ -212,7 +212,7 @@ def reversible_embedding(options: Options) -> Slots:
 
 def stft_spectrogram(options: Options) -> Slots:
     kernel = (number(options, "frame_length"), 1, None)
-    return [(f"{part}_kernel", kernel) for part, other in (("real", "imag"), ("imag", "real")) if options.get("mode") != other]
+    return [(f"{component}_kernel", kernel) for component, opposite in (("real", "imag"), ("imag", "real")) if options.get("mode") != opposite]
 
 
 def locally_connected(options: Options) -> Slots:

@@ -11,7 +11,7 @@ import h5py
 
 from etl.errors import BadFile, Unsupported
 from etl.readers.hdf5 import Container
-from etl.readers.keras.builder import Part, Stored, identity
+from etl.readers.keras.builder import KerasLayer, Stored, identity
 from etl.readers.keras.legacy import check_shape
 from etl.readers.keras.roles import CELLS, PROJECTIONS, Slots, expected, projected
 
@@ -22,10 +22,10 @@ Path = tuple[str, ...] | None  # None: nowhere, the arrays are those of the same
 
 
 @dataclass
-class Missing(Exception):
+class MissingArrays(Exception):
     """A layer whose arrays are not where they should be."""
 
-    part: Part
+    layer: KerasLayer
     found: int
 
 
@@ -33,7 +33,7 @@ def is_store(root: h5py.Group) -> bool:
     return any(name == "layers" or name.startswith((OLD, "layers\\")) for name in root)
 
 
-def assign(label: str, shards: Sequence[Shard], model: Part, version: str | None) -> None:
+def assign(label: str, shards: Sequence[Shard], model: KerasLayer, version: str | None) -> None:
     """Give every layer its arrays. Raises BadFile for missing arrays and wrong shapes."""
     names = [name for _, root in shards for name in root]
     layers = OLD if any(name.startswith(OLD) for name in names) else "layers"
@@ -46,13 +46,13 @@ def assign(label: str, shards: Sequence[Shard], model: Part, version: str | None
         walk = Walk(label, shards, layers, separator, step)
         try:
             walk.model(model, ())
-        except Missing as error:
+        except MissingArrays as error:
             failures.append(error)
         else:
             return
-    part, found = failures[-1].part, failures[-1].found
+    layer, found = failures[-1].layer, failures[-1].found
     lacks = f"has only {found} arrays" if found else "has no weights"
-    raise BadFile(f"{label}: layer {part.name!r} ({part.kind}) {lacks} in the file; save the model again with all its weights")
+    raise BadFile(f"{label}: layer {layer.name!r} ({layer.kind}) {lacks} in the file; save the model again with all its weights")
 
 
 # Classes that Keras exports, and writes in the architecture, by another name than the one that groups are called by.
@@ -76,31 +76,31 @@ class Walk:
     layers: str
     separator: str
     step: int
-    visited: dict[str, Part] = field(default_factory=dict)
+    visited: dict[str, KerasLayer] = field(default_factory=dict)
 
-    def model(self, part: Part, path: Path) -> None:
+    def model(self, model: KerasLayer, path: Path) -> None:
         """Layers of one model are numbered class by class, weightless ones too; Keras 3's operations are not."""
-        assert part.graph is not None
+        assert model.graph is not None
         path = None if path is None else (*path, self.layers)
-        stored = [part for part in part.graph.parts if not part.kind.startswith("op:") or part.written in LAMBDAS]
-        totals, counts = Counter(snake(part.written) for part in stored), Counter[str]()
-        for one in stored:
-            name = snake(one.written)
-            if one.keras == 2 and self.step == 1 and self.groups(path, name) < totals[name] and self.known(one):
-                self.layer(one, None)  # an object stored where it was met first, and not counted here
+        stored = [layer for layer in model.graph.layers if not layer.kind.startswith("op:") or layer.written in LAMBDAS]
+        totals, counts = Counter(snake(layer.written) for layer in stored), Counter[str]()
+        for layer in stored:
+            name = snake(layer.written)
+            if layer.keras == 2 and self.step == 1 and self.groups(path, name) < totals[name] and self.known(layer):
+                self.layer(layer, None)  # an object stored where it was met first, and not counted here
                 continue
             numbered = f"{name}_{counts[name]}" if counts[name] else name
-            weighted = self.layer(one, None if path is None else (*path, numbered))
+            weighted = self.layer(layer, None if path is None else (*path, numbered))
             counts[name] += self.step if weighted else 1
 
-    def layer(self, part: Part, path: Path) -> bool:
+    def layer(self, layer: KerasLayer, path: Path) -> bool:
         """Fill one layer and all inside it; whether it has arrays."""
-        self.visited.setdefault(identity(part), part)
-        if part.graph is not None:
-            self.model(part, path)
+        self.visited.setdefault(identity(layer), layer)
+        if layer.graph is not None:
+            self.model(layer, path)
             return True
-        weighted = self.own(part, path)
-        for role, inside in part.inner.items():
+        weighted = self.own(layer, path)
+        for role, inside in layer.inner.items():
             if isinstance(inside, tuple):
                 counts = Counter[str]()
                 for cell in inside:
@@ -111,51 +111,51 @@ class Walk:
                 weighted |= self.layer(inside, below(path, role))
         return weighted
 
-    def own(self, part: Part, path: Path) -> bool:
+    def own(self, layer: KerasLayer, path: Path) -> bool:
         """The arrays that a layer has itself, wherever the store keeps them."""
-        slots = expected(part.kind, part.options)
+        slots = expected(layer.kind, layer.options)
         if slots is None:
-            part.arrays = self.everything(path)
-            return bool(part.arrays)
-        if part.kind in PROJECTIONS:
-            places = [(below(path, f"{name}_dense"), below(path, f"_{name}_dense")) for name in projected(part.options)]
-            found = [array for one, other in places for array in self.variables(one) or self.variables(other)]
+            layer.arrays = self.everything(path)
+            return bool(layer.arrays)
+        if layer.kind in PROJECTIONS:
+            places = [(below(path, f"{name}_dense"), below(path, f"_{name}_dense")) for name in projected(layer.options)]
+            arrays = [array for public, private in places for array in self.variables(public) or self.variables(private)]
         else:
-            found = self.variables(below(path, "cell") if part.kind in CELLS else path)
-        if part.kind == "SpectralNormalization":
-            found = found[-1:]  # before it the inner layer's kernel once more
-        twin = self.visited[identity(part)]
-        if slots and not found and twin is not part:
-            part.arrays = twin.arrays
+            arrays = self.variables(below(path, "cell") if layer.kind in CELLS else path)
+        if layer.kind == "SpectralNormalization":
+            arrays = arrays[-1:]  # before it the inner layer's kernel once more
+        twin = self.visited[identity(layer)]
+        if slots and not arrays and twin is not layer:
+            layer.arrays = twin.arrays
             return True
-        self.fill(part, slots, found)
+        self.fill(layer, slots, arrays)
         return bool(slots)
 
-    def fill(self, part: Part, slots: Slots, found: list[Stored]) -> None:
-        if len(found) < len(slots):
-            raise Missing(part, len(found))
-        if len(found) > len(slots):
+    def fill(self, layer: KerasLayer, slots: Slots, arrays: list[Stored]) -> None:
+        if len(arrays) < len(slots):
+            raise MissingArrays(layer, len(arrays))
+        if len(arrays) > len(slots):
             raise Unsupported(
-                f"{self.label}: layer {part.name!r} ({part.kind}) has {len(found)} arrays where its kind has {len(slots)} "
+                f"{self.label}: layer {layer.name!r} ({layer.kind}) has {len(arrays)} arrays where its kind has {len(slots)} "
                 "(quantised, or changed by code); save the model with plain float weights"
             )
-        for (role, shape), array in zip(slots, found, strict=True):
-            check_shape(self.label, part, role, shape, array)
-            part.arrays[role] = array
+        for (role, shape), array in zip(slots, arrays, strict=True):
+            check_shape(self.label, layer, role, shape, array)
+            layer.arrays[role] = array
 
-    def known(self, part: Part) -> bool:
-        return identity(part) in self.visited
+    def known(self, layer: KerasLayer) -> bool:
+        return identity(layer) in self.visited
 
     def groups(self, path: Path, name: str) -> int:
         """How many layers of a class the store has in one model."""
         if path is None:
             return 0
         if self.separator == "/":
-            names = {one for _, group in self.at(path) for one in group}
+            names = {group_name for _, group in self.at(path) for group_name in group}
         else:
             start = self.separator.join(path) + self.separator
-            names = {one.removeprefix(start) for _, root in self.shards for one in root if one.startswith(start)}
-        return sum(1 for one in names if re.fullmatch(re.escape(name) + r"(_\d+)?", one))
+            names = {group_name.removeprefix(start) for _, root in self.shards for group_name in root if group_name.startswith(start)}
+        return sum(1 for group_name in names if re.fullmatch(re.escape(name) + r"(_\d+)?", group_name))
 
     def at(self, path: Path) -> list[Shard]:
         """The group of that path in every shard that has it."""
@@ -164,40 +164,40 @@ class Walk:
         return self.inside(self.shards, self.separator.join(path))
 
     def inside(self, shards: Sequence[Shard], name: str) -> list[Shard]:
-        found = ((container, container.group(group, name)) for container, group in shards)
-        return [(container, group) for container, group in found if group is not None]
+        groups = ((container, container.group(group, name)) for container, group in shards)
+        return [(container, group) for container, group in groups if group is not None]
 
     def variables(self, path: Path) -> list[Stored]:
         """The arrays in a layer's `vars`, in the order of their numbers; those of one layer may lie in several shards."""
-        groups, found = self.inside(self.at(path), "vars"), list[Stored]()
-        while here := next(((container, group) for container, group in groups if str(len(found)) in group), None):
-            container, group = here
-            array = container.stored(group, str(len(found)), str(len(found)))
+        groups, arrays = self.inside(self.at(path), "vars"), list[Stored]()
+        while holder := next(((container, group) for container, group in groups if str(len(arrays)) in group), None):
+            container, group = holder
+            array = container.stored(group, str(len(arrays)), str(len(arrays)))
             if array is None:
-                raise BadFile(f"{container.label}: {group.name}/{len(found)} is no array; the file is broken")
-            found.append(array)
-        return found
+                raise BadFile(f"{container.label}: {group.name}/{len(arrays)} is no array; the file is broken")
+            arrays.append(array)
+        return arrays
 
     def everything(self, path: Path) -> dict[str, Stored]:
         """All arrays of a layer of unknown class: its own by number, those below by path."""
-        found: dict[str, Stored] = {}
-        seen = set[tuple[int, int]]()
+        arrays: dict[str, Stored] = {}
+        visited = set[tuple[int, int]]()
         waiting = [("", *shard) for shard in self.at(path)]
         while waiting:
-            place, container, here = waiting.pop(0)
-            address = (id(container), h5py.h5o.get_info(here.id).addr)
-            if address in seen:
+            place, container, group = waiting.pop(0)
+            address = (id(container), h5py.h5o.get_info(group.id).addr)
+            if address in visited:
                 continue
-            seen.add(address)
-            for name in sorted(here, key=by_number):
-                inside = container.find(here, name)
+            visited.add(address)
+            for name in sorted(group, key=by_number):
+                inside = container.find(group, name)
                 if isinstance(inside, h5py.Group):
                     waiting.append((place if name == "vars" else f"{place}{name}/", container, inside))
                 else:
-                    array = container.stored(here, name, f"{place}{name}")
+                    array = container.stored(group, name, f"{place}{name}")
                     if array is not None:
-                        found[array.name] = array
-        return found
+                        arrays[array.name] = array
+        return arrays
 
 
 def below(path: Path, *names: str) -> Path:
