@@ -66,12 +66,12 @@ BEYOND = set("sqrt rsqrt reciprocal square negative log abs sign step is_zero fl
 def call(name: str, **arguments: Any) -> str:
     """The written form: `relu`, `relu(max_value=6.0)`."""
     defaults = FUNCTIONS[name]
-    given = {k: v if isinstance(v, bool) or v is None else shortest(v) for k, v in arguments.items()}
-    missing = [k for k, default in defaults.items() if default is ... and given.get(k) is None]
+    values = {k: v if isinstance(v, bool) or v is None else shortest(v) for k, v in arguments.items()}
+    missing = [k for k, default in defaults.items() if default is ... and values.get(k) is None]
     if missing:
         raise Unsupported(f"has the activation {name} without {', '.join(missing)}")
-    told = ", ".join(f"{k}={given[k]!r}" for k in defaults if k in given and given[k] is not None and given[k] != defaults[k])
-    return f"{name}({told})" if told else name
+    written = ", ".join(f"{k}={values[k]!r}" for k in defaults if k in values and values[k] is not None and values[k] != defaults[k])
+    return f"{name}({written})" if written else name
 
 
 def shortest(value: Any) -> float:

@@ -10,13 +10,13 @@ T = TypeVar("T")
 
 def batched_by_size(items: Iterable[T], size: Callable[[T], int], limit: int) -> Iterator[list[T]]:
     """Items in lists, in their order, whose sizes add up to at most `limit`; one that is larger by itself is alone in its list."""
-    held: list[T] = []
+    batch: list[T] = []
     total = 0
     for item in items:
-        if held and total + size(item) > limit:
-            yield held
-            held, total = [], 0
-        held.append(item)
+        if batch and total + size(item) > limit:
+            yield batch
+            batch, total = [], 0
+        batch.append(item)
         total += size(item)
-    if held:
-        yield held
+    if batch:
+        yield batch

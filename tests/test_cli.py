@@ -601,7 +601,7 @@ def test_lines_say_how_far_and_how_long_still() -> None:
 def test_a_line_comes_again_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """The thread that says them ends with the command."""
     said: queue.Queue[str] = queue.Queue()
-    monkeypatch.setattr(progress, "EVERY", 0.01)
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.01)
     monkeypatch.setattr(progress, "remark", said.put)
     with progress.display("Loading digits", quiet=False) as shown:
         assert said.get(timeout=30) == "Loading digits: 0 s so far"

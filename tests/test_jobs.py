@@ -22,7 +22,7 @@ from etl.cli import main
 from etl.errors import BadFile, BadRequest, EtlError
 from etl.graph.slices import Source, traced
 from etl.sinks import parquet_parts, processes
-from etl.sinks.parquet_parts import Part, Task, by
+from etl.sinks.parquet_parts import PartFile, Task, by
 from tests.parts import hashes, network, network_file, small_parts
 
 DATA = Path(__file__).parent / "data"
@@ -240,13 +240,13 @@ def test_a_file_that_changed_is_refused(model: Path) -> None:
 
 def test_parts_with_other_rows_are_refused(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that a part lacks are missed, and nothing of the export stays."""
-    whole = Part.batches
+    whole = PartFile.batches
 
-    def fewer(part: Part, graph: Any) -> Any:
+    def fewer(part: PartFile, graph: Any) -> Any:
         batches = whole(part, graph)
         return batches if part.number != 3 or part.table != "weights" else (batch.slice(1) for batch in batches)
 
-    monkeypatch.setattr(Part, "batches", fewer)
+    monkeypatch.setattr(PartFile, "batches", fewer)
     with pytest.raises(BadFile, match="has 1,573,376 weights, its files 1,573,375"):
         etl.read(model).save(tmp_path / "x.parquet")
     assert not list(tmp_path.iterdir())

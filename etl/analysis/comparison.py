@@ -47,35 +47,35 @@ class Comparison:
         return self.relative <= max(TOLERANCE, worth)
 
 
-def compared(ours: Answers, kinds: Mapping[Key, str], made: Any, inputs: Sequence[Values]) -> tuple[list[Comparison], list[str]]:
+def compared(ours: Answers, kinds: Mapping[Key, str], framework_model: Any, inputs: Sequence[Values]) -> tuple[list[Comparison], list[str]]:
     """One comparison for each of our values that the framework's model has too, in their order; and the layers that it does not tell.
 
     A layer that differs is looked at again in float64, or, where the framework can't compute so, beside how far its answer moves with
     the last bit of its input: its own rounding is no fault of the graph.
     """
-    theirs = answers(*predictions(made, inputs))
+    theirs = answers(*predictions(framework_model, inputs))
     both = {key: values for key, values in ours.items() if key in theirs}
-    found = {key: compare(key, kinds[key], values, theirs[key]) for key, values in both.items() if theirs[key].size}
-    doubtful = [key for key, each in found.items() if not each.right]
+    comparisons = {key: compare(key, kinds[key], values, theirs[key]) for key, values in both.items() if theirs[key].size}
+    doubtful = [key for key, comparison in comparisons.items() if not comparison.right]
     if doubtful:
-        precise = precise_predictions(made, inputs)
+        precise = precise_predictions(framework_model, inputs)
         if precise is not None:
             exact = answers(*precise)
             for key in doubtful:
                 noise = compare(key, "", theirs[key], exact[key]).relative
-                found[key] = compare(key, kinds[key], ours[key], exact[key], arithmetic="float64", noise=noise)
+                comparisons[key] = compare(key, kinds[key], ours[key], exact[key], arithmetic="float64", noise=noise)
         else:
-            moved = [answers(*predictions(made, rounded(inputs, seed))) for seed in range(MOVES)]
+            moved = [answers(*predictions(framework_model, rounded(inputs, seed))) for seed in range(MOVES)]
             for key in doubtful:
-                noise = max(compare(key, "", each[key], theirs[key]).relative for each in moved)
-                found[key] = compare(key, kinds[key], ours[key], theirs[key], noise=noise)
-    return list(found.values()), [str(key) for key in ours if key not in theirs]
+                noise = max(compare(key, "", comparison[key], theirs[key]).relative for comparison in moved)
+                comparisons[key] = compare(key, kinds[key], ours[key], theirs[key], noise=noise)
+    return list(comparisons.values()), [str(key) for key in ours if key not in theirs]
 
 
 def answers(layers: Mapping[str, Values], outputs: Sequence[Values]) -> Answers:
     """A framework's predictions by key."""
-    found: dict[Key, Values] = dict(enumerate(outputs))
-    return found | dict(layers.items())
+    by_key: dict[Key, Values] = dict(enumerate(outputs))
+    return by_key | dict(layers.items())
 
 
 def compare(key: Key, kind: str, ours: Values, theirs: Values, *, arithmetic: str = "float32", noise: float | None = None) -> Comparison:

@@ -20,27 +20,27 @@ COLUMNS = 6
 TILE = 1.5  # inches
 
 
-def draw(found: Features, names: Sequence[str], top: int | None, path: Path) -> None:
+def draw(features: Features, names: Sequence[str], top: int | None, path: Path) -> None:
     """Draw what the model is given and the maps of some layers, into .png, .svg or .pdf; or write all of their channels as arrays into .npz."""
     if path.suffix == ".npz":
         with in_place(path) as file:
-            np.savez_compressed(file, **{name: found.values[name] for name in names})  # type: ignore[arg-type]
+            np.savez_compressed(file, **{name: features.values[name] for name in names})  # type: ignore[arg-type]
         return
     if path.suffix not in (".png", ".svg", ".pdf"):
         raise BadRequest(f"{path}: its suffix says nothing that can be drawn; call it .png, .svg or .pdf, or .npz for arrays")
     needed("matplotlib")
     from matplotlib.figure import Figure
 
-    shown = [(name, maps, channels(maps, top)) for name, maps in ((name, found.maps(name)) for name in names)]
-    heights = [-(-tiles_of(values, kept) // COLUMNS) + 0.35 for _, values, kept in shown]
+    shown = [(name, maps, channels(maps, top)) for name, maps in ((name, features.maps(name)) for name in names)]
+    heights = [-(-tiles_of(values, chosen) // COLUMNS) + 0.35 for _, values, chosen in shown]
     figure = Figure(figsize=(COLUMNS * TILE + 0.4, (sum(heights) + 1.7) * TILE), dpi=110, layout="constrained")
     figure.suptitle(
-        f"What {found.model.name} makes of {found.example}\neach map from its least activation (black) to its largest (white)", fontsize=11
+        f"What {features.model.name} makes of {features.example}\neach map from its least activation (black) to its largest (white)", fontsize=11
     )
     sections = figure.subfigures(len(shown) + 1, 1, height_ratios=[1.25, *heights], squeeze=False)[:, 0]
-    draw_inputs(sections[0], found)
-    for section, (name, values, kept) in zip(sections[1:], shown, strict=True):
-        draw_layer(section, name, values, kept, top)
+    draw_inputs(sections[0], features)
+    for section, (name, values, chosen) in zip(sections[1:], shown, strict=True):
+        draw_layer(section, name, values, chosen, top)
     with in_place(path) as file:
         figure.savefig(file, format=path.suffix[1:])
 
@@ -50,19 +50,19 @@ def tiles_of(values: Values, kept: Sequence[int]) -> int:
     return len(kept) if values.ndim == 3 else COLUMNS
 
 
-def draw_inputs(section: SubFigure, found: Features) -> None:
+def draw_inputs(section: SubFigure, features: Features) -> None:
     """What the model is given, scaled to be seen."""
-    section.suptitle("input" + (f", prepared as {found.preset!r}" if found.preset else ""), fontsize=10)
+    section.suptitle("input" + (f", prepared as {features.preset!r}" if features.preset else ""), fontsize=10)
     tiles = section.subplots(1, COLUMNS, squeeze=False)[0]
-    for tile, given, row in zip(tiles, found.inputs, found.graph.rows, strict=False):
-        values = np.asarray(given[0], dtype=float)
+    for tile, model_input, row in zip(tiles, features.inputs, features.graph.rows, strict=False):
+        values = np.asarray(model_input[0], dtype=float)
         picture = values if row.channel_axis is None or row.shape != values.shape else np.moveaxis(values, row.channel_axis, -1)
         show(tile, picture if picture.ndim == 3 and picture.shape[2] == 3 else as_map(picture), f"{span(picture)}")
-    for tile in tiles[len(found.inputs) :]:
+    for tile in tiles[len(features.inputs) :]:
         tile.set_axis_off()
 
 
-def draw_layer(section: SubFigure, name: str, values: Values, kept: Sequence[int], top: int | None) -> None:
+def draw_layer(section: SubFigure, name: str, values: Values, chosen: Sequence[int], top: int | None) -> None:
     """The maps of one layer, each from its least value in black to its largest in white."""
     size = " x ".join(str(n) for n in values.shape[:-1])
     count = values.shape[-1]
@@ -74,12 +74,12 @@ def draw_layer(section: SubFigure, name: str, values: Values, kept: Sequence[int
         axes.set_xlabel("unit", fontsize=8)
         section.colorbar(picture, ax=axes, label="activation")
         return
-    which = f"all {count}" if len(kept) == count else f"{'the first' if top is None else 'the strongest'} {len(kept)} of {count}"
-    section.suptitle(f"{name}: {which} channels, {size} each", fontsize=10)
-    tiles = section.subplots(-(-len(kept) // COLUMNS), COLUMNS, squeeze=False).reshape(-1)
-    for tile, channel in zip(tiles, kept, strict=False):
+    share = f"all {count}" if len(chosen) == count else f"{'the first' if top is None else 'the strongest'} {len(chosen)} of {count}"
+    section.suptitle(f"{name}: {share} channels, {size} each", fontsize=10)
+    tiles = section.subplots(-(-len(chosen) // COLUMNS), COLUMNS, squeeze=False).reshape(-1)
+    for tile, channel in zip(tiles, chosen, strict=False):
         show(tile, values[..., channel], f"channel {channel}\n{span(values[..., channel])}")
-    for tile in tiles[len(kept) :]:
+    for tile in tiles[len(chosen) :]:
         tile.set_axis_off()
 
 

@@ -185,4 +185,4 @@ def flowing_shapes(graph: Graph) -> list[tuple[int, ...]]:
     """The shape of each input as it flows: with the batch of one where the dialect keeps it, without the places of a table that it looks up."""
     declared = [model_input.shape for model_input in graph.model.network.inputs]
     flowing = [step.ids.shape for step in graph.inputs]
-    return [require_whole if shape is None else require_whole[: len(shape)] for require_whole, shape in zip(flowing, declared, strict=True)]
+    return [shape_flowing if shape is None else shape_flowing[: len(shape)] for shape_flowing, shape in zip(flowing, declared, strict=True)]

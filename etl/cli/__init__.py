@@ -23,8 +23,8 @@ for group in (graph, query, stored, analysis, plot, server):
     group.add_to(app)
 
 
-def show_version(wanted: bool) -> None:
-    if wanted:
+def show_version(asked_for: bool) -> None:
+    if asked_for:
         print(f"neuron-etl {VERSION}")
         raise typer.Exit
 
@@ -64,7 +64,7 @@ def run() -> int:
         code = app(prog_name="etl", standalone_mode=False)
     except usage.USAGE as error:
         if not usage.asks_for_help(error):
-            return failed(usage.said(error), 2)
+            return failed(usage.usage_message(error), 2)
         output.say(error.ctx.get_help())  # type: ignore[attr-defined]  # of click's
         return 2
     except BrokenPipeError:  # whoever reads what is printed has enough
@@ -89,6 +89,6 @@ def forget_stdout() -> None:
 
 def failed(message: str, code: int = 1) -> int:
     """Say what went wrong in one line, of a length that can be read: names in a file may be of any. Returns the exit code."""
-    said = output.plain(message)
-    print(f"error: {said if len(said) <= LONGEST else f'{said[:LONGEST]} ...'}", file=sys.stderr)
+    line = output.plain(message)
+    print(f"error: {line if len(line) <= LONGEST else f'{line[:LONGEST]} ...'}", file=sys.stderr)
     return code

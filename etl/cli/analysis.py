@@ -119,16 +119,16 @@ def features(
     shapes, prepared = (shape(input_shape),) if input_shape else (), preprocess and preprocess.value
     fixed = constants(constant_input)
     with running(f"Running {model} on {image}", quiet=quiet):
-        found = etl.features(model, image, preprocess=prepared, input_shapes=shapes, architecture=architecture, constants=fixed)
-    names = maps.chosen(found, layer or [])
+        computed = etl.features(model, image, preprocess=prepared, input_shapes=shapes, architecture=architecture, constants=fixed)
+    names = maps.chosen(computed, layer or [])
     out = out or Path(f"{image.stem}_features.png")
-    feature_pictures.draw(found, names, top, out)
+    feature_pictures.draw(computed, names, top, out)
     if write is not None:
         with connected(uri, f"Writing the values of {write}", quiet=quiet) as (store, shown):
-            store[write].set_values(found, progress=shown.count)
-    show([row for name in names for row in maps.rows(name, found.maps(name), top)], ("layer", "channel", "mean", "min", "max"), format)
+            store[write].set_values(computed, progress=shown.count)
+    show([row for name in names for row in maps.rows(name, computed.maps(name), top)], ("layer", "channel", "mean", "min", "max"), format)
     if not quiet:
-        remark(f"drawn in {plain(str(out))}" + (f", the picture prepared as {found.preset}" if found.preset else ""))
+        remark(f"drawn in {plain(str(out))}" + (f", the picture prepared as {computed.preset}" if computed.preset else ""))
 
 
 def split(

@@ -36,8 +36,8 @@ def stored_names(parameter: str, kind: str | None, model: str | None) -> list[st
                 return [row["name"] for row in store.read("MATCH (m:Model) RETURN m.name AS name ORDER BY name")]
             if kind == "NEURON" or parameter in ("layer", "first", "second", "source", "target"):
                 end = "/" if kind == "NEURON" else ""
-                found = store.read("MATCH (l:Layer) WHERE $model IS NULL OR l.model = $model RETURN l.name AS name ORDER BY l.position", model=model)
-                return [row["name"] + end for row in found]
+                rows = store.read("MATCH (l:Layer) WHERE $model IS NULL OR l.model = $model RETURN l.name AS name ORDER BY l.position", model=model)
+                return [row["name"] + end for row in rows]
     except EtlError:  # no word to complete is no error
         return []
     return []

@@ -131,10 +131,10 @@ def say_loaded(loaded: Loaded, last: str, uri: str | None) -> None:
     """What was loaded, where to look at it, and what to ask first. last: its last neuron; uri: of the store, None for the local one."""
     from etl import store as stores
 
-    how = {"loaded": "Loaded", "resumed": "Went on and loaded", "replaced": "Replaced", "unchanged": "Already there:"}[loaded.outcome]
+    outcome = {"loaded": "Loaded", "resumed": "Went on and loaded", "replaced": "Replaced", "unchanged": "Already there:"}[loaded.outcome]
     rate = f" ({counted(round(loaded.edges / loaded.seconds), 'weight')}/s)" if loaded.edges else ""
     speed = "" if loaded.outcome == "unchanged" else f" in {duration(loaded.seconds)}{rate}"
-    say(f"{how} {plain(loaded.name)}: {counted(loaded.neurons, 'neuron')}, {counted(loaded.edges, 'weight')}{speed}.", style="bold")
+    say(f"{outcome} {plain(loaded.name)}: {counted(loaded.neurons, 'neuron')}, {counted(loaded.edges, 'weight')}{speed}.", style="bold")
     if uri is None:
         say_login(stores.status())
     else:
@@ -247,8 +247,10 @@ def say_noise(compared: Sequence[Comparison]) -> None:
     noisy = [c for c in compared if c.noise is not None]
     if noisy:
         names = plain(", ".join(c.layer for c in noisy))
-        how = "compared in float64" if noisy[0].arithmetic == "float64" else "compared with that in mind"
-        say(f"The framework's own rounding in float32 moves {names} by up to {max(c.noise or 0 for c in noisy):.2g} of the largest value: {how}.")
+        precision = "compared in float64" if noisy[0].arithmetic == "float64" else "compared with that in mind"
+        say(
+            f"The framework's own rounding in float32 moves {names} by up to {max(c.noise or 0 for c in noisy):.2g} of the largest value: {precision}."
+        )
 
 
 def layers(*, format: Rows = Format.table) -> None:

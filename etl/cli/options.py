@@ -63,7 +63,7 @@ Architecture = Annotated[str | None, typer.Option(help="The model's JSON, where 
 def shape(text: str) -> tuple[int, ...]:
     """`64,64,3` -> (64, 64, 3)."""
     try:
-        return tuple(int(part) for part in text.split(","))
+        return tuple(int(size) for size in text.split(","))
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no shape: write it like 64,64,3, without the batch axis", param_hint="--input-shape") from None
 
@@ -96,10 +96,10 @@ def constants(texts: list[str] | None) -> dict[str, Any]:
 
 def expression(text: str) -> tuple[str, str]:
     """`scale=x / 127.5 - 1` -> ("scale", "x / 127.5 - 1")."""
-    name, equals, said = text.partition("=")
-    if not equals or not name or not said.strip():
+    name, equals, formula = text.partition("=")
+    if not equals or not name or not formula.strip():
         raise typer.BadParameter(f"{text!r} says of no layer what it computes: write it like scale='x / 127.5 - 1'", param_hint="--lambda")
-    return name, said.strip()
+    return name, formula.strip()
 
 
 def span(text: str) -> tuple[str | None, str | None]:
@@ -197,14 +197,14 @@ def selection(
 def selects(command: Callable[..., None]) -> Callable[..., None]:
     """Give a command the options of `selection`; it gets what they say as its argument of that name."""
     chosen = signature(selection, eval_str=True).parameters
-    own = [p for p in signature(command, eval_str=True).parameters.values() if p.name != "selection"]
+    command_parameters = [p for p in signature(command, eval_str=True).parameters.values() if p.name != "selection"]
 
     @wraps(command)
-    def run(**given: Any) -> None:
-        picked = {name: given.pop(name) for name in chosen}
-        command(**given, selection=selection(**picked))
+    def run(**arguments: Any) -> None:
+        picked = {name: arguments.pop(name) for name in chosen}
+        command(**arguments, selection=selection(**picked))
 
-    parameters = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*own, *chosen.values())]
+    parameters = [p.replace(kind=Parameter.KEYWORD_ONLY) for p in (*command_parameters, *chosen.values())]
     run.__signature__ = signature(command).replace(parameters=parameters)  # type: ignore[attr-defined]  # typer reads the options from here
     run.__annotations__ = {p.name: p.annotation for p in parameters}
     return run

@@ -91,27 +91,27 @@ def table(rows: Sequence[Row], columns: Sequence[str], styles: Mapping[int, str]
     numbers = {name for name in columns if any(is_number(row.get(name)) for row in rows)}
     widest = {name: max(map(cell_len, (name, *cells[name]))) for name in columns}
     least = {name: width if name in numbers else min(width, FOLDED) for name, width in widest.items()}
-    for place, part in enumerate(parts(least, leading(cells), target.width)):
-        made = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
-        for name in part:
+    for place, group in enumerate(parts(least, leading(cells), target.width)):
+        printed_table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+        for name in group:
             right = name in numbers
-            made.add_column(Text(name), justify="right" if right else "left", overflow="fold", no_wrap=right, min_width=least[name])
+            printed_table.add_column(Text(name), justify="right" if right else "left", overflow="fold", no_wrap=right, min_width=least[name])
         for number in range(len(rows)):
-            made.add_row(*(Text(cells[name][number]) for name in part), style=styles.get(number))
+            printed_table.add_row(*(Text(cells[name][number]) for name in group), style=styles.get(number))
         with target.capture() as printed:
-            target.print(made)
+            target.print(printed_table)
         lines = printed.get().splitlines()
         if place:
             print()
         print(*(lines if target.is_terminal else map(str.rstrip, lines)), sep="\n")  # what goes into a file has no blanks at the ends of its lines
 
 
-def parts(widths: Mapping[str, int], leading: int, room: int) -> list[list[str]]:
+def parts(widths: Mapping[str, int], leading: int, width: int) -> list[list[str]]:
     """Columns in as few groups as fit side by side, each led by the `leading` columns, which say whose row it is."""
     columns = list(widths)
     groups = [columns[:leading]]
     for name in columns[leading:]:
-        if sum(widths[each] + len(GAP) for each in groups[-1]) + widths[name] > room and len(groups[-1]) > leading:
+        if sum(widths[column] + len(GAP) for column in groups[-1]) + widths[name] > width and len(groups[-1]) > leading:
             groups.append(columns[:leading])
         groups[-1].append(name)
     return groups
@@ -174,8 +174,8 @@ def rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, Mapping):
-        return {name: rounded(part) for name, part in value.items()}
-    return [rounded(part) for part in value] if isinstance(value, list | tuple) else value
+        return {name: rounded(element) for name, element in value.items()}
+    return [rounded(element) for element in value] if isinstance(value, list | tuple) else value
 
 
 def for_csv(value: Any) -> Any:
@@ -195,9 +195,9 @@ def finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): finite(part) for key, part in value.items()}
+        return {str(key): finite(element) for key, element in value.items()}
     if isinstance(value, list | tuple):
-        return [finite(part) for part in value]
+        return [finite(element) for element in value]
     return value
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, Task, TaskID
 
-EVERY = 10.0  # seconds between two lines
+SECONDS_BETWEEN_LINES = 10.0  # seconds between two lines
 
 
 class Lines:
@@ -41,26 +41,26 @@ class Lines:
             self.ticking = Thread(target=self.tick, daemon=True)
             self.ticking.start()
 
-    def count(self, title: str, what: str, done: int, total: int) -> None:
+    def count(self, title: str, unit: str, done: int, total: int) -> None:
         """So many are done; another title, or another kind of thing, begins anew."""
         if self.doing != title or not self.said:
             self.begin(title)
-        elif self.counted is not None and self.counted[0] != what:
+        elif self.counted is not None and self.counted[0] != unit:
             self.began = monotonic()
-        self.counted = what, done, total
+        self.counted = unit, done, total
 
     def tick(self) -> None:
-        while not self.ended.wait(EVERY):
+        while not self.ended.wait(SECONDS_BETWEEN_LINES):
             remark(self.line(monotonic() - self.began))
 
     def line(self, seconds: float) -> str:
         """How far it is after so many seconds."""
         if self.counted is None:
             return f"{self.doing}: {duration(seconds)} so far"
-        what, done, total = self.counted
+        unit, done, total = self.counted
         left = f", about {duration(seconds * (total - done) / done)} left" if 0 < done < total else ""
         over = f", finishing: {duration(seconds)} so far" if done >= total else ""
-        return f"{self.doing}: {done:,} of {total:,} {what} ({done / max(total, 1):.0%}){left}{over}"
+        return f"{self.doing}: {done:,} of {total:,} {unit} ({done / max(total, 1):.0%}){left}{over}"
 
     def end(self) -> None:
         self.ended.set()
@@ -71,8 +71,8 @@ class Lines:
 class Display:
     """What library calls are given to tell how far they are. title: what the counts are of."""
 
-    def __init__(self, title: str, held: ExitStack, lines: Lines, *, quiet: bool) -> None:
-        self.title, self.held, self.lines, self.quiet = title, held, lines, quiet
+    def __init__(self, title: str, open_contexts: ExitStack, lines: Lines, *, quiet: bool) -> None:
+        self.title, self.held, self.lines, self.quiet = title, open_contexts, lines, quiet
         self.target = console(stderr=True)
         self.bar: Progress | None = None
         self.tasks: dict[str, TaskID] = {}
@@ -90,19 +90,19 @@ class Display:
         self.bar, self.tasks = None, {}
         self.held.enter_context(waiting(self.target)).add_task(plain(name), total=None)
 
-    def count(self, what: str, done: int, total: int) -> None:
+    def count(self, unit: str, done: int, total: int) -> None:
         """So many of something are done, of how many."""
         if self.quiet:
             return
         if not self.target.is_terminal:
-            self.lines.count(self.title, what, done, total)
+            self.lines.count(self.title, unit, done, total)
             return
         if self.bar is None:
             self.held.close()
             self.bar = self.held.enter_context(counting(self.target))
-        if what not in self.tasks:
-            self.tasks[what] = self.bar.add_task(plain(self.title), total=total, what=what)
-        self.bar.update(self.tasks[what], completed=done, total=total)
+        if unit not in self.tasks:
+            self.tasks[unit] = self.bar.add_task(plain(self.title), total=total, what=unit)
+        self.bar.update(self.tasks[unit], completed=done, total=total)
 
 
 def waiting(target: Console) -> Progress:
@@ -131,8 +131,8 @@ def display(title: str = "", *, quiet: bool) -> Iterator[Display]:
     """Show how far a call is: give it `stage` and `count`."""
     lines = Lines()
     try:
-        with ExitStack() as held:
-            yield Display(title, held, lines, quiet=quiet)
+        with ExitStack() as open_contexts:
+            yield Display(title, open_contexts, lines, quiet=quiet)
     finally:
         lines.end()
 

@@ -29,12 +29,12 @@ def add_to(app: typer.Typer) -> None:
 
 def names(incomplete: str) -> Iterator[tuple[str, str]]:
     """Names of queries, for the shell's completion."""
-    yield from ((name, stored.title) for name, stored in known(None).items() if name.startswith(incomplete))
+    yield from ((name, stored.title) for name, stored in all_queries(None).items() if name.startswith(incomplete))
 
 
 def values(context: typer.Context, incomplete: str) -> Iterator[str]:
     """Parameters of the query, then values of one: models, layers and neurons' layers of a store that runs; for the shell's completion."""
-    stored = known(None).get(context.params.get("name") or "")
+    stored = all_queries(None).get(context.params.get("name") or "")
     if stored is None:
         return
     name, equals, begun = incomplete.partition("=")
@@ -48,7 +48,7 @@ def values(context: typer.Context, incomplete: str) -> Iterator[str]:
             yield f"{name}={value}"
 
 
-def known(folder: Path | None) -> dict[str, Query]:
+def all_queries(folder: Path | None) -> dict[str, Query]:
     """The package's queries and one's own, by name."""
     from etl.store.queries import own_queries, queries
 
@@ -86,36 +86,36 @@ def query(
     Example: `etl query strongest_inputs model=digits_cnn neuron=digit/4`
     """
     if help:
-        say(context.get_help()) if name is None else explain(found(name, queries))
+        say(context.get_help()) if name is None else explain(query_named(name, queries))
         return
     from etl.store import queries as stored_queries
 
-    called = read_classes(classes)
+    class_names = read_classes(classes)
     if cypher is not None:
-        statement, given = statement_of(cypher), [text for text in (name, *(params or ())) if text is not None]
-        bound = parameters(given, ())
+        statement, words = statement_of(cypher), [text for text in (name, *(params or ())) if text is not None]
+        bound = parameters(words, ())
         with connected(uri, "Asking Neo4j", quiet=quiet) as (store, _):
             columns, rows = stored_queries.run_cypher(store.connection, statement, bound)
-            show(*with_classes(store, rows, columns, called, bound.get("model")), format)
+            show(*with_classes(store, rows, columns, class_names, bound.get("model")), format)
         return
     if name is None:
-        listed = known(queries)
-        show([{"name": each, "title": stored.title} for each, stored in listed.items()], ("name", "title"), format)
+        listed = all_queries(queries)
+        show([{"name": query_name, "title": stored.title} for query_name, stored in listed.items()], ("name", "title"), format)
         return
-    stored = found(name, queries)
+    stored = query_named(name, queries)
     bound = parameters(params or (), {p.name for p in stored.parameters if p.type == "STRING"})
     stored.bind(bound)  # what is wrong with them is said before anything is started
     with connected(uri, f"Asking {name}", quiet=quiet) as (store, _):
         rows = stored_queries.run(store.connection, stored, bound)
-        show(*with_classes(store, rows, printed(stored, format), called, bound.get("model")), format)
+        show(*with_classes(store, rows, printed(stored, format), class_names, bound.get("model")), format)
 
 
-def found(name: str, folder: Path | None) -> Query:
+def query_named(name: str, folder: Path | None) -> Query:
     """A query by its name. Raises QueryError suggesting the nearest."""
-    every = known(folder)
-    if name not in every:
-        raise QueryError(f"there is no query {name}{did_you_mean(name, every)}. All of them: etl query")
-    return every[name]
+    queries = all_queries(folder)
+    if name not in queries:
+        raise QueryError(f"there is no query {name}{did_you_mean(name, queries)}. All of them: etl query")
+    return queries[name]
 
 
 def printed(stored: Query, format: Format) -> list[str]:

@@ -75,7 +75,7 @@ def save(
         saved = store[name].save(out, source=source, architecture=architecture, progress=shown.count)
     show([vars(row) for row in saved], ("layer", "parameters", "changed", "zeros"), format)
     if not quiet:
-        changed, parameters = (sum(getattr(row, what) for row in saved) for what in ("changed", "parameters"))
+        changed, parameters = (sum(getattr(row, column) for row in saved) for column in ("changed", "parameters"))
         differ = f"{changed:,} of {counted(parameters, 'parameter')} {'differs' if changed == 1 else 'differ'}"
         remark(f"written to {plain(str(out))}: {differ} from {plain(str(source))}")
 

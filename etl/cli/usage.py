@@ -22,14 +22,14 @@ def asks_for_help(error: Any) -> bool:
     return type(error).__name__ == "NoArgsIsHelpError"
 
 
-def said(error: Any) -> str:
+def usage_message(error: Any) -> str:
     """What a wrong usage says: its own words where they name what was meant, else ours."""
     context = error.ctx
     path = re.sub(r"^etl\b", program(), context.command_path) if context is not None else program()
     message = " ".join(error.format_message().split())
     if type(error).__name__ == "NoSuchOption":
-        known = [name for param in context.command.params for name in param.opts if name.startswith("-")]
-        message = f"there is no option {error.option_name}{did_you_mean(error.option_name, known)}"
+        options = [name for param in context.command.params for name in param.opts if name.startswith("-")]
+        message = f"there is no option {error.option_name}{did_you_mean(error.option_name, options)}"
     elif command := NO_COMMAND.match(message):
         message = f"there is no command {command['word']}{did_you_mean(command['word'], context.command.commands)}"
     elif choice := NOT_AMONG.search(message):
@@ -38,6 +38,6 @@ def said(error: Any) -> str:
     elif extra := TOO_MANY.match(message):
         message = f"nothing takes {extra['words']}: it is one word too many, or needs its option before it"
     else:
-        message = NOT_AS_IT_SHOULD_BE.sub(lambda found: f"it should be {found['what']}", message).replace("a valid integer", "a whole number")
+        message = NOT_AS_IT_SHOULD_BE.sub(lambda match: f"it should be {match['what']}", message).replace("a valid integer", "a whole number")
     message = message.rstrip(".")
     return f"{message[:1].lower()}{message[1:]}; `{path} --help` says more"

@@ -46,19 +46,19 @@ def loaded(
     return keras_model(path, model, architecture, shapes, trust)
 
 
-def predictions(made: Any, inputs: Sequence[Values]) -> Answers:
+def predictions(model: Any, inputs: Sequence[Values]) -> Answers:
     """What a loaded model returns for examples."""
-    if hasattr(made, "answers"):
-        return made.answers(inputs)
+    if hasattr(model, "answers"):
+        return model.answers(inputs)
     from etl.frameworks import keras
 
-    return keras.predictions(made, inputs)
+    return keras.predictions(model, inputs)
 
 
-def precise_predictions(made: Any, inputs: Sequence[Values]) -> Answers | None:
+def precise_predictions(model: Any, inputs: Sequence[Values]) -> Answers | None:
     """The same in float64; None where the framework can't."""
-    if hasattr(made, "answers"):
+    if hasattr(model, "answers"):
         return None
     from etl.frameworks import keras
 
-    return keras.precise_predictions(made, inputs)
+    return keras.precise_predictions(model, inputs)

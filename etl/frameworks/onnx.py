@@ -43,13 +43,13 @@ class OnnxModel:
 
     def answers(self, examples: Sequence[Values]) -> tuple[dict[str, Values], list[Values]]:
         """What the nodes return, by the names of the layers, and the model's outputs: (examples, *shape), the batch of one among the axes."""
-        made: list[dict[str, Values]] = []
+        values_by_example: list[dict[str, Values]] = []
         for number in range(len(examples[0])):
-            given = zip(self.inputs, examples, self.shapes, strict=True)
-            feed = {name: np.asarray(array[number], self.types[name]).reshape(shape) for name, array, shape in given}
-            made.append(self.run(self.wanted, {**feed, **self.fixed}))
-        whole = {name: np.stack([np.asarray(values[name]) for values in made]) for name in self.wanted}
-        return {title: whole[name] for title, name in self.titles.items()}, [whole[name] for name in self.returned]
+            arrays = zip(self.inputs, examples, self.shapes, strict=True)
+            feed = {name: np.asarray(array[number], self.types[name]).reshape(shape) for name, array, shape in arrays}
+            values_by_example.append(self.run(self.wanted, {**feed, **self.fixed}))
+        stacked = {name: np.stack([np.asarray(values[name]) for values in values_by_example]) for name in self.wanted}
+        return {title: stacked[name] for title, name in self.titles.items()}, [stacked[name] for name in self.returned]
 
 
 def runner(proto: ModelProto, path: Path) -> Any:
@@ -65,9 +65,9 @@ def runner(proto: ModelProto, path: Path) -> Any:
     except Exception as error:  # onnxruntime's own types, of which some stand in no module
         return referee(proto, path, error)
 
-    def run(wanted: list[str], feed: dict[str, Values]) -> dict[str, Values]:
+    def run(names: list[str], feed: dict[str, Values]) -> dict[str, Values]:
         try:
-            return dict(zip(wanted, session.run(wanted, feed), strict=True))
+            return dict(zip(names, session.run(names, feed), strict=True))
         except Exception as error:
             raise BadFile(f"{path}: onnxruntime can't run it ({first_line(error)}); the graph can still be loaded") from error
 
@@ -82,7 +82,7 @@ def referee(proto: ModelProto, path: Path, reason: Exception) -> Any:
         evaluator = ReferenceEvaluator(proto)
     except Exception as error:
         raise BadFile(f"{path}: onnxruntime can't run it ({first_line(reason)}), nor can onnx.reference; the graph can still be loaded") from error
-    return lambda wanted, feed: dict(zip(wanted, evaluator.run(wanted, feed), strict=True))
+    return lambda names, feed: dict(zip(names, evaluator.run(names, feed), strict=True))
 
 
 def first_line(error: Exception) -> str:
@@ -138,17 +138,17 @@ def between(proto: ModelProto, inputs: Sequence[str], outputs: Sequence[str], ty
     return helper.make_model(graph, opset_imports=proto.opset_import, ir_version=proto.ir_version, producer_name="neuron-etl")
 
 
-def save_part(part: ModelProto, path: Path) -> None:
+def save_part(model: ModelProto, path: Path) -> None:
     """Write a model; its weights beside it where they are more than protobuf can hold."""
     from onnx import save
 
-    if part.ByteSize() > MOST_BYTES:
-        save(part, path, save_as_external_data=True, location=f"{path.name}.data")
+    if model.ByteSize() > MOST_BYTES:
+        save(model, path, save_as_external_data=True, location=f"{path.name}.data")
     else:
-        save(part, path)
+        save(model, path)
 
 
 def reads(node: NodeProto) -> set[str]:
     """The names that a node reads, and those that the graphs inside it do."""
     inside = GraphProto(node=[node])
-    return {name for each in every_node(inside) for name in each.input} | {told.name for graph in every_graph(inside) for told in graph.output}
+    return {name for inner in every_node(inside) for name in inner.input} | {output.name for graph in every_graph(inside) for output in graph.output}

@@ -20,7 +20,7 @@ from etl.readers import torch_program
 from etl.readers.torch.archive import Program
 from etl.readers.torch.graph import output_names, stored_keys, user_inputs
 from etl.readers.torch.names import live_names, names
-from etl.readers.torch.nodes import RESULT, Named, Node, read_nodes
+from etl.readers.torch.nodes import RESULT, Node, ValueName, read_nodes
 
 Values = NDArray[Any]
 SIZES = {"_operator": operator, "math": math}
@@ -51,16 +51,16 @@ def predictions(
         import torch
     except ImportError as error:
         raise BadFile(f"{path} is run by torch, which is not installed: pip install 'neuron-etl[torch]'") from error
-    found: list[tuple[dict[str, Values], list[Values]]] = []
+    answers: list[tuple[dict[str, Values], list[Values]]] = []
     try:
         with torch.no_grad():
             for number in range(len(examples[0])):
-                found.append(run(torch, program, model, [example[number] for example in examples]))
+                answers.append(run(torch, program, model, [example[number] for example in examples]))
     except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
         first = str(error).strip().splitlines()
         raise BadFile(f"{path}: torch itself can't run it ({first[0] if first else type(error).__name__}); the graph can still be loaded") from error
-    layers = {name: np.stack([values[name] for values, _ in found]) for name in found[0][0]}
-    return layers, [np.stack(ends) for ends in zip(*(outputs for _, outputs in found), strict=True)]
+    layers = {name: np.stack([values[name] for values, _ in answers]) for name in answers[0][0]}
+    return layers, [np.stack(ends) for ends in zip(*(outputs for _, outputs in answers), strict=True)]
 
 
 def run(torch: Any, program: Program, model: Model, example: Sequence[Values]) -> tuple[dict[str, Values], list[Values]]:
@@ -70,9 +70,9 @@ def run(torch: Any, program: Program, model: Model, example: Sequence[Values]) -
     values: dict[str, Any] = {
         name: torch.from_numpy(np.array(program.tensors[key]())) for name, (_, key) in stored_keys(program).items() if key in program.tensors
     }
-    for given, declared, array in zip(inputs, model.network.inputs, example, strict=True):
+    for name_of_input, declared, array in zip(inputs, model.network.inputs, example, strict=True):
         batched = declared.shape is not None and len(declared.shape) > array.ndim
-        values[given] = torch.from_numpy(np.array(array[None] if batched else array)).to(getattr(torch, str(declared.dtype)))
+        values[name_of_input] = torch.from_numpy(np.array(array[None] if batched else array)).to(getattr(torch, str(declared.dtype)))
     layers: dict[str, Values] = {}
     live = live_names(nodes, inputs)
     for node, name in zip(nodes, names(nodes, live), strict=True):
@@ -85,7 +85,7 @@ def run(torch: Any, program: Program, model: Model, example: Sequence[Values]) -
 
 def run_node(torch: Any, node: Node, values: Mapping[str, Any]) -> list[Any]:
     """The outputs of one operation."""
-    arguments = substitute(dict(node.arguments), Named, lambda named: values[named.name])
+    arguments = substitute(dict(node.arguments), ValueName, lambda named: values[named.name])
     if node.target == RESULT:
         return [arguments["self"]]
     space, _, name = node.target.partition(".")

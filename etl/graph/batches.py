@@ -42,14 +42,14 @@ class Graph(Counted, Protocol):
 
 def neuron_blocks(graph: Graph, rows: int = ROWS) -> Iterator[NeuronBlock]:
     """All neurons in blocks of at most `rows`, ids as positions, layer by layer."""
-    for step, _, row in made(graph):
+    for step, _, row in neuron_steps(graph):
         for box in boxes(step.ids.shape, rows):
             yield NeuronBlock(row, step.op, row.activation, step.ids[box].reshape(-1), biases(step, box))
 
 
 def blocks(graph: Graph, rows: int = ROWS) -> Iterator[Block]:
     """All edges of a graph in blocks of at most `rows`, ids as positions, layer by layer."""
-    for step, stored, row in made(graph):
+    for step, stored, row in neuron_steps(graph):
         yield from step_blocks(graph, step, stored, row, rows)
 
 
@@ -62,7 +62,7 @@ def step_blocks(graph: Graph, step: Step, stored: Sequence[tuple[Array, Weights]
         yield from cut(row, step, edges, stored, graph.dtype, rows)
 
 
-def made(graph: Graph) -> Iterator[tuple[Step, Sequence[tuple[Array, Weights]], Row]]:
+def neuron_steps(graph: Graph) -> Iterator[tuple[Step, Sequence[tuple[Array, Weights]], Row]]:
     """The steps that make neurons, each with the arrays it reads and its row of the layer table."""
     steps = ((step, stored) for step, stored in graph.steps() if step.ids.size)
     for (step, stored), row in zip(steps, (row for row in graph.rows if row.neurons), strict=True):
@@ -113,12 +113,12 @@ class Place:
 
     def take(self, box: Box) -> Ids:
         """Parameters of one box, as an array that broadcasts."""
-        found = np.asarray(self.start, dtype=np.int64)
+        parameters = np.asarray(self.start, dtype=np.int64)
         for axis, (cut, stride, size) in enumerate(zip(box, self.strides, self.shape, strict=True)):
             if stride:
                 steps = np.arange(*cut.indices(size), dtype=np.int64) * stride
-                found = found + steps.reshape(-1, *(1,) * (len(box) - axis - 1))
-        return found.reshape((1,) * (len(box) - found.ndim) + found.shape)
+                parameters = parameters + steps.reshape(-1, *(1,) * (len(box) - axis - 1))
+        return parameters.reshape((1,) * (len(box) - parameters.ndim) + parameters.shape)
 
 
 def lift(array: Any, rank: int) -> Any:
@@ -157,21 +157,21 @@ def joined_weights(graph: Graph, blocks: Iterable[Block], rows: int = ROWS) -> I
     fields = schema.weights(graph.dtype)
     cut = ((block.row.position, block.columns()) for block in blocks)
     filled = ((position, columns) for position, columns in cut if len(columns[0]))
-    for some in batched_by_size(filled, lambda pair: len(pair[1][0]), rows):
-        yield weight_batch(some, names, fields)
+    for group in batched_by_size(filled, lambda pair: len(pair[1][0]), rows):
+        yield weight_batch(group, names, fields)
 
 
-def weight_batch(some: Sequence[tuple[int, Columns]], names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
+def weight_batch(blocks: Sequence[tuple[int, Columns]], names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
     """Columns of some rows of the layer table as one record batch."""
-    sizes = [len(columns[0]) for _, columns in some]
-    layer = alike(some[0][0], sizes[0]) if len(some) == 1 else np.repeat([np.int32(position) for position, _ in some], sizes)
-    source, target, weight = (together([columns[n] for _, columns in some]) for n in range(3))
-    known = [columns[3] for _, columns in some]
-    if all(parameter is None for parameter in known):
+    sizes = [len(columns[0]) for _, columns in blocks]
+    layer = alike(blocks[0][0], sizes[0]) if len(blocks) == 1 else np.repeat([np.int32(position) for position, _ in blocks], sizes)
+    source, target, weight = (together([columns[n] for _, columns in blocks]) for n in range(3))
+    parameters = [columns[3] for _, columns in blocks]
+    if all(parameter is None for parameter in parameters):
         places = pa.nulls(len(layer), pa.int64())
     else:
-        flat = together([np.full(size, -1) if parameter is None else parameter for parameter, size in zip(known, sizes, strict=True)])
-        places = pa.array(flat, mask=flat < 0) if any(parameter is None for parameter in known) else pa.array(flat)
+        flat = together([np.full(size, -1) if parameter is None else parameter for parameter, size in zip(parameters, sizes, strict=True)])
+        places = pa.array(flat, mask=flat < 0) if any(parameter is None for parameter in parameters) else pa.array(flat)
     columns = [pa.array(source), pa.array(target), pa.array(weight), places, pa.DictionaryArray.from_arrays(layer, names, safe=False)]
     return pa.RecordBatch.from_arrays(columns, schema=fields)
 
@@ -189,7 +189,7 @@ def together(columns: Sequence[Any]) -> NDArray[Any]:
 
 def neuron_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:
     """All neurons as record batches of `schema.neurons`."""
-    places = ((step, row, box) for step, _, row in made(graph) for box in boxes(step.ids.shape, rows))
+    places = ((step, row, box) for step, _, row in neuron_steps(graph) for box in boxes(step.ids.shape, rows))
     return joined_neurons(graph, places, rows)
 
 
@@ -199,8 +199,8 @@ def joined_neurons(graph: Graph, places: Iterable[tuple[Step, Row, Box]], rows: 
     activations = sorted({row.activation for row in graph.rows if row.activation is not None})
     fields = schema.neurons(graph.dtype)
     cut = (neuron_batch(step, row, box, names, activations, fields) for step, row, box in places)
-    for some in batched_by_size((batch for batch in cut if batch.num_rows), lambda batch: batch.num_rows, rows):
-        yield some[0] if len(some) == 1 else pa.concat_batches(some)
+    for group in batched_by_size((batch for batch in cut if batch.num_rows), lambda batch: batch.num_rows, rows):
+        yield group[0] if len(group) == 1 else pa.concat_batches(group)
 
 
 def neuron_batch(step: Step, row: Row, box: Box, names: pa.StringArray, activations: Sequence[str], fields: pa.Schema) -> pa.RecordBatch:

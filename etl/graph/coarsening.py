@@ -43,8 +43,8 @@ class ChannelGraph(Graph):
         if low < 0:
             return ids
         row = np.searchsorted(self.begins, ids, side="right") - 1
-        found: Ids = self.firsts[row] + (ids - self.begins[row]) // self.inner[row] % self.widths[row]
-        return np.where(ids < 0, ids, found)
+        nodes: Ids = self.firsts[row] + (ids - self.begins[row]) // self.inner[row] % self.widths[row]
+        return np.where(ids < 0, ids, nodes)
 
     @property
     def makers(self) -> list[Row]:
@@ -113,16 +113,16 @@ def add(total: Weights, seen: Weights, target: Ids, source: Ids, weight: Weights
     seen.reshape(-1)[pair] = True
 
 
-def widest(total: Weights, seen: Weights, target: Ids, source: Ids, weight: Weights, *, read: Ids) -> None:
+def widest(total: Weights, connected: Weights, target: Ids, source: Ids, weight: Weights, *, read: Ids) -> None:
     """Raise the squared norms of pairs of channels to the largest into one neuron; arrays (neurons, operands)."""
     neuron = np.broadcast_to(np.arange(len(target))[:, None], target.shape)
     real = source >= 0
     column = np.searchsorted(read, source[real])
-    key, which = np.unique(neuron[real] * len(read) + column, return_inverse=True)
-    norm = np.bincount(which, weight[real].astype(np.float64) ** 2, len(key))
+    key, pair_of_edge = np.unique(neuron[real] * len(read) + column, return_inverse=True)
+    norm = np.bincount(pair_of_edge, weight[real].astype(np.float64) ** 2, len(key))
     pair = target[key // max(len(read), 1), 0] * len(read) + key % max(len(read), 1)
     np.maximum.at(total.reshape(-1), pair, norm)
-    seen.reshape(-1)[pair] = True
+    connected.reshape(-1)[pair] = True
 
 
 def channel_bias(step: Step, width: int, inner: int) -> Weights | None:
@@ -141,9 +141,9 @@ def channel_graph(fine: Graph) -> ChannelGraph:
     widths, inner = sizes[:, 0], sizes[:, 1]
     firsts = np.concatenate([[0], np.cumsum(widths)]).astype(np.int64)
     begins = np.array([row.begin for row in makers], dtype=np.int64)
-    made = ChannelGraph(fine.model, fine=fine, begins=begins, widths=widths, inner=inner, firsts=firsts[:-1])
-    steps = iter(made.steps())
-    here = 0
+    coarse = ChannelGraph(fine.model, fine=fine, begins=begins, widths=widths, inner=inner, firsts=firsts[:-1])
+    steps = iter(coarse.steps())
+    begin = 0
     for row in fine.rows:
         edges = 0
         if row.neurons:
@@ -151,12 +151,12 @@ def channel_graph(fine: Graph) -> ChannelGraph:
             edges = sum(int(np.count_nonzero(np.broadcast_to(e.source, e.shape) >= 0)) for e in step.edges)
         width = channels_of(row)[0] if row.neurons else 0
         shape, axes = ((width,), "channel") if row.neurons else (row.shape, row.axes)
-        made.rows.append(replace(row, begin=here, end=here + width, shape=shape, axes=axes, edges=edges))
-        here += width
+        coarse.rows.append(replace(row, begin=begin, end=begin + width, shape=shape, axes=axes, edges=edges))
+        begin += width
     for ids in fine.outputs:
-        channels = made.channels(np.asarray(ids).reshape(-1))
-        made.outputs.append(channels[np.sort(np.unique(channels, return_index=True)[1])])
-    return made
+        channels = coarse.channels(np.asarray(ids).reshape(-1))
+        coarse.outputs.append(channels[np.sort(np.unique(channels, return_index=True)[1])])
+    return coarse
 
 
 @dataclass
@@ -171,13 +171,13 @@ class LayerGraph(Graph):
 def layer_graph(fine: Graph) -> LayerGraph:
     """Layers of the file, joined where one reads another; sublayers left out."""
     within = {row.name: row for row in fine.rows if row.type in OPS}
-    made = LayerGraph(fine.model)
-    made.inputs.extend(fine.inputs)
+    coarse = LayerGraph(fine.model)
+    coarse.inputs.extend(fine.inputs)
     for row in fine.rows:
         if row.name not in within:
             inputs = tuple(dict.fromkeys(name for name in outside(row.inputs, within) if name != row.name))
-            made.rows.append(replace(row, position=len(made.rows), begin=0, end=0, edges=0, inputs=inputs))
-    return made
+            coarse.rows.append(replace(row, position=len(coarse.rows), begin=0, end=0, edges=0, inputs=inputs))
+    return coarse
 
 
 def outside(names: tuple[str, ...], within: Mapping[str, Row]) -> Iterator[str]:

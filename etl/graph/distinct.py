@@ -82,7 +82,7 @@ def counted(ids: NDArray[np.int64], often: tuple[NDArray[np.int32] | None, ...])
     """The sum over all places that hold a neuron of how often they are there: the product along the axes."""
     if ids.size > LOOKED_AT and ids.ndim > 1:
         first = [1] * len(ids) if often[0] is None else often[0].tolist()
-        return sum(weight * counted(part, often[1:]) for part, weight in zip(ids, first, strict=True))
+        return sum(weight * counted(block, often[1:]) for block, weight in zip(ids, first, strict=True))
     real: Any = ids >= 0
     if all(weights is None for weights in often):
         return int(np.count_nonzero(real))

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import BadRequest
-from etl.graph.batches import biases, boxes, made, step_blocks
+from etl.graph.batches import biases, boxes, neuron_steps, step_blocks
 from etl.graph.blocks import Block
 from etl.graph.rows import ROWS, Row
 from etl.graph.traced import Graph
@@ -31,11 +31,11 @@ def forward(graph: Graph, inputs: Sequence[NDArray[Any]], rows: int = ROWS) -> V
     """
     examples = len(inputs[0]) if inputs else 0
     values = np.zeros((examples, graph.neurons))
-    given = iter(inputs)
-    for step, stored, row in made(graph):
+    examples_of_inputs = iter(inputs)
+    for step, stored, row in neuron_steps(graph):
         mine = values[:, row.begin : row.end]
         if step.op == "input":
-            mine[:] = onehot(np.asarray(next(given)), row).reshape(examples, -1)
+            mine[:] = onehot(np.asarray(next(examples_of_inputs)), row).reshape(examples, -1)
             continue
         for box in boxes(step.ids.shape, rows):
             ids = step.ids[box].reshape(-1) - row.begin
@@ -47,14 +47,14 @@ def forward(graph: Graph, inputs: Sequence[NDArray[Any]], rows: int = ROWS) -> V
     return values
 
 
-def onehot(given: NDArray[Any], row: Row) -> NDArray[Any]:
+def onehot(example: NDArray[Any], row: Row) -> NDArray[Any]:
     """Values of input neurons: as given, or, where each position is one of `width` rows of a table, 1 at that row."""
-    if given.ndim - 1 == len(row.shape):
-        return given
+    if example.ndim - 1 == len(row.shape):
+        return example
     width = row.shape[-1]
-    if (given < 0).any() or (given >= width).any() or (given != np.round(given)).any():
+    if (example < 0).any() or (example >= width).any() or (example != np.round(example)).any():
         raise BadRequest(f"input {row.name} takes whole numbers from 0 to {width - 1}")
-    return given[..., None].astype(np.int64) == np.arange(width)
+    return example[..., None].astype(np.int64) == np.arange(width)
 
 
 def join(values: Values, block: Block, step: Step) -> None:
@@ -75,8 +75,8 @@ def outputs(graph: Graph, values: Values) -> list[Values]:
 
 def activate(written: str, values: Values) -> Values:
     """An activation as it stands in the graph, on (examples, *shape)."""
-    name, _, rest = written.partition("(")
-    arguments = {key: ast.literal_eval(value) for key, value in re.findall(r"(\w+)=([^,)]+)", rest)}
+    name, _, options = written.partition("(")
+    arguments = {key: ast.literal_eval(value) for key, value in re.findall(r"(\w+)=([^,)]+)", options)}
     return FUNCTIONS[name](values, **arguments)
 
 

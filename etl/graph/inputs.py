@@ -43,7 +43,7 @@ def input_shape(declared: Input, given: tuple[int, ...] | None) -> tuple[int, ..
         raise BadRequest(f"input {name} has {len(shape)} axes {list(shape)}: --input-shape {','.join(map(str, wish))} does not fit")
     if len(wish) > MOST_AXES:
         raise BadRequest(f"input {name} has {len(wish)} axes, more than the {MOST_AXES} that arrays have; the file is broken")
-    if declared.fixed and any(size not in (None, wanted) for size, wanted in zip(shape, wish, strict=True)):
+    if declared.fixed and any(size not in (None, wished) for size, wished in zip(shape, wish, strict=True)):
         raise BadRequest(f"input {name} was exported with the shape {list(shape)}, which --input-shape can't change; export the model again")
     if None in wish:
         raise BadRequest(f"the file leaves the shape of input {name} open {list(shape)}: pass --input-shape, once for each input")

@@ -53,25 +53,33 @@ class Selection:
     def written(self, model: Model) -> str | None:
         """The options that make the graph smaller or other than the model's network, as on the command line; None for the whole network."""
         inputs = model.network.inputs
-        given = self.input_shapes
-        shapes = list(given.items()) if isinstance(given, Mapping) else list(zip((declared.name for declared in inputs), given, strict=False))
-        declared = {each.name: each.shape[1:] if each.batched and each.shape else each.shape for each in inputs}
-        said: list[str] = []
+        input_shapes = self.input_shapes
+        shapes = (
+            list(input_shapes.items())
+            if isinstance(input_shapes, Mapping)
+            else list(zip((declared.name for declared in inputs), input_shapes, strict=False))
+        )
+        declared = {
+            model_input.name: model_input.shape[1:] if model_input.batched and model_input.shape else model_input.shape for model_input in inputs
+        }
+        options: list[str] = []
         if any(resizes(declared.get(name), shape) for name, shape in shapes):
-            said += [f"--input-shape {quote(f'{name}=') if isinstance(given, Mapping) else ''}{','.join(map(str, shape))}" for name, shape in shapes]
+            options += [
+                f"--input-shape {quote(f'{name}=') if isinstance(input_shapes, Mapping) else ''}{','.join(map(str, shape))}" for name, shape in shapes
+            ]
         if self.layers:
-            said.append(f"--layers {quote('..'.join(end or '' for end in self.layers))}")
+            options.append(f"--layers {quote('..'.join(end or '' for end in self.layers))}")
         if self.granularity != "neuron":
-            said.append(f"--granularity {self.granularity}")
+            options.append(f"--granularity {self.granularity}")
         if self.min_weight:
-            said.append(f"--min-weight {self.min_weight:g}")
+            options.append(f"--min-weight {self.min_weight:g}")
         if self.top_k:
-            said.append(f"--top-k {self.top_k}")
-        said += [f"--constant {quote(f'{name}={json.dumps(value)}')}" for name, value in self.constants.items()]
-        said += [f"--lambda {quote(f'{name}={text}')}" for name, text in self.lambdas.items()]
-        said += [f"--lengths {length}" for length in self.lengths]
-        said += ["--fold"] * self.fold + ["--ignore-masks"] * self.ignore_masks
-        return " ".join(said) or None
+            options.append(f"--top-k {self.top_k}")
+        options += [f"--constant {quote(f'{name}={json.dumps(value)}')}" for name, value in self.constants.items()]
+        options += [f"--lambda {quote(f'{name}={text}')}" for name, text in self.lambdas.items()]
+        options += [f"--lengths {length}" for length in self.lengths]
+        options += ["--fold"] * self.fold + ["--ignore-masks"] * self.ignore_masks
+        return " ".join(options) or None
 
 
 VALUES: Mapping[str, Callable[[str], Any]] = {"--granularity": str, "--min-weight": float, "--top-k": int}  # options of one value
@@ -107,9 +115,9 @@ def selection_of(written: str | None, architecture: str | None = None) -> Select
             chosen[field_name] = VALUES[option](value)
         else:
             raise BadRequest(f"a model in the store was loaded with {option}, which this version of the program does not know: load it again")
-    named = any(name for name, _ in shapes)
-    given: Any = dict(shapes) if named else tuple(shape for _, shape in shapes)
-    return Selection(given, constants=constants, lambdas=lambdas, lengths=tuple(lengths), **chosen)
+    by_name = any(name for name, _ in shapes)
+    input_shapes: Any = dict(shapes) if by_name else tuple(shape for _, shape in shapes)
+    return Selection(input_shapes, constants=constants, lambdas=lambdas, lengths=tuple(lengths), **chosen)
 
 
 def resizes(declared: Sequence[int | None] | None, shape: Sequence[int]) -> bool:

@@ -142,13 +142,13 @@ def spans(pieces: Sequence[Piece], count: int) -> list[Span]:
     ends = list(accumulate(piece.size for piece in pieces))
     marks = [Mark(0, 0, 0)]
     for number in range(1, count):
-        wanted = (ends[-1] if ends else 0) * number // count
-        place = bisect_right(ends, wanted)
+        target = (ends[-1] if ends else 0) * number // count
+        place = bisect_right(ends, target)
         if place == len(pieces):
             marks.append(marks[-1])
             continue
         piece = pieces[place]
-        share = (wanted - ends[place] + piece.size) / piece.size
+        share = (target - ends[place] + piece.size) / piece.size
         marks.append(max(marks[-1], Mark(piece.row, piece.term, round(share * piece.boxes))))
     last = Mark(pieces[-1].row + 1, 0, 0) if pieces else Mark(0, 0, 0)
     return [Span(begin, end) for begin, end in zip(marks, [*marks[1:], last], strict=True)]
@@ -175,11 +175,11 @@ def touched(graph: Graph, span: Span) -> Iterator[tuple[int, Row, Step, Sequence
     last = span.end.row + (span.end > Mark(span.end.row, 0, 0))
     numbers = range(span.begin.row, min(last, len(rows)))
     for leaf, group in groupby(numbers, key=lambda number: graph.extents[number].leaf):
-        wanted = {graph.extents[number].place: number for number in group}
+        numbers_by_place = {graph.extents[number].place: number for number in group}
         steps = ((step, []) for step in graph.inputs) if leaf < 0 else graph.steps_of(graph.leaves[leaf])
         for place, (step, stored) in enumerate(pair for pair in steps if pair[0].ids.size):
-            if place in wanted:
-                yield wanted[place], rows[wanted[place]], step, stored
+            if place in numbers_by_place:
+                yield numbers_by_place[place], rows[numbers_by_place[place]], step, stored
 
 
 def neuron_places(graph: Graph, span: Span) -> Iterator[tuple[Step, Row, Box]]:

@@ -104,7 +104,7 @@ class Walk:
 
     def run(self) -> Graph:
         network = self.model.network
-        inputs = [self.input(number, given) for number, given in enumerate(network.inputs)]
+        inputs = [self.input(number, declared) for number, declared in enumerate(network.inputs)]
         inputs = [self.value_of(number, value) if number in self.valued else value for number, value in enumerate(inputs)]
         outputs = flow(network, inputs, self.call)
         if outputs:
@@ -114,30 +114,30 @@ class Walk:
         self.learn_axes()
         return self.graph
 
-    def input(self, number: int, given: Input) -> Value:
+    def input(self, number: int, declared: Input) -> Value:
         """The neurons of one model input; a position of an integer input is as many neurons as its table has rows."""
         lookups, shape, begin = self.graph.lookups, self.shapes[number], self.tape.next
         looked_up, width = number in self.widths, self.widths.get(number, 1)
         ids = self.tape.allot((*shape, width) if looked_up else shape)
         lookups.widths[begin] = self.tape.next, width
-        if given.whole:
+        if declared.whole:
             lookups.whole[begin] = self.tape.next
-        own = ids.shape[1:] if given.batched and ids.shape[:1] == (1,) else ids.shape
-        self.graph.inputs.append(Step(given.name, -1, np.asarray(ids), "input", own))
-        self.row(self.graph.inputs[-1], "InputLayer", 0, (), given.name)
-        return Value(ids[..., 0] if looked_up else ids, given.name)
+        shape_of_one = ids.shape[1:] if declared.batched and ids.shape[:1] == (1,) else ids.shape
+        self.graph.inputs.append(Step(declared.name, -1, np.asarray(ids), "input", shape_of_one))
+        self.row(self.graph.inputs[-1], "InputLayer", 0, (), declared.name)
+        return Value(ids[..., 0] if looked_up else ids, declared.name)
 
     def value_of(self, number: int, value: Value) -> Value:
         """An input that has one-hot neurons by neurons that hold its number, `NAME/value`: each place of a table times the neuron behind it."""
-        given, begin = self.model.network.inputs[number], list(self.graph.lookups.widths)[number]
+        declared, begin = self.model.network.inputs[number], list(self.graph.lookups.widths)[number]
         dialect, tensor = self.model.network.calls[0].layer.dialect, Tensor(INPUT, number)
-        layer = Layer(f"{given.name}/{VALUE}", VALUE, {"width": self.widths[number]}, dialect=dialect, label=given.name)
+        layer = Layer(f"{declared.name}/{VALUE}", VALUE, {"width": self.widths[number]}, dialect=dialect, label=declared.name)
         self.graph.lookups.names.add(layer.name)
-        made = self.call(Call(layer, (tensor,)), {tensor: value})
-        assert made is not None
-        ids = made[0].content
+        values = self.call(Call(layer, (tensor,)), {tensor: value})
+        assert values is not None
+        ids = values[0].content
         self.graph.lookups.values[int(ids.flat[0])] = self.tape.next, begin
-        return made[0]
+        return values[0]
 
     def returned(self, tensor: Tensor, value: Value) -> Ids:
         """What an output of the model returns; a constant becomes a layer of its own, `NAME/output_0`, of neurons without edges."""
@@ -281,12 +281,12 @@ class Walk:
         for number in self.widths:
             if number in self.valued or not self.graph.lookups.misread(number, sources):
                 continue
-            given = self.model.network.inputs[number]
-            if given.whole:
+            declared = self.model.network.inputs[number]
+            if declared.whole:
                 self.misread.add(number)
             else:
-                said = f"{who} an input that an Embedding reads as well; one-hot neurons stand for whole numbers, and {given.name} is {given.dtype}"
-                self.problems.append(said)
+                reason = f"one-hot neurons stand for whole numbers, and {declared.name} is {declared.dtype}"
+                self.problems.append(f"{who} an input that an Embedding reads as well; {reason}")
 
     def check(self) -> None:
         """Raise what the walk found wrong, all of it at once."""

@@ -59,15 +59,15 @@ class Derived:
 
     def order(self) -> list[Derived]:
         """Itself and all that it depends on, each after those that it depends on."""
-        order, done, waiting = list[Derived](), set[int](), [self]
+        order, ordered, waiting = list[Derived](), set[int](), [self]
         while waiting:
-            missing = [source for source in waiting[-1].sources() if isinstance(source, Derived) and id(source) not in done]
+            missing = [source for source in waiting[-1].sources() if isinstance(source, Derived) and id(source) not in ordered]
             if missing:
                 waiting += missing
             else:
                 derived = waiting.pop()
-                if id(derived) not in done:
-                    done.add(id(derived))
+                if id(derived) not in ordered:
+                    ordered.add(id(derived))
                     order.append(derived)
         return order
 
@@ -120,12 +120,12 @@ class Layer:
 
     def within(self) -> Iterator[Layer]:
         """The layers directly inside it, those of a nested model aside."""
-        for part in self.inner.values():
-            yield from part if isinstance(part, tuple) else (part,)
+        for inner in self.inner.values():
+            yield from inner if isinstance(inner, tuple) else (inner,)
 
     def with_inner(self, change: Callable[[Layer], Layer]) -> Layer:
         """The same layer with every layer directly inside it changed, those of a nested model aside."""
-        inner = {role: tuple(map(change, part)) if isinstance(part, tuple) else change(part) for role, part in self.inner.items()}
+        inner = {role: tuple(map(change, layer)) if isinstance(layer, tuple) else change(layer) for role, layer in self.inner.items()}
         return replace(self, inner=inner)
 
     def stored(self) -> Iterator[Array]:
@@ -300,11 +300,11 @@ def leaves(value: Any, kind: type[Any]) -> Iterator[Any]:
     elif isinstance(value, LEAVES):
         return
     elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from leaves(part, kind)
+        for element in value.values():
+            yield from leaves(element, kind)
     elif isinstance(value, list | tuple):
-        for part in value:
-            yield from leaves(part, kind)
+        for element in value:
+            yield from leaves(element, kind)
     elif isinstance(value, slice):
         yield from leaves((value.start, value.stop, value.step), kind)
 
@@ -316,11 +316,11 @@ def substitute(value: Any, kind: type[Any] | tuple[type[Any], ...], change: Call
     if isinstance(value, LEAVES):
         return value
     if isinstance(value, Mapping):
-        return {key: substitute(part, kind, change) for key, part in value.items()}
+        return {key: substitute(element, kind, change) for key, element in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)(substitute(part, kind, change) for part in value)
+        return type(value)(substitute(element, kind, change) for element in value)
     if isinstance(value, slice):
-        return slice(*(substitute(part, kind, change) for part in (value.start, value.stop, value.step)))
+        return slice(*(substitute(element, kind, change) for element in (value.start, value.stop, value.step)))
     return value
 
 

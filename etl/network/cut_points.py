@@ -38,8 +38,8 @@ def layers_above(network: Network, name: str) -> list[str]:
     """A layer and all that depends on it, in order. Raises BadRequest where there is no such layer."""
     wiring = Wiring(network)
     wiring.check_names([name])
-    found = after([set(map(maker, read)) for read in wiring.reads], wiring.makers_of({name}))
-    return list(dict.fromkeys(wiring.name(number) for number in sorted(found)))
+    calls = after([set(map(maker, read)) for read in wiring.reads], wiring.makers_of({name}))
+    return list(dict.fromkeys(wiring.name(number) for number in sorted(calls)))
 
 
 def parts(network: Network, at: Sequence[str], *, branches: bool = False) -> list[Part]:
@@ -60,7 +60,7 @@ def parts(network: Network, at: Sequence[str], *, branches: bool = False) -> lis
     inputs = tuple(Tensor(INPUT, number) for number in range(len(network.inputs)))
     borders = [inputs, *wiring.borders(height), network.outputs]
     calls = [tuple(n for n in sorted(wiring.used) if height[n] == level) for level in range(len(borders) - 1)]
-    return [Part(*made) for made in zip(calls, borders[:-1], borders[1:], strict=True)]
+    return [Part(*part) for part in zip(calls, borders[:-1], borders[1:], strict=True)]
 
 
 def unfolded(network: Network, at: Sequence[str]) -> tuple[Network, Set[str]]:
@@ -100,7 +100,7 @@ class Wiring:
         needed = before([set(map(maker, read)) for read in self.reads], set(map(maker, network.outputs)))
         self.used = {number for number in needed if number >= 0}
         self.names = [path(call.layer.name) for call in network.calls]
-        self.inputs = [given.name for given in network.inputs]
+        self.inputs = [model_input.name for model_input in network.inputs]
 
     def name(self, number: int) -> str:
         """The layer or input that makes what `maker` numbers."""
@@ -150,10 +150,10 @@ class Wiring:
 
     def message(self, at: Sequence[str], around: Sequence[str]) -> str:
         """What is wrong with cuts, and the clean points nearest to the first that is none."""
-        clean, known = self.clean(), self.cuttable()
+        clean, cuttable = self.clean(), self.cuttable()
         wrong = next((name for name in at if name not in clean), at[0])
-        place = known.index(wrong)
-        near = [*[n for n in clean if known.index(n) < place][-1:], *[n for n in clean if known.index(n) > place][:1]]
-        told = f"cut at {' or '.join(near)} instead" if near else "no layer of this model is a clean point"
+        place = cuttable.index(wrong)
+        near = [*[n for n in clean if cuttable.index(n) < place][-1:], *[n for n in clean if cuttable.index(n) > place][:1]]
+        advice = f"cut at {' or '.join(near)} instead" if near else "no layer of this model is a clean point"
         ways = ", ".join(around[:3]) + (" ..." if len(around) > 3 else "")
-        return f"--at {wrong} is inside a branch: {ways} goes around it; {told}, or make parts with several inputs with --allow-branches"
+        return f"--at {wrong} is inside a branch: {ways} goes around it; {advice}, or make parts with several inputs with --allow-branches"

@@ -15,20 +15,20 @@ def maker(tensor: Tensor) -> int:
 
 def after(reads: Sequence[set[int]], start: set[int]) -> set[int]:
     """The calls that depend on those in `start`, and these. Reads: the makers of what each call reads."""
-    found = set(start)
+    dependent = set(start)
     for number, read in enumerate(reads):
-        if read & found:
-            found.add(number)
-    return found
+        if read & dependent:
+            dependent.add(number)
+    return dependent
 
 
 def before(reads: Sequence[set[int]], start: set[int]) -> set[int]:
     """The calls that those in `start` depend on, and these."""
-    found = set(start)
+    needed = set(start)
     for number in range(len(reads) - 1, -1, -1):
-        if number in found:
-            found |= reads[number]
-    return found
+        if number in needed:
+            needed |= reads[number]
+    return needed
 
 
 def cut(network: Network, kept: Sequence[int], outputs: Sequence[Tensor], known: Mapping[Tensor, Input]) -> Network:

@@ -234,12 +234,12 @@ def with_architecture(file: File, path: Path, architecture: str | os.PathLike[st
     if str(architecture).startswith(PREFIX):
         version, text = application(str(architecture), file.names)
         return replace(file, architecture=text, version=version)
-    described = look(Path(architecture))
-    if described.architecture is None:
+    architecture_file = look(Path(architecture))
+    if architecture_file.architecture is None:
         raise BadFile(f"{architecture} holds no architecture; give what model.to_json() returns")
     return replace(
         file,
-        architecture=described.architecture,
-        version=described.version or file.version,
-        sources=file.sources + described.sources,
+        architecture=architecture_file.architecture,
+        version=architecture_file.version or file.version,
+        sources=file.sources + architecture_file.sources,
     )

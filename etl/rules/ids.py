@@ -45,18 +45,18 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
             return result
         carried = MOVES[function]
         if isinstance(result, list | tuple):
-            return type(result)(live(part, carried(*args, **keywords)) for part in result)
+            return type(result)(live(element, carried(*args, **keywords)) for element in result)
         return live(result, carried(*args, **keywords))
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, np.ndarray | tuple):
             bounded((picked(self.shape, key if isinstance(key, tuple) else (key,)),))
-        part = super().__getitem__(key)
-        return live(part, indexed(self, key)) if isinstance(part, Live) else part
+        picked_ids = super().__getitem__(key)
+        return live(picked_ids, indexed(self, key)) if isinstance(picked_ids, Live) else picked_ids
 
     def reshape(self, *shape: Any, **keywords: Any) -> Any:
-        part = super().reshape(*shape, **keywords)
-        return named(part, reshaped(self, part.shape))
+        ids = super().reshape(*shape, **keywords)
+        return named(ids, reshaped(self, ids.shape))
 
     def transpose(self, *axes: Any) -> Any:
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
@@ -132,7 +132,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(plain, value))
     if isinstance(value, dict):
-        return {key: plain(part) for key, part in value.items()}
+        return {key: plain(element) for key, element in value.items()}
     return value
 
 
@@ -143,17 +143,19 @@ def axis_names(value: Any) -> Axes:
 def indexed(ids: Ids, key: Any) -> Axes:
     """The axes that ids[key] has: slices keep theirs, numbers take them away, None adds one."""
     keys = list(key) if isinstance(key, tuple) else [key]
-    if any(isinstance(part, np.ndarray | list | bool | np.bool_) and np.ndim(part) != 1 for part in keys):
+    if any(isinstance(index, np.ndarray | list | bool | np.bool_) and np.ndim(index) != 1 for index in keys):
         return ()
-    if sum(isinstance(part, np.ndarray | list) for part in keys) > 1 or any(isinstance(part, np.ndarray) and part.dtype.kind == "b" for part in keys):
+    if sum(isinstance(index, np.ndarray | list) for index in keys) > 1 or any(
+        isinstance(index, np.ndarray) and index.dtype.kind == "b" for index in keys
+    ):
         return ()
-    if not any(part is Ellipsis for part in keys):
+    if not any(index is Ellipsis for index in keys):
         keys.append(Ellipsis)
-    dots = next(place for place, part in enumerate(keys) if part is Ellipsis)
-    taken = sum(part is not None for part in keys) - 1
-    keys[dots : dots + 1] = [slice(None)] * (ids.ndim - taken)
+    dots = next(place for place, index in enumerate(keys) if index is Ellipsis)
+    indexed_count = sum(index is not None for index in keys) - 1
+    keys[dots : dots + 1] = [slice(None)] * (ids.ndim - indexed_count)
     names = iter(axis_names(ids))
-    return tuple(None if part is None else name for part in keys for name in ((None,) if part is None else (next(names),)) if not is_number(part))
+    return tuple(None if index is None else name for index in keys for name in ((None,) if index is None else (next(names),)) if not is_number(index))
 
 
 def is_number(key: Any) -> bool:
@@ -214,8 +216,8 @@ def _followed(function: Callable[..., Any]) -> Callable[..., Axes]:
 
 
 def _squeezed(ids: Any, axis: Any = None) -> Axes:
-    gone = {k for k, size in enumerate(np.shape(ids)) if size == 1} if axis is None else {a % np.ndim(ids) for a in np.atleast_1d(axis)}
-    return tuple(name for k, name in enumerate(axis_names(ids)) if k not in gone)
+    removed = {k for k, size in enumerate(np.shape(ids)) if size == 1} if axis is None else {a % np.ndim(ids) for a in np.atleast_1d(axis)}
+    return tuple(name for k, name in enumerate(axis_names(ids)) if k not in removed)
 
 
 def _broadcast(ids: Any, shape: Any, **keywords: Any) -> Axes:
@@ -290,8 +292,8 @@ MOVES: dict[Any, Callable[..., Axes]] = {
 def picked(shape: Sequence[int], keys: Sequence[Any]) -> int:
     """How many places arrays of whole numbers pick, at most: those that they have together, times the axes that they leave. 0 without any."""
     arrays = [np.shape(key) for key in keys if isinstance(key, np.ndarray) and key.dtype.kind in "iu"]
-    others = [n for n, key in zip(shape, (key for key in keys if key is not None), strict=False) if isinstance(key, slice)]
-    return prod(np.broadcast_shapes(*arrays)) * prod(others) * prod(shape[len(keys) :]) if arrays else 0
+    sliced = [n for n, key in zip(shape, (key for key in keys if key is not None), strict=False) if isinstance(key, slice)]
+    return prod(np.broadcast_shapes(*arrays)) * prod(sliced) * prod(shape[len(keys) :]) if arrays else 0
 
 
 def _repeated(ids: Any, repeats: Any, axis: int | None = None) -> int:

@@ -82,9 +82,9 @@ def among(ids: Ids, spans: Mapping[int, int]) -> bool:
     begins = np.array(sorted(spans), dtype=np.int64)
     ends = np.array([spans[begin] for begin in begins], dtype=np.int64)
 
-    def inside(some: NDArray[Any]) -> bool:
-        at = np.searchsorted(begins, some, side="right") - 1
-        return bool((at >= 0).all() and (some < ends[at]).all())
+    def inside(ids: NDArray[Any]) -> bool:
+        at = np.searchsorted(begins, ids, side="right") - 1
+        return bool((at >= 0).all() and (ids < ends[at]).all())
 
-    known = thin(ids)
-    return bool(len(begins) and known.size and inside(known.reshape(-1)[:1]) and inside(known))
+    single = thin(ids)
+    return bool(len(begins) and single.size and inside(single.reshape(-1)[:1]) and inside(single))

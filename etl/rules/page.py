@@ -53,14 +53,14 @@ def layer_rows() -> Iterator[dict[str, Any]]:
     for family, rules in FAMILIES.items():
         for kind, rule in rules.items():
             yield {"family": family, "kind": kind, "options": list(options(rule)), "weights": weights(rule), "makes": makes(rule)}
-    for dialect in others():
+    for dialect in other_dialects():
         for family, table_of in dialect.families.items():
             for kind, rule in table_of.items():
                 row = {"kind": kind, "options": list(options(rule)), "weights": weights(rule), "makes": makes(rule)}
                 yield {"family": f"{dialect.title}: {family}", **row}
 
 
-def others() -> list[Dialect]:
+def other_dialects() -> list[Dialect]:
     """The dialects of other frameworks than Keras."""
     return [dialect for name, dialect in DIALECTS.items() if not name.startswith("keras")]
 
@@ -70,13 +70,15 @@ def makes(rule: Callable[..., Any]) -> str:
     return (rule.__doc__ or "").strip().split("\n")[0]
 
 
-TOLD = ("part", "length", "query_length", "value_length", "key_length")  # what another rule tells it, or the user about masks; in no file
+INTERNAL = ("part", "length", "query_length", "value_length", "key_length")  # what another rule tells it, or the user about masks; in no file
 
 
 def options(rule: Callable[..., Any]) -> dict[str, str]:
     """The options that a rule takes, each with its default where it has one."""
-    taken = {n: p for n, p in accepted(rule).items() if p.kind is p.KEYWORD_ONLY and not any(w in str(p.annotation) for w in ("Weights", "Layer"))}
-    return {n: n if p.default in (p.empty, None) else f"{n}={p.default!r}" for n, p in taken.items() if n not in TOLD}
+    keyword_options = {
+        n: p for n, p in accepted(rule).items() if p.kind is p.KEYWORD_ONLY and not any(w in str(p.annotation) for w in ("Weights", "Layer"))
+    }
+    return {n: n if p.default in (p.empty, None) else f"{n}={p.default!r}" for n, p in keyword_options.items() if n not in INTERNAL}
 
 
 def weights(rule: Callable[..., Any]) -> list[str]:
@@ -91,7 +93,7 @@ def layers_page() -> str:
         operations = family == "Operations"
         sections += [f"## {family}\n", *([OPERATIONS] if operations else []), table(rules), *([nodes()] if operations else [])]
     sections += [ACTIVATIONS, activations(), MISSING, refusals(REFUSED)]
-    for dialect in others():
+    for dialect in other_dialects():
         sections += [f"# {dialect.title}\n"]
         for family, rows in dialect.families.items():
             sections += [f"## {dialect.title}: {family.lower()}\n", table(rows)]
@@ -103,12 +105,12 @@ def table(rules: Mapping[str, Callable[..., Any]]) -> str:
     """One family: kinds that share a rule share a row."""
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for kind, rule in rules.items():
-        row = makes(rule), ", ".join(f"`{one}`" for one in options(rule).values()), ", ".join(f"`{one}`" for one in weights(rule))
+        row = makes(rule), ", ".join(f"`{option}`" for option in options(rule).values()), ", ".join(f"`{option}`" for option in weights(rule))
         kinds.setdefault(row, []).append(kind)
-    with_weights = any(held for _, _, held in kinds)
+    with_weights = any(weights_text for _, _, weights_text in kinds)
     lines = ["| kind | what it makes | options |" + (" weights |" if with_weights else ""), "|---|---|---|" + ("---|" if with_weights else "")]
-    for (text, taken, held), names in kinds.items():
-        lines.append(f"| {', '.join(names)} | {cell(text)} | {taken} |" + (f" {held} |" if with_weights else ""))
+    for (text, option_text, weights_text), names in kinds.items():
+        lines.append(f"| {', '.join(names)} | {cell(text)} | {option_text} |" + (f" {weights_text} |" if with_weights else ""))
     return "\n".join([*lines, ""])
 
 

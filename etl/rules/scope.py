@@ -53,7 +53,7 @@ class Edges(NamedTuple):
     def moved(self, axis: int, place: int) -> Edges:
         """The same with an axis of the neurons in another place."""
         rank = len(self.shape)
-        source, weight = (part[(*(None,) * (rank - part.ndim), ...)] for part in (self.source, np.asarray(self.weight)))
+        source, weight = (operand[(*(None,) * (rank - operand.ndim), ...)] for operand in (self.source, np.asarray(self.weight)))
         return Edges(np.moveaxis(source, axis, place), np.moveaxis(weight, axis, place) if np.ndim(self.weight) else self.weight, self.over)
 
 
@@ -96,15 +96,15 @@ class Places(NamedTuple):
         strides: list[int | None] = []
         for axis, size in enumerate(array.shape):
             beyond = (*at[:axis], at[axis] + 1, *at[axis + 1 :])
-            told = at[axis] + 1 < size and real[beyond] and not (shared and array[beyond] == array[at])
-            strides.append(int(array[beyond] - array[at]) if told else None)
+            known = at[axis] + 1 < size and real[beyond] and not (shared and array[beyond] == array[at])
+            strides.append(int(array[beyond] - array[at]) if known else None)
         return Places(int(array[at]), tuple(strides))
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether they lie in a row of that shape axis by axis: whole, padded or cut."""
-        wanted = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
-        told = self.strides[len(self.strides) - len(shape) :]
-        return 0 <= len(self.strides) - len(shape) <= 1 and all(s is None or s == w for s, w in zip(told, wanted, strict=True))
+        expected = [prod(shape[axis + 1 :]) for axis in range(len(shape))]
+        strides = self.strides[len(self.strides) - len(shape) :]
+        return 0 <= len(self.strides) - len(shape) <= 1 and all(s is None or s == w for s, w in zip(strides, expected, strict=True))
 
 
 @dataclass
@@ -255,10 +255,10 @@ class Scope:
         """The same ids under the names that a rule knows their axes by. A row without names that they lie in learns them too: an input, say."""
         if not is_live(ids):
             raise Unsupported("is given constants alone, of which it has no rule")
-        names = tuple(known or wanted for known, wanted in zip(axis_names(ids), axes, strict=True))
+        names = tuple(own or axis for own, axis in zip(axis_names(ids), axes, strict=True))
         if None in axis_names(ids) and any(axes) and (places := Places.of(ids, self.tape.shared is not None)):
-            known = self.tape.expected.get(places, ())
-            self.tape.expected[places] = names if len(list(filter(None, names))) > len(list(filter(None, known))) else known
+            own = self.tape.expected.get(places, ())
+            self.tape.expected[places] = names if len(list(filter(None, names))) > len(list(filter(None, own))) else own
         return named(ids, names)
 
     def onehot_values(self, positions: Ids, width: int) -> Ids:

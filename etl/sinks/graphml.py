@@ -45,15 +45,15 @@ def head(graph: Graph) -> str:
     number = "double" if graph.dtype.itemsize == 8 else "float"
     keys = [("node", "layer", "string"), ("node", "index", "string"), ("node", "op", "string"), ("node", "bias", number)]
     keys += [("node", "activation", "string"), ("edge", "weight", number), ("edge", "parameter", "long"), ("edge", "layer", "string")]
-    told = {"name": graph.model.name, "sha256": graph.model.sha256, "format": graph.model.format}
-    keys += [("graph", name, "string") for name in told]
+    properties = {"name": graph.model.name, "sha256": graph.model.sha256, "format": graph.model.format}
+    keys += [("graph", name, "string") for name in properties]
     lines = [
         '<?xml version="1.0" encoding="UTF-8"?>',
         '<graphml xmlns="http://graphml.graphdrawing.org/xmlns" xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
         ' xsi:schemaLocation="http://graphml.graphdrawing.org/xmlns http://graphml.graphdrawing.org/xmlns/1.0/graphml.xsd">',
         *(f'<key id="{of[0]}{name[0]}" for="{of}" attr.name="{name}" attr.type="{kind}"/>' for of, name, kind in keys),
         f'<graph id={quoteattr(legal(graph.model.name))} edgedefault="directed">',
-        *(f'<data key="g{name[0]}">{text(value)}</data>' for name, value in told.items()),
+        *(f'<data key="g{name[0]}">{text(value)}</data>' for name, value in properties.items()),
     ]
     return "\n".join(lines) + "\n"
 
@@ -109,4 +109,4 @@ def text(value: str) -> str:
 
 def legal(value: str) -> str:
     """A text with escapes for what XML has no way to write: control characters and halves of surrogate pairs."""
-    return ILLEGAL.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
+    return ILLEGAL.sub(lambda match: match[0].encode("unicode_escape").decode(), value)

@@ -44,21 +44,21 @@ def to_networkx(graph: Graph, progress: Progress = silent) -> networkx.DiGraph[i
             f"{graph.model.name} has {graph.edges:,} edges and NetworkX holds at most {MOST_EDGES:,} here: select less of it (layers, input_shapes, "
             "granularity, top_k), or export it to .npz or .parquet"
         )
-    made: networkx.DiGraph[int] = filled(networkx.DiGraph(), graph, progress)
-    return made if made.number_of_edges() == graph.edges else filled(networkx.MultiDiGraph(), graph, silent)
+    simple: networkx.DiGraph[int] = filled(networkx.DiGraph(), graph, progress)
+    return simple if simple.number_of_edges() == graph.edges else filled(networkx.MultiDiGraph(), graph, silent)
 
 
-def filled(made: networkx.DiGraph[int], graph: Graph, progress: Progress) -> networkx.DiGraph[int]:
+def filled(nx_graph: networkx.DiGraph[int], graph: Graph, progress: Progress) -> networkx.DiGraph[int]:
     """All neurons and weights put into a NetworkX graph."""
-    made.graph |= {"name": graph.model.name, "sha256": graph.model.sha256, "format": graph.model.format}
+    nx_graph.graph |= {"name": graph.model.name, "sha256": graph.model.sha256, "format": graph.model.format}
     for batch in neuron_batches(graph, progress):
         ids, layer, index, *columns = (column.to_pylist() for column in batch.columns)
         columns = [layer, [json.dumps(place, separators=(",", ":")) for place in index], *columns]
-        made.add_nodes_from(zip(ids, properties(batch.schema.names[1:], columns), strict=True))
+        nx_graph.add_nodes_from(zip(ids, properties(batch.schema.names[1:], columns), strict=True))
     for batch in weight_batches(graph, progress):
         source, target, *columns = (column.to_pylist() for column in batch.columns)
-        made.add_edges_from(zip(source, target, properties(batch.schema.names[2:], columns), strict=True))
-    return made
+        nx_graph.add_edges_from(zip(source, target, properties(batch.schema.names[2:], columns), strict=True))
+    return nx_graph
 
 
 def properties(names: list[str], columns: list[list[Any]]) -> Iterator[dict[str, Any]]:

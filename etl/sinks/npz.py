@@ -54,11 +54,11 @@ def adjacency(graph: Graph, progress: Progress = silent) -> csr_array[Any]:
         )
     source, target = np.empty(graph.edges, np.int32), np.empty(graph.edges, np.int32)
     weight = np.empty(graph.edges, graph.dtype)
-    done = 0
+    begin = 0
     for batch in weight_batches(graph, progress):
-        here = slice(done, done + batch.num_rows)
-        source[here], target[here], weight[here] = (batch.column(number).to_numpy() for number in range(3))
-        done = here.stop
+        span = slice(begin, begin + batch.num_rows)
+        source[span], target[span], weight[span] = (batch.column(number).to_numpy() for number in range(3))
+        begin = span.stop
     return coo_array((weight, (source, target)), shape=(graph.neurons, graph.neurons)).tocsr()
 
 

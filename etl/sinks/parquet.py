@@ -26,7 +26,7 @@ from etl.graph.slices import Source
 from etl.graph.traced import Graph as TracedGraph
 from etl.sinks import parquet_parts
 from etl.sinks.atomic_folder import in_place, kept
-from etl.sinks.parquet_parts import Part, Run, Task, parts_of, row_groups, rows_in, writer
+from etl.sinks.parquet_parts import PartFile, Run, Task, parts_of, row_groups, rows_in, writer
 from etl.sinks.protocol import Progress, Written, counted, neuron_batches, silent, weight_batches
 from etl.version import VERSION
 
@@ -61,27 +61,33 @@ class Parquet:
                     write_files(neuron_batches(graph, progress), schema.neurons(graph.dtype), partial / "neurons")
                     write_files(weight_batches(graph, progress), schema.weights(graph.dtype), partial / "weights")
         except OSError as error:
-            rest = "make room, and the same command goes on with what is finished" if kept(folder) else "choose another place for it"
-            raise BadRequest(f"{folder} can't be written ({error.strerror or error}): {rest}") from error
+            advice = "make room, and the same command goes on with what is finished" if kept(folder) else "choose another place for it"
+            raise BadRequest(f"{folder} can't be written ({error.strerror or error}): {advice}") from error
         return Written(graph.neurons, graph.edges)
 
     def write_parts(self, graph: TracedGraph, folder: Path, progress: Progress) -> None:
         """A graph in parts, those that an earlier export of the same graph finished left as they are."""
         parts = parts_of(graph)
-        said = heads(graph) | {BEGUN: as_json({"parts": len(parts), "selection": repr(self.source.selection) if self.source else graph.selection})}
+        small_files = heads(graph) | {
+            BEGUN: as_json({"parts": len(parts), "selection": repr(self.source.selection) if self.source else graph.selection})
+        }
 
         def resumable(partial: Path) -> bool:
-            return len(parts) > len(TABLES) and any(done(partial, parts)) and all(holds(partial / name, text) for name, text in said.items())
+            return (
+                len(parts) > len(TABLES)
+                and any(finished_parts(partial, parts))
+                and all(holds(partial / name, text) for name, text in small_files.items())
+            )
 
         with in_place(folder, resumable) as partial:
-            write_heads(partial, said)
+            write_heads(partial, small_files)
             for table in TABLES:
                 (partial / table).mkdir(exist_ok=True)
-            rows = done(partial, parts)
+            rows = finished_parts(partial, parts)
             self.write_missing(graph, [part for part in parts if part not in rows], partial, Tally(graph, rows, progress))
             finish(graph, partial, parts)
 
-    def write_missing(self, graph: TracedGraph, parts: list[Part], folder: Path, tally: Tally) -> None:
+    def write_missing(self, graph: TracedGraph, parts: list[PartFile], folder: Path, tally: Tally) -> None:
         """Write parts, here or elsewhere."""
         if self.run is None or self.source is None:
             for part in parts:
@@ -94,12 +100,12 @@ class Parquet:
 class Tally:
     """How many rows of each table are written, those of earlier parts included."""
 
-    def __init__(self, graph: Graph, rows: Mapping[Part, int], progress: Progress) -> None:
+    def __init__(self, graph: Graph, rows: Mapping[PartFile, int], progress: Progress) -> None:
         self.totals = {"neurons": graph.neurons, "weights": graph.edges}
         self.rows = {table: sum(count for part, count in rows.items() if part.table == table) for table in TABLES}
         self.progress = progress
 
-    def batches_of(self, part: Part) -> Callable[[int], None]:
+    def batches_of(self, part: PartFile) -> Callable[[int], None]:
         """What is told how many rows of a part are written by now."""
         table, before = part.table, self.rows[part.table]
 
@@ -115,19 +121,19 @@ def is_cut(graph: TracedGraph) -> bool:
     return len(graph.extents) == sum(1 for row in graph.rows if row.neurons)
 
 
-def done(folder: Path, parts: Sequence[Part]) -> dict[Part, int]:
+def finished_parts(folder: Path, parts: Sequence[PartFile]) -> dict[PartFile, int]:
     """The parts that are in a folder, with their rows."""
-    there = ((part, rows_in(folder / part.file)) for part in parts if (folder / part.file).exists())
-    return {part: rows for part, rows in there if rows is not None}
+    present = ((part, rows_in(folder / part.file)) for part in parts if (folder / part.file).exists())
+    return {part: rows for part, rows in present if rows is not None}
 
 
-def finish(graph: Graph, folder: Path, parts: Sequence[Part]) -> None:
+def finish(graph: Graph, folder: Path, parts: Sequence[PartFile]) -> None:
     """Nothing but the parts stays in a folder. Raises BadFile unless they have all rows of the graph, and no more."""
     (folder / BEGUN).unlink()
-    rows, files = done(folder, parts), {folder / part.file for part in parts}
+    rows, files = finished_parts(folder, parts), {folder / part.file for part in parts}
     for table, total in (("neurons", graph.neurons), ("weights", graph.edges)):
-        if (found := sum(count for part, count in rows.items() if part.table == table)) != total:
-            raise BadFile(f"{graph.model.name} has {total:,} {table}, its files {found:,}: was another file put into its place? Export it again")
+        if (written := sum(count for part, count in rows.items() if part.table == table)) != total:
+            raise BadFile(f"{graph.model.name} has {total:,} {table}, its files {written:,}: was another file put into its place? Export it again")
         for path in (folder / table).iterdir():
             if path not in files:  # of a process that was killed
                 path.unlink()
@@ -149,9 +155,9 @@ def as_json(value: Any, indent: int | None = None) -> bytes:
     return (json.dumps(value, indent=indent) + "\n").encode()
 
 
-def write_heads(folder: Path, said: Mapping[str, bytes]) -> None:
+def write_heads(folder: Path, small_files: Mapping[str, bytes]) -> None:
     """Write the small files."""
-    for name, text in said.items():
+    for name, text in small_files.items():
         (folder / name).write_bytes(text)
 
 
@@ -203,10 +209,12 @@ def write_files(batches: Iterable[pa.RecordBatch], fields: pa.Schema, folder: Pa
 def is_ours(folder: Path) -> bool:
     """True for a folder that an export wrote, with nothing else in it."""
     try:
-        said = json.loads((folder / "model.json").read_text("utf-8"))
+        description = json.loads((folder / "model.json").read_text("utf-8"))
         names = {path.name for path in folder.iterdir()}
     except (OSError, ValueError):
         return False
     return (
-        isinstance(said, dict) and said.get("format") == FORMAT and names <= {"model.json", "layers.parquet", "outputs.parquet", "neurons", "weights"}
+        isinstance(description, dict)
+        and description.get("format") == FORMAT
+        and names <= {"model.json", "layers.parquet", "outputs.parquet", "neurons", "weights"}
     )

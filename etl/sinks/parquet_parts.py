@@ -23,7 +23,7 @@ NEURON_ROWS = 1 << 22  # of a file of neurons, which take longer
 
 
 @dataclass(frozen=True)
-class Part:
+class PartFile:
     """One file of a table.
 
     table  `neurons` or `weights`
@@ -53,7 +53,7 @@ class Part:
 class Task:
     """A part to be written by somebody else, who has the model's file and the folder: a few hundred bytes, picklable."""
 
-    part: Part
+    part: PartFile
     source: Source
     folder: Path
     rows: int
@@ -67,28 +67,28 @@ class Task:
 Run = Callable[[Sequence[Task]], Iterator[tuple[Task, int]]]  # runs tasks somewhere: each when it is done, with its rows, in any order
 
 
-def parts_of(graph: Graph) -> list[Part]:
+def parts_of(graph: Graph) -> list[PartFile]:
     """The files of a graph: the same ones, whoever writes them. Weights about FILE_ROWS each."""
-    found = []
+    parts = []
     for table, pieces, rows in (("neurons", neuron_pieces(graph), NEURON_ROWS), ("weights", weight_pieces(graph), FILE_ROWS)):
-        found += [Part(table, number, span) for number, span in enumerate(spans_of_size(pieces, rows))]
-    return found
+        parts += [PartFile(table, number, span) for number, span in enumerate(spans_of_size(pieces, rows))]
+    return parts
 
 
 def write_file(batches: Iterable[pa.RecordBatch], fields: pa.Schema, path: Path, rows: int) -> int:
     """One file in row groups of at most so many rows; how many rows it has. Raises EtlError where it has not those that were given."""
-    partial, given = path.with_name(f".{path.name}.{uuid4().hex}"), 0
+    partial, row_count = path.with_name(f".{path.name}.{uuid4().hex}"), 0
     try:
         with writer(partial, fields) as file:
             for group in row_groups(batches, rows):
                 file.write_table(group, rows)
-                given += group.num_rows
-        if (written := rows_in(partial)) != given:
-            raise EtlError(f"{path} has {written} rows and not {given:,}: the disk does not keep what is written")
+                row_count += group.num_rows
+        if (written := rows_in(partial)) != row_count:
+            raise EtlError(f"{path} has {written} rows and not {row_count:,}: the disk does not keep what is written")
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    return given
+    return row_count
 
 
 def rows_in(path: Path) -> int | None:
@@ -101,8 +101,8 @@ def rows_in(path: Path) -> int | None:
 
 def row_groups(batches: Iterable[pa.RecordBatch], rows: int) -> Iterator[pa.Table]:
     """Batches put together, up to a row group each."""
-    for held in batched_by_size(batches, lambda batch: batch.num_rows, rows):
-        yield pa.Table.from_batches(held)
+    for group in batched_by_size(batches, lambda batch: batch.num_rows, rows):
+        yield pa.Table.from_batches(group)
 
 
 def writer(path: Path, fields: pa.Schema) -> pq.ParquetWriter:

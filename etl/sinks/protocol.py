@@ -13,7 +13,7 @@ from etl.graph.protocol import Graph
 Progress = Callable[[str, int, int], None]  # what is written (`neurons`, `weights` ...), how many of it so far, and of how many
 
 
-def silent(what: str, done: int, total: int) -> None:
+def silent(unit: str, done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 

@@ -56,10 +56,10 @@ class NeuronSource(DataSource):
 
     def graph(self) -> Graph:
         """The graph that is asked for. Raises what `etl.read` raises, BadRequest for an option that it doesn't have."""
-        asked = {name: text for name, text in self.options.items() if name != "table"}
-        if "path" not in asked:
+        options = {name: text for name, text in self.options.items() if name != "table"}
+        if "path" not in options:
             raise BadRequest("no model is named: end with .load('model.h5')")
-        return read(on_this_machine(Path(asked.pop("path"))), **arguments(asked))
+        return read(on_this_machine(Path(options.pop("path"))), **arguments(options))
 
 
 class Cut(InputPartition):
@@ -73,12 +73,12 @@ class Cut(InputPartition):
 class NeuronReader(DataSourceReader):
     """Reads what a data source is asked for."""
 
-    def __init__(self, asked: NeuronSource) -> None:
-        self.asked = asked
+    def __init__(self, source: NeuronSource) -> None:
+        self.source = source
 
     def partitions(self) -> Sequence[InputPartition]:
         """Parts of some millions of rows; one for all of what can't be cut."""
-        table, graph = self.asked.table(), self.asked.graph()
+        table, graph = self.source.table(), self.source.graph()
         source = graph._source()
         if table not in ROWS or source is None:
             return [InputPartition(None)]
@@ -87,12 +87,12 @@ class NeuronReader(DataSourceReader):
 
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         """The rows of one partition."""
-        table = self.asked.table()
+        table = self.source.table()
         if isinstance(partition, Cut):
             graph = traced(replace(partition.source, path=on_this_machine(partition.source.path)))
             batches = (weight_batches if table == "weights" else neuron_batches)(graph, partition.span)
         else:
-            batches = iter(stream(self.asked.graph(), table))
+            batches = iter(stream(self.source.graph(), table))
         return (plain(batch) for batch in batches)
 
 
@@ -111,22 +111,22 @@ def plain(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def arguments(options: Mapping[str, str]) -> dict[str, Any]:
     """Options of Spark, which are texts, as `etl.read` takes them. Raises BadRequest for others than it has."""
-    found = {}
+    values = {}
     for name, text in options.items():
         if name not in OPTIONS:
             raise BadRequest(f"there is no option {name}{did_you_mean(name, OPTIONS)}")
         try:
-            found[name] = json.loads(text)
+            values[name] = json.loads(text)
         except ValueError:
-            found[name] = text
-    if isinstance(layers := found.get("layers"), str):
+            values[name] = text
+    if isinstance(layers := values.get("layers"), str):
         first, dots, last = layers.partition("..")
         if not dots:
             raise BadRequest(f"layers {layers!r} is no range: write it like conv_1..dense_0")
-        found["layers"] = (first or None, last or None)
+        values["layers"] = (first or None, last or None)
     elif layers is not None:
-        found["layers"] = tuple(layers)
-    return found
+        values["layers"] = tuple(layers)
+    return values
 
 
 def on_this_machine(path: Path) -> Path:

@@ -160,11 +160,11 @@ def counts(most: float) -> list[float]:
     return [float(n) for n in (tens if len(tens) > 2 else np.outer(tens, [1, 2, 5]).ravel()) if n <= most]
 
 
-def axis_label(what: str, scale: LayerScale) -> str:
+def axis_label(neurons: str, scale: LayerScale) -> str:
     """What an axis shows, and at which scale."""
     if len(scale.layers) > 1:
-        return f"{what}: {scale.neurons:,}, by layer\n(room by the square root of its size)"
-    return f"{what}: the {scale.neurons:,} of {short(scale.layers[0]['name'])},\nin the order of their ids"
+        return f"{neurons}: {scale.neurons:,}, by layer\n(room by the square root of its size)"
+    return f"{neurons}: the {scale.neurons:,} of {short(scale.layers[0]['name'])},\nin the order of their ids"
 
 
 def name_layers(axes: Axes, down: LayerScale, across: LayerScale) -> None:
@@ -186,10 +186,10 @@ def name_layers(axes: Axes, down: LayerScale, across: LayerScale) -> None:
 
 def named_places(scale: LayerScale) -> tuple[list[float], list[tuple[float, str]]]:
     """Where blocks of layers meet on an axis, and the names that it has room for, each with its place."""
-    parts, borders = blocks(scale.layers, MOST), scale.borders
-    ends = np.cumsum([0, *(len(part.layers) for part in parts)])
+    merged, borders = blocks(scale.layers, MOST), scale.borders
+    ends = np.cumsum([0, *(len(block.layers) for block in merged)])
     middle = (borders[ends[1:]] + borders[ends[:-1]]) / 2
-    return borders[ends[1:-1]].tolist(), [(float(middle[n]), short(parts[n].name)) for n in roomy(middle)]
+    return borders[ends[1:-1]].tolist(), [(float(middle[n]), short(merged[n].name)) for n in roomy(middle)]
 
 
 def roomy(middle: NDArray[Any]) -> list[int]:

@@ -72,18 +72,18 @@ def with_followers(layers: Iterable[Row]) -> list[Block]:
     return [Block(group[0]["name"], tuple(group)) for group in groups]
 
 
-def together_by(parts: Sequence[Block], key: Callable[[Block], list[str]]) -> list[Block]:
+def together_by(blocks: Sequence[Block], key: Callable[[Block], list[str]]) -> list[Block]:
     """Neighbours with the same key as one, called by what their names begin with."""
-    return [merged(list(group)) for _, group in groupby(parts, key)]
+    return [merged(list(group)) for _, group in groupby(blocks, key)]
 
 
-def merged(parts: Sequence[Block]) -> Block:
+def merged(blocks: Sequence[Block]) -> Block:
     """One block of several, called by what their names share, or by the first and the last."""
-    layers = tuple(layer for part in parts for layer in part.layers)
-    if len(parts) == 1:
-        return parts[0]
-    shared = common([part.name for part in parts])
-    return Block(shared or f"{parts[0].name} … {parts[-1].name}", layers)
+    layers = tuple(layer for block in blocks for layer in block.layers)
+    if len(blocks) == 1:
+        return blocks[0]
+    shared = common([block.name for block in blocks])
+    return Block(shared or f"{blocks[0].name} … {blocks[-1].name}", layers)
 
 
 def common(names: Sequence[str]) -> str:
@@ -98,19 +98,19 @@ def common(names: Sequence[str]) -> str:
     return names[0][: ends[0].start()]
 
 
-def shares(parts: Sequence[Block], most: int) -> list[Block]:
+def shares(blocks: Sequence[Block], most: int) -> list[Block]:
     """Runs of equally many."""
-    step = ceil(len(parts) / most)
-    return [merged(parts[start : start + step]) for start in range(0, len(parts), step)]
+    step = ceil(len(blocks) / most)
+    return [merged(blocks[start : start + step]) for start in range(0, len(blocks), step)]
 
 
-def colours(parts: Sequence[Block]) -> list[str]:
+def colours(blocks: Sequence[Block]) -> list[str]:
     """A colour a block: its first layer's, among those of all layers."""
-    every = layer_colours(sum(len(part.layers) for part in parts))
-    starts = accumulate((len(part.layers) for part in parts), initial=0)
-    return [every[start] for start in list(starts)[:-1]]
+    all_colours = layer_colours(sum(len(block.layers) for block in blocks))
+    starts = accumulate((len(block.layers) for block in blocks), initial=0)
+    return [all_colours[start] for start in list(starts)[:-1]]
 
 
-def numbered(parts: Sequence[Block]) -> dict[str, int]:
+def numbered(blocks: Sequence[Block]) -> dict[str, int]:
     """The number of the block of every layer, by its name."""
-    return {layer["name"]: number for number, part in enumerate(parts) for layer in part.layers}
+    return {layer["name"]: number for number, block in enumerate(blocks) for layer in block.layers}

@@ -28,24 +28,24 @@ FEW = 10  # degrees, or neurons, that are counted one by one on an axis
 @styled
 def degrees(rows: Sequence[Row], layers: Sequence[Row], title: str, *, full: bool = False) -> Figure:
     """rows of `degree_distribution`; layers: rows of `layers`; full: each layer by itself, however many."""
-    parts = shown_blocks(layers, full)
-    belongs, number = owners(layers), numbered(parts)
+    blocks = shown_blocks(layers, full)
+    belongs, number = owners(layers), numbered(blocks)
     neurons: Counter[tuple[int, str, int]] = Counter()
     for row in rows:
         neurons[number[belongs[row["layer"]]], row["direction"], row["degree"]] += row["neurons"]
-    figure = new(12, max(4.6, 0.75 + 0.19 * len(parts)), title, full=full)
+    figure = new(12, max(4.6, 0.75 + 0.19 * len(blocks)), title, full=full)
     panels = figure.subplots(1, 2, sharey=True)
-    for axes, direction, what in zip(panels, ("in", "out"), ("into", "out of"), strict=True):
-        for place, (part, colour) in enumerate(zip(parts, colours(parts), strict=True)):
-            points = sorted((degree, count) for (block, way, degree), count in neurons.items() if (block, way) == (place, direction))
+    for axes, direction, preposition in zip(panels, ("in", "out"), ("into", "out of"), strict=True):
+        for place, (block, colour) in enumerate(zip(blocks, colours(blocks), strict=True)):
+            points = sorted((degree, count) for (index, side, degree), count in neurons.items() if (index, side) == (place, direction))
             x, y = [degree for degree, _ in points], [count for _, count in points]
             axes.vlines(x, 0.5, y, color=colour, linewidth=1, alpha=0.5)
-            axes.plot(x, y, "o", color=colour, markersize=5, label=short(part.name))
-        axes.set(xlabel=f"weights {what} a neuron (count)", yscale="log", ylim=(0.5, 2 * max(neurons.values())))
+            axes.plot(x, y, "o", color=colour, markersize=5, label=short(block.name))
+        axes.set(xlabel=f"weights {preposition} a neuron (count)", yscale="log", ylim=(0.5, 2 * max(neurons.values())))
         count_axes(axes, max(row["degree"] for row in rows), max(neurons.values()))
     panels[0].set_ylabel("neurons (count)")
-    called = "layer" if len(parts) == len(together(layers)) else "layers"
-    panels[1].legend(title=called, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
+    legend_title = "layer" if len(blocks) == len(together(layers)) else "layers"
+    panels[1].legend(title=legend_title, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     return figure
 
 
@@ -68,15 +68,15 @@ def count_axes(axes: Axes, degree: int, neurons: int) -> None:
 @styled
 def strengths(rows: Sequence[Row], layers: Sequence[Row], title: str, *, full: bool = False) -> Figure:
     """rows of `strength` for all neurons; layers: rows of `layers`; full: each layer by itself, however many."""
-    parts = shown_blocks(layers, full)
-    figure = new(11, height(parts), title, full=full)
+    blocks = shown_blocks(layers, full)
+    figure = new(11, height(blocks), title, full=full)
     panels = figure.subplots(1, 2, sharey=True)
     for axes, direction in zip(panels, ("incoming", "outgoing"), strict=True):
-        groups = grouped(((row["layer"], row[direction]) for row in rows), parts, layers)
-        ridges(axes, groups, bounds(np.concatenate([values for _, values in groups])), colours(parts))
+        groups = grouped(((row["layer"], row[direction]) for row in rows), blocks, layers)
+        ridges(axes, groups, bounds(np.concatenate([values for _, values in groups])), colours(blocks))
         axes.axvline(0, color="0.6", linewidth=0.6)
         axes.set_xlabel(f"sum of a neuron's {direction} weights")
-    panels[0].set_ylabel(f"neurons (count, to each {what_rows_are(parts)} own scale)")
+    panels[0].set_ylabel(f"neurons (count, to each {what_rows_are(blocks)} own scale)")
     return figure
 
 
@@ -99,43 +99,43 @@ def centrality(
     full     each layer by itself, however many
     """
     first = layers[0]["begin"]
-    parts = shown_blocks(layers, full)
-    groups = [(part.name, values[part.begin - first : part.end - first]) for part in parts]
+    blocks = shown_blocks(layers, full)
+    groups = [(block.name, values[block.begin - first : block.end - first]) for block in blocks]
     groups = [(name, neurons[np.isfinite(neurons)]) for name, neurons in groups]
     bars = sum(min(layer["end"] - layer["begin"], MOST_BARS // len(lasts)) for layer in lasts)
-    figure = new(11, max(height(parts), 1.4 + 0.13 * bars + 0.9 * (len(lasts) - 1)), title, full=full)
+    figure = new(11, max(height(blocks), 1.4 + 0.13 * bars + 0.9 * (len(lasts) - 1)), title, full=full)
     halves: Any = figure.subfigures(1, 2, width_ratios=[3, 2])
     left, right = halves
-    distribution(left.subplots(), groups, parts, measure)
+    distribution(left.subplots(), groups, blocks, measure)
     panels = np.atleast_1d(right.subplots(len(lasts), 1))
     for axes, layer in zip(panels, lasts, strict=True):
-        named = classes if layer is classified(lasts, classes) else ()
-        last_layer(axes, layer, values[layer["begin"] - first : layer["end"] - first], named, measure, MOST_BARS // len(lasts))
+        class_names = classes if layer is classified(lasts, classes) else ()
+        last_layer(axes, layer, values[layer["begin"] - first : layer["end"] - first], class_names, measure, MOST_BARS // len(lasts))
     return figure
 
 
-def distribution(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], parts: Sequence[Block], measure: str) -> None:
+def distribution(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], blocks: Sequence[Block], measure: str) -> None:
     """A ridge a layer, on a logarithmic axis where values differ by more than three orders of magnitude."""
-    every = np.concatenate([values for _, values in groups])
-    sizes = np.abs(every[every != 0])
+    all_values = np.concatenate([values for _, values in groups])
+    sizes = np.abs(all_values[all_values != 0])
     if len(sizes) and sizes.max() > 1e3 * sizes.min():
-        logarithmic(axes, groups, colours(parts), every, floor=max(float(sizes.min()), float(sizes.max()) * 1e-12))
+        logarithmic(axes, groups, colours(blocks), all_values, floor=max(float(sizes.min()), float(sizes.max()) * 1e-12))
     else:
-        ridges(axes, groups, bounds(every), colours(parts))
-    axes.set(xlabel=measure, ylabel=f"neurons (count, to each {what_rows_are(parts)} own scale)", title="all layers")
+        ridges(axes, groups, bounds(all_values), colours(blocks))
+    axes.set(xlabel=measure, ylabel=f"neurons (count, to each {what_rows_are(blocks)} own scale)", title="all layers")
 
 
-def logarithmic(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], fills: Sequence[str], every: NDArray[Any], floor: float) -> None:
+def logarithmic(axes: Axes, groups: Sequence[tuple[str, NDArray[Any]]], fills: Sequence[str], all_values: NDArray[Any], floor: float) -> None:
     """Ridges on a logarithmic scale down to `floor`; where some values are negative, one to either side of zero."""
-    upwards = np.geomspace(floor, np.abs(every).max(), BINS + 1)
-    if every.min() < 0:
+    upwards = np.geomspace(floor, np.abs(all_values).max(), BINS + 1)
+    if all_values.min() < 0:
         axes.set_xscale("symlog", linthresh=floor, linscale=0.2)
         ridges(axes, groups, np.concatenate([-upwards[::-1], upwards]), fills)
         axes.set_xticks(powers(axes, floor, float(upwards[-1])))
     else:
         axes.set_xscale("log")
-        ridges(axes, [(name, np.maximum(part, floor)) for name, part in groups], upwards, fills)
-        if every.min() < floor:
+        ridges(axes, [(name, np.maximum(block_values, floor)) for name, block_values in groups], upwards, fills)
+        if all_values.min() < floor:
             axes.text(0.01, 1.0, f"below {floor:.1g}: in the first bin", transform=axes.transAxes, fontsize=8, color="0.4")
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:.0e}" if x else "0")
 
@@ -160,8 +160,8 @@ def last_layer(axes: Axes, layer: Row, values: NDArray[Any], classes: Sequence[s
     axes.set_yticks(range(len(order)), [short(classes[n]) if n < len(classes) else str(n) for n in order.tolist()])
     axes.tick_params(axis="y", labelsize=9 if len(order) <= MOST else 7)
     axes.set_ylim(max(len(order), FEWEST_BARS) - 0.5, -0.5)
-    part = f" (the largest {most} of {len(values):,})" if len(values) > most else ""
-    axes.set(xlabel=measure, ylabel="class" if classes else "unit", title=f"{short(layer['name'])}{part}")
+    remark = f" (the largest {most} of {len(values):,})" if len(values) > most else ""
+    axes.set(xlabel=measure, ylabel="class" if classes else "unit", title=f"{short(layer['name'])}{remark}")
 
 
 def shown_blocks(layers: Sequence[Row], full: bool) -> list[Block]:
@@ -169,17 +169,17 @@ def shown_blocks(layers: Sequence[Row], full: bool) -> list[Block]:
     return blocks(together(layers), None if full else MOST)
 
 
-def grouped(values: Iterable[tuple[str, float]], parts: Sequence[Block], layers: Sequence[Row]) -> list[tuple[str, NDArray[Any]]]:
+def grouped(values: Iterable[tuple[str, float]], blocks: Sequence[Block], layers: Sequence[Row]) -> list[tuple[str, NDArray[Any]]]:
     """Values by block, those of sublayers with their layer's."""
-    belongs, number = owners(layers), numbered(parts)
-    groups: list[list[float]] = [[] for _ in parts]
+    belongs, number = owners(layers), numbered(blocks)
+    groups: list[list[float]] = [[] for _ in blocks]
     for name, value in values:
         groups[number[belongs[name]]].append(value)
-    return [(part.name, np.array(group)) for part, group in zip(parts, groups, strict=True)]
+    return [(block.name, np.array(group)) for block, group in zip(blocks, groups, strict=True)]
 
 
-def what_rows_are(parts: Sequence[Block]) -> str:
-    return "layer's" if all(len(part.layers) == 1 for part in parts) else "row's"
+def what_rows_are(blocks: Sequence[Block]) -> str:
+    return "layer's" if all(len(block.layers) == 1 for block in blocks) else "row's"
 
 
 def bounds(values: NDArray[Any]) -> NDArray[Any]:
@@ -187,6 +187,6 @@ def bounds(values: NDArray[Any]) -> NDArray[Any]:
     return np.histogram_bin_edges(values, BINS)
 
 
-def height(parts: Sequence[Block]) -> float:
+def height(blocks: Sequence[Block]) -> float:
     """Inches for a ridge a block, and for the bars of the last layer beside them."""
-    return max(4.5, 1.6 + 0.36 * len(parts))
+    return max(4.5, 1.6 + 0.36 * len(blocks))

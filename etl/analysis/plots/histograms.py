@@ -18,25 +18,25 @@ FEW_LAYERS = 12  # in rows of three
 
 def by_layer(rows: Sequence[Row]) -> dict[str, list[Row]]:
     """Rows of `weight_histogram` by layer, in order; of the steps and calls of one layer that use the same weights only the first."""
-    found: dict[str, list[Row]] = {}
+    rows_by_layer: dict[str, list[Row]] = {}
     for row in rows:
-        found.setdefault(row["layer"], []).append(row)
+        rows_by_layer.setdefault(row["layer"], []).append(row)
     first: dict[Any, str] = {}
-    for name, bins in found.items():
+    for name, bins in rows_by_layer.items():
         layer = name.partition("/")[0].partition(":")[0]
         first.setdefault((layer, *((row["low"], row["high"], row["weights"]) for row in bins)), name)
-    return {name: found[name] for name in first.values()}
+    return {name: rows_by_layer[name] for name in first.values()}
 
 
 def by_kernel(rows: Sequence[Row]) -> dict[int, list[Row]]:
     """Rows of `kernel_histogram` by kernel, in order."""
-    found: dict[int, list[Row]] = {}
+    rows_by_kernel: dict[int, list[Row]] = {}
     for row in rows:
-        found.setdefault(row["kernel"], []).append(row)
-    return found
+        rows_by_kernel.setdefault(row["kernel"], []).append(row)
+    return rows_by_kernel
 
 
-def told(statistics: Row) -> str:
+def mean_and_std(statistics: Row) -> str:
     """A row of `weight_statistics` in a line."""
     std = statistics["std"]
     return f"mean {statistics['mean']:.3g}, std {'undefined' if std is None else format(std, '.3g')}"
@@ -45,18 +45,20 @@ def told(statistics: Row) -> str:
 @styled
 def layer_histograms(rows: Sequence[Row], statistics: Sequence[Row], title: str, *, full: bool = False) -> Figure:
     """A panel for each layer. rows of `weight_histogram`, statistics of `weight_statistics`; full: however many."""
-    every = by_layer(rows)
-    layers = dict(list(every.items())[: None if full else MOST_LAYERS])
-    whole = {row["layer"]: row for row in statistics if row["kernel"] is None}
+    all_layers = by_layer(rows)
+    layers = dict(list(all_layers.items())[: None if full else MOST_LAYERS])
+    statistics_by_layer = {row["layer"]: row for row in statistics if row["kernel"] is None}
     across = min(len(layers), 3 if len(layers) <= FEW_LAYERS else 6)
-    title += f" (the first {len(layers)} of {len(every)}: --full shows them all)" if len(every) > len(layers) else ""
+    title += f" (the first {len(layers)} of {len(all_layers)}: --full shows them all)" if len(all_layers) > len(layers) else ""
     down = math.ceil(len(layers) / across)
     few = len(layers) <= FEW_LAYERS
     figure = new((3.6 if few else 2.35) * across + 0.4, (2.4 if few else 1.45) * down + 0.5, title, full=full)
     panels = figure.subplots(down, across, squeeze=False)
     for axes, (name, bins) in zip(panels.flat, layers.items(), strict=False):
         bars(axes, bins, NEUTRAL)
-        axes.set_title(f"{short(name)}: {whole[name]['weights']:,} weights\n{told(whole[name])}", fontsize=10 if few else 7)
+        axes.set_title(
+            f"{short(name)}: {statistics_by_layer[name]['weights']:,} weights\n{mean_and_std(statistics_by_layer[name])}", fontsize=10 if few else 7
+        )
         axes.tick_params(labelsize=9 if few else 7)
     finish(figure, panels, len(layers))
     return figure
@@ -78,7 +80,7 @@ def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], statistics: 
     above, below = parts
     axes = above.subplots()
     bars(axes, whole, NEUTRAL)
-    axes.set(xlabel="weight", ylabel="stored weights (count)", title=f"all {numbers[None]['weights']:,} weights, {told(numbers[None])}")
+    axes.set(xlabel="weight", ylabel="stored weights (count)", title=f"all {numbers[None]['weights']:,} weights, {mean_and_std(numbers[None])}")
     panels = below.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for panel, (kernel, bins) in zip(panels.flat, chosen.items(), strict=False):
         bars(panel, bins, NEUTRAL)

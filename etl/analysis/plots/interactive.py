@@ -14,7 +14,7 @@ from etl.analysis.plots.histograms import by_kernel, by_layer
 from etl.analysis.plots.scale import LayerScale
 
 SIDE = 620  # pixels of a map
-CELL = [
+CELL_TOOLTIP = [
     ("read", "@source_layer, neurons @source_begin to @source_last"),
     ("reads", "@target_layer, neurons @target_begin to @target_last"),
     ("weights", "@edges{0,0}"),
@@ -40,8 +40,8 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
 
     down, across = scales(rows, layers, whole=whole)
     left, right, top, bottom = corners(rows, down, across).T
-    columns = {name: [one[name] for one in rows] for name in ("source_layer", "target_layer", "source_begin", "target_begin", "edges", "mean")}
-    lasts = {f"{end}_last": [one[f"{end}_end"] - 1 for one in rows] for end in ("source", "target")}
+    columns = {name: [panel[name] for panel in rows] for name in ("source_layer", "target_layer", "source_begin", "target_begin", "edges", "mean")}
+    lasts = {f"{end}_last": [panel[f"{end}_end"] - 1 for panel in rows] for end in ("source", "target")}
     range_of = colour_range(rows, layers)
     usual, limit = range_of.usual, range_of.limit
     shade = np.arcsinh(np.array(columns["mean"], float) / usual)
@@ -49,17 +49,17 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
     counted = LogColorMapper(palette=YlGnBu9[-3::-1], low=1, high=max(*columns["edges"], 2))
     signed = LinearColorMapper(palette=RdBu11, low=-np.arcsinh(limit / usual), high=np.arcsinh(limit / usual))
     tools = "pan,wheel_zoom,box_zoom,reset,save"
-    size = {"width": SIDE, "height": SIDE, "tools": tools, "active_drag": "box_zoom", "tooltips": CELL}
+    size = {"width": SIDE, "height": SIDE, "tools": tools, "active_drag": "box_zoom", "tooltips": CELL_TOOLTIP}
     first = figure(title="weights in a cell (count)", x_range=(0, 1), y_range=(1, 0), **size)
     second = figure(title="mean weight in a cell", x_range=first.x_range, y_range=first.y_range, **size)
-    for one, field, mapper in ((first, "edges", counted), (second, "shade", signed)):
-        shown = one.quad("left", "right", "top", "bottom", source=cells, line_color=None, fill_color={"field": field, "transform": mapper})
+    for panel, field, mapper in ((first, "edges", counted), (second, "shade", signed)):
+        shown = panel.quad("left", "right", "top", "bottom", source=cells, line_color=None, fill_color={"field": field, "transform": mapper})
         bar = shown.construct_color_bar(width=10)
         if field == "shade":
-            named = {float(np.arcsinh(mark / usual)): f"{mark:g}" for mark in marks(usual, limit)}
-            bar.ticker, bar.major_label_overrides = FixedTicker(ticks=list(named)), named
-        one.add_layout(bar, "right")
-        name_layers(one, down, across)
+            tick_labels = {float(np.arcsinh(mark / usual)): f"{mark:g}" for mark in marks(usual, limit)}
+            bar.ticker, bar.major_label_overrides = FixedTicker(ticks=list(tick_labels)), tick_labels
+        panel.add_layout(bar, "right")
+        name_layers(panel, down, across)
     beyond = [written(f"Mean weights {range_of.remark()}", 13)] if range_of.beyond else []  # a title of a panel would be cut off at its side
     return column(written(title), row(first, second), *beyond)
 
@@ -71,13 +71,13 @@ def written(text: str, size: int = 16) -> Any:
     return PreText(text=printable(text), styles={"font": f"{size}px sans-serif"})
 
 
-def name_layers(one: Any, down: LayerScale, across: LayerScale) -> None:
+def name_layers(panel: Any, down: LayerScale, across: LayerScale) -> None:
     """Names of blocks of layers in their middles, lines between them."""
-    for scale, axis, grid in ((across, one.xaxis, one.xgrid), (down, one.yaxis, one.ygrid)):
+    for scale, axis, grid in ((across, panel.xaxis, panel.xgrid), (down, panel.yaxis, panel.ygrid)):
         edges, names = named_places(scale)
         axis.ticker, axis.major_label_overrides, grid.ticker = [place for place, _ in names], dict(names), edges
-    one.xaxis.major_label_orientation = "vertical"
-    one.xaxis.axis_label, one.yaxis.axis_label = "neurons that read, by layer", "neurons that are read, by layer"
+    panel.xaxis.major_label_orientation = "vertical"
+    panel.xaxis.axis_label, panel.yaxis.axis_label = "neurons that read, by layer", "neurons that are read, by layer"
 
 
 def layer_histograms(rows: Sequence[Row], title: str) -> Any:
@@ -97,15 +97,15 @@ def grid(panels: Mapping[str, Sequence[Row]], title: str, across: int, *, togeth
     from bokeh.models import ColumnDataSource, NumeralTickFormatter
     from bokeh.plotting import figure
 
-    made: list[Any] = []
+    drawn: list[Any] = []
     tips = [("weight", "@low{0.0000} to @high{0.0000}"), ("stored weights", "@weights{0,0}")]
     for name, bins in panels.items():
-        shared = {"x_range": made[0].x_range} if together and made else {}
-        one = figure(title=short(name), width=320, height=240, tools="pan,xwheel_zoom,box_zoom,reset,save", tooltips=tips, **shared)
+        shared = {"x_range": drawn[0].x_range} if together and drawn else {}
+        panel = figure(title=short(name), width=320, height=240, tools="pan,xwheel_zoom,box_zoom,reset,save", tooltips=tips, **shared)
         source = ColumnDataSource({key: [row[key] for row in bins] for key in ("low", "high", "weights")})
         edge = {"line_color": NEUTRAL, "line_width": 3} if bins[0]["low"] == bins[0]["high"] else {"line_color": "white", "line_width": 0.3}
-        one.quad(left="low", right="high", top="weights", bottom=0, source=source, fill_color=NEUTRAL, **edge)
-        one.xaxis.axis_label, one.yaxis.axis_label = "weight", "stored weights (count)"
-        one.yaxis.formatter = NumeralTickFormatter(format="0,0")
-        made.append(one)
-    return column(written(title), gridplot(made, ncols=across))
+        panel.quad(left="low", right="high", top="weights", bottom=0, source=source, fill_color=NEUTRAL, **edge)
+        panel.xaxis.axis_label, panel.yaxis.axis_label = "weight", "stored weights (count)"
+        panel.yaxis.formatter = NumeralTickFormatter(format="0,0")
+        drawn.append(panel)
+    return column(written(title), gridplot(drawn, ncols=across))

@@ -44,9 +44,9 @@ class Labels:
         free = [spot for spot in spots if not self._taken(spot, width, height)]
         if not free:
             return
-        others = [line for line in self._lines if line != (start, end)]
+        other_lines = [line for line in self._lines if line != (start, end)]
         clear = min(width, 0.3)
-        spot = max(free, key=lambda spot: min([clear, *(distance(spot, *line) for line in others)]))
+        spot = max(free, key=lambda spot: min([clear, *(distance(spot, *line) for line in other_lines)]))
         self.keep_free(spot, width, height)
         axes.text(*spot, text, ha="center", va="center", fontsize=7, bbox=PAPER, zorder=2)
 

@@ -44,25 +44,25 @@ class Plan:
 @styled
 def layer_graph(rows: Sequence[Row], title: str, *, full: bool = False) -> Figure:
     """rows of `layer_graph`; full: every layer by itself, however many."""
-    every, pairs = whole_layers(rows)
+    file_layers, pairs = whole_layers(rows)
     most: int | None = None if full else MOST
     while True:
-        parts = blocks(every, most)
-        plan = arranged(len(parts), block_pairs(parts, pairs))
+        drawn = blocks(file_layers, most)
+        plan = arranged(len(drawn), block_pairs(drawn, pairs))
         if most is None or most <= 4 or (plan.width <= SCREEN[0] and plan.height <= SCREEN[1]):
             break
-        most = min(most, len(parts)) * 4 // 5
+        most = min(most, len(drawn)) * 4 // 5
     figure = new(max(plan.width, 4.5), plan.height, title, full=full)
     figure.set_layout_engine("none")
     axes = figure.add_axes((0, 0, 1, 1))
     left = (max(plan.width, 4.5) - plan.width) / 2
     axes.set(xlim=(-left, max(plan.width, 4.5) - left), ylim=(plan.height, 0))
     axes.set_axis_off()
-    colour = dict(zip([layer["name"] for layer in together(every)], layer_colours(len(together(every))), strict=True))
+    colour = dict(zip([layer["name"] for layer in together(file_layers)], layer_colours(len(together(file_layers))), strict=True))
     for points in plan.lines:
         arrow(axes, points)
-    for part, place in zip(parts, plan.boxes, strict=True):
-        draw_box(axes, part, place, next((colour[layer["name"]] for layer in part.layers if layer["name"] in colour), VIEW))
+    for block, place in zip(drawn, plan.boxes, strict=True):
+        draw_box(axes, block, place, next((colour[layer["name"]] for layer in block.layers if layer["name"] in colour), VIEW))
     return figure
 
 
@@ -71,16 +71,16 @@ def whole_layers(rows: Sequence[Row]) -> tuple[list[Row], list[tuple[str, str]]]
     nodes = {row["source"]["name"]: row["source"] for row in rows}
     belongs = owners(list(nodes.values()))
     have = {layer["name"]: layer for layer in together(list(nodes.values()))}
-    every = [nodes[name] | have.get(name, {}) for name in dict.fromkeys(belongs.values())]
+    file_layers = [nodes[name] | have.get(name, {}) for name in dict.fromkeys(belongs.values())]
     pairs = {(belongs[row["source"]["name"]], belongs[row["target"]["name"]]): None for row in rows if row["target"]}
-    return every, [pair for pair in pairs if pair[0] != pair[1]]
+    return file_layers, [pair for pair in pairs if pair[0] != pair[1]]
 
 
-def block_pairs(parts: Sequence[Block], pairs: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
+def block_pairs(drawn: Sequence[Block], pairs: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
     """Which block feeds which, by their numbers."""
-    number = {layer["name"]: n for n, part in enumerate(parts) for layer in part.layers}
-    found = dict.fromkeys((number[source], number[target]) for source, target in pairs)
-    return [(source, target) for source, target in found if source != target]
+    number = {layer["name"]: n for n, block in enumerate(drawn) for layer in block.layers}
+    feeds = dict.fromkeys((number[source], number[target]) for source, target in pairs)
+    return [(source, target) for source, target in feeds if source != target]
 
 
 def arranged(count: int, pairs: Sequence[tuple[int, int]]) -> Plan:
@@ -148,24 +148,24 @@ def arrow(axes: Axes, points: Sequence[Place]) -> None:
     )
 
 
-def draw_box(axes: Axes, part: Block, place: Place, colour: str) -> None:
+def draw_box(axes: Axes, block: Block, place: Place, colour: str) -> None:
     """Name; kind and shape; what it has."""
     from matplotlib.patches import FancyBboxPatch
 
-    (x, y), pale = place, "#" + "".join(f"{round(255 - (255 - part) * 0.28):02X}" for part in channels(colour))
+    (x, y), pale = place, "#" + "".join(f"{round(255 - (255 - block) * 0.28):02X}" for block in channels(colour))
     corner = (x - WIDTH / 2 + 0.06, y - HEIGHT / 2 + 0.06)
     axes.add_patch(FancyBboxPatch(corner, WIDTH - 0.12, HEIGHT - 0.12, "round,pad=0.06", facecolor=pale, edgecolor=colour, linewidth=1.2, zorder=2))
-    last = part.layers[-1]
+    last = block.layers[-1]
     shape = "x".join(str(n) for n in last["shape"]) or "1"
-    kind = last["type"] if len(part.layers) == 1 else f"{len(part.layers)} layers to"
-    neurons = sum(layer["end"] - layer["begin"] for layer in part.layers)
-    weights = sum(layer["edges"] for layer in part.layers)
+    kind = last["type"] if len(block.layers) == 1 else f"{len(block.layers)} layers to"
+    neurons = sum(layer["end"] - layer["begin"] for layer in block.layers)
+    weights = sum(layer["edges"] for layer in block.layers)
     has = f"{count(neurons, 'neuron')}" + (f", {count(weights, 'weight')}" if weights else "") if neurons else "only moves values"
-    axes.text(x, y - 0.17, short(part.name), ha="center", va="center", fontsize=8, fontweight="bold", zorder=3)
+    axes.text(x, y - 0.17, short(block.name), ha="center", va="center", fontsize=8, fontweight="bold", zorder=3)
     axes.text(x, y + 0.01, printable(f"{short(kind, 22)} {shape}"), ha="center", va="center", fontsize=8, zorder=3)
     axes.text(x, y + 0.18, has, ha="center", va="center", fontsize=7, color="0.3", zorder=3)
 
 
-def count(number: int, thing: str) -> str:
+def count(number: int, noun: str) -> str:
     """`1 neuron`, `1,306 neurons`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

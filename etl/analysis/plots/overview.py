@@ -26,8 +26,8 @@ FIRST = 20  # rows of a table that may be long
 
 
 @dataclass
-class Part:
-    """A part of the page. command: what to type for it; link: to the query in Neo4j Browser; rows: a table."""
+class Section:
+    """A section of the page. command: what to type for it; link: to the query in Neo4j Browser; rows: a table."""
 
     title: str
     command: str
@@ -44,10 +44,10 @@ def page(plots: ModelPlots, browser: str | None, classes: Sequence[str] = ()) ->
     (summary,) = plots.ask("summary")
     facts = f"{count(summary['neurons'], 'neuron')}, {count(summary['edges'], 'weight')}, {count(summary['parameters'], 'parameter')}"
     template = Environment(autoescape=True).from_string(resources.files(__package__).joinpath("overview.html").read_text("utf-8"))
-    return template.render(name=printable(plots.name), facts=facts, parts=parts(plots, browser, classes), shown=shown)
+    return template.render(name=printable(plots.name), facts=facts, sections=sections(plots, browser, classes), shown=shown)
 
 
-def parts(plots: ModelPlots, browser: str | None, classes: Sequence[str] = ()) -> list[Part]:
+def sections(plots: ModelPlots, browser: str | None, classes: Sequence[str] = ()) -> list[Section]:
     """Layer graph, sizes, weights, strongest paths, neurons that nobody reads; of a model that was loaded as layers only the first two."""
 
     values = examples(plots.store, plots.name)
@@ -56,27 +56,27 @@ def parts(plots: ModelPlots, browser: str | None, classes: Sequence[str] = ()) -
         return {"command": f"etl query {query} {quoted(f'model={plots.name}')}", "link": link(query, values, browser)}
 
     sizes = [{name: layer[name] for name in ("name", "type", "shape", "neurons", "edges", "parameters")} for layer in plots.layers]
-    graph = Part("Layers", **behind("layer_graph"), picture=inline(plots.layer_graph()))
-    made = [graph, Part("Sizes", **behind("layers"), rows=sizes)]
+    graph = Section("Layers", **behind("layer_graph"), picture=inline(plots.layer_graph()))
+    built = [graph, Section("Sizes", **behind("layers"), rows=sizes)]
     if not any(layer["neurons"] for layer in plots.layers):
-        return made
+        return built
     try:
         if plots.ask("weight_histogram", bins=1):
-            made.append(Part("Weights", **behind("weight_histogram"), picture=inline(plots.weights())))
+            built.append(Section("Weights", **behind("weight_histogram"), picture=inline(plots.weights())))
     except QueryError as error:  # of channels, say: their weights are no stored numbers
-        made.append(Part("Weights", **behind("weight_histogram"), remark=f"{error}"))
+        built.append(Section("Weights", **behind("weight_histogram"), remark=f"{error}"))
     output = classified(plots.outputs(), classes)
     last = output["end"] - 1
     paths = [{"product": row["product"], "path": row["path"]} for row in plots.ask("strongest_paths", neuron=last, limit=5)]
     if paths:
         names = class_names(output, classes)
         into = f"{names[last]} ({address_of(last, plots.layers)})" if names else address_of(last, plots.layers)
-        made.append(Part(f"Strongest paths into {into}", **behind("strongest_paths"), picture=inline(plots.paths(last, names=names)), rows=paths))
+        built.append(Section(f"Strongest paths into {into}", **behind("strongest_paths"), picture=inline(plots.paths(last, names=names)), rows=paths))
     dead = plots.ask("dead_sources", limit=1_000_000)
     few = f" The first {FIRST} of them:" if len(dead) > FIRST else ""
     unread = f"Nobody reads {count(len(dead), 'neuron')}.{few}" if dead else "Each neuron is read by another, or is an output."
-    made.append(Part("Dead neurons", **behind("dead_sources"), remark=unread, rows=dead[:FIRST]))
-    return made
+    built.append(Section("Dead neurons", **behind("dead_sources"), remark=unread, rows=dead[:FIRST]))
+    return built
 
 
 def link(query: str, values: Mapping[str, str], browser: str | None) -> str:
@@ -90,14 +90,14 @@ def inline(figure: Figure) -> str:
     import matplotlib
 
     matplotlib.rcParams["svg.fonttype"] = "path"
-    held = BytesIO()
-    figure.savefig(held, format="svg", dpi=DPI, metadata={"Date": None})
-    return "data:image/svg+xml;base64," + base64.b64encode(held.getvalue()).decode()
+    buffer = BytesIO()
+    figure.savefig(buffer, format="svg", dpi=DPI, metadata={"Date": None})
+    return "data:image/svg+xml;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def count(number: int, thing: str) -> str:
+def count(number: int, noun: str) -> str:
     """`1 neuron`, `1,306 neurons`."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def quoted(text: str) -> str:

@@ -63,7 +63,7 @@ def whole_network(neurons: Sequence[Row], layers: Sequence[Row], names: Mapping[
     """neurons: rows of `small_network`; layers: rows of `layers`; names: what some neurons are called."""
     edges = {(source, neuron["id"]): weight for neuron in neurons for source, weight in neuron["inputs"]}
     columns = side_by_side(edges, [layer for layer in layers if layer["end"] > layer["begin"]])
-    addresses = {n: address_of(n, layers) for part in columns if len(part.layers) > 1 for n in range(part.begin, part.end)}
+    addresses = {n: address_of(n, layers) for block in columns if len(block.layers) > 1 for n in range(block.begin, block.end)}
     biases = {neuron["id"]: neuron["bias"] for neuron in neurons if neuron["bias"] is not None}
     return network(edges, columns, {**addresses, **names}, biases, title, "Each line is a weight; b is a neuron's bias.", full=True)
 
@@ -79,15 +79,15 @@ def side_by_side(edges: Edges, layers: Sequence[Row]) -> list[Block]:
     return [Block(", ".join(layer["name"] for layer in group), group) for group in alike]
 
 
-def columns_of(neurons: Sequence[int], parts: Sequence[Block]) -> list[Block]:
+def columns_of(neurons: Sequence[int], blocks: Sequence[Block]) -> list[Block]:
     """The blocks that some of the neurons are in, in their order."""
-    begins = [part.begin for part in parts]
+    begins = [block.begin for block in blocks]
     used = sorted({bisect_right(begins, n) - 1 for n in neurons})
-    return [parts[number] for number in used]
+    return [blocks[number] for number in used]
 
 
 def column(neuron: int, columns: Sequence[Block]) -> int:
-    return next(number for number, part in enumerate(columns) if part.begin <= neuron < part.end)
+    return next(number for number, block in enumerate(columns) if block.begin <= neuron < block.end)
 
 
 def joined(rows: Sequence[Row], columns: Sequence[Block]) -> dict[tuple[int, int], float]:
@@ -180,16 +180,16 @@ def draw_band(
     """One row of columns: names above, lines with their weights, neurons with their places."""
     for number in band.columns:
         x = next(x for n, (x, _) in band.places.items() if column(n, columns) == number)
-        part = columns[number]
-        more = f" +{len(part.layers) - 1}" if len(part.layers) > 1 and part.name == part.layers[0]["name"] else ""
-        axes.text(x, band.top + 0.12, short(part.name, NAME) + more, ha="center", va="center", fontsize=8)
-        axes.text(x, band.top + 0.27, words(part.layers[-1]), ha="center", va="center", fontsize=7, color="0.45")
+        block = columns[number]
+        more = f" +{len(block.layers) - 1}" if len(block.layers) > 1 and block.name == block.layers[0]["name"] else ""
+        axes.text(x, band.top + 0.12, short(block.name, NAME) + more, ha="center", va="center", fontsize=8)
+        axes.text(x, band.top + 0.27, words(block.layers[-1]), ha="center", va="center", fontsize=7, color="0.45")
     for neuron, place in band.places.items():
         labels.keep_free(place, 0.26, 0.26)
         layer = layer_of(neuron, columns)
-        called = printable(names.get(neuron, index(neuron, layer))) + (f"\nb {biases[neuron]:.3g}" if neuron in biases else "")
+        label = printable(names.get(neuron, index(neuron, layer))) + (f"\nb {biases[neuron]:.3g}" if neuron in biases else "")
         axes.plot(*place, "o", color="white", markeredgecolor=NEUTRAL, markersize=12, zorder=3)
-        labels.beside(axes, called, (place[0], place[1] + 0.12))
+        labels.beside(axes, label, (place[0], place[1] + 0.12))
     lines = [(pair, weight) for pair, weight in edges.items() if pair[0] in band.places and pair[1] in band.places]
     for (source, target), weight in lines:
         labels.line(band.places[source], band.places[target])
@@ -210,7 +210,7 @@ def draw_line(axes: Axes, start: Place, end: Place, weight: float, strongest: fl
 
 
 def layer_of(neuron: int, columns: Sequence[Block]) -> Row:
-    return next(layer for part in columns for layer in part.layers if layer["begin"] <= neuron < layer["end"])
+    return next(layer for block in columns for layer in block.layers if layer["begin"] <= neuron < layer["end"])
 
 
 def words(layer: Row) -> str:

@@ -32,7 +32,7 @@ from etl.store import stored_graph
 from etl.store.stored_graph import Span
 from etl.store.transactions import Store
 
-NAMED = 5  # faults that an error names
+MOST_NAMED = 5  # faults that an error names
 SUFFIXES = {"keras-h5": (".h5", ".hdf5"), "keras-zip": (".keras",)}  # of whole models, by format
 
 
@@ -63,7 +63,7 @@ def save(store: Store, name: str, source: Path, out: Path, *, architecture: str 
     graph = whole_graph(model, source, selection)
     compared = compare(store, model, graph, progress)
     refuse(name, compared)
-    changes = {key: change_of(found) for key, found in compared.ranges.items()}
+    changes = {key: change_of(stored_range) for key, stored_range in compared.ranges.items()}
     write(graph.model, source, out, [change for change in changes.values() if change is not None])
     return summary(graph, changes)
 
@@ -103,40 +103,44 @@ def whole_graph(model: Span, source: Path, selection: Selection) -> Graph:
 def open_shapes(described: Model, model: Span) -> Mapping[str, tuple[int, ...]]:
     """Shapes of the inputs that the file leaves open, as they were loaded."""
     shapes = {layer["name"]: tuple(layer["shape"]) for layer in model.layers}
-    wanting = [given for given in described.network.inputs if given.name in shapes and (given.shape is None or None in given.shape)]
-    return {given.name: shapes[given.name][: len(given.shape or shapes[given.name])] for given in wanting}
+    wanting = [
+        model_input
+        for model_input in described.network.inputs
+        if model_input.name in shapes and (model_input.shape is None or None in model_input.shape)
+    ]
+    return {model_input.name: shapes[model_input.name][: len(model_input.shape or shapes[model_input.name])] for model_input in wanting}
 
 
 def refuse(name: str, compared: Comparison) -> None:
     """Raises Conflict naming whatever the store says that no number of the file can say."""
-    problems = [f"{layer}: {what} ({count:,})" for (layer, what), count in compared.faults.items()]
-    problems += [disagreement(found) for found in compared.ranges.values() if (found.low < found.high).any()]
+    problems = [f"{layer}: {fault} ({count:,})" for (layer, fault), count in compared.faults.items()]
+    problems += [disagreement(stored_range) for stored_range in compared.ranges.values() if (stored_range.low < stored_range.high).any()]
     if problems:
-        more = f"; and {len(problems) - NAMED:,} more" if len(problems) > NAMED else ""
-        raise Conflict(f"{name} can't be written back: {'; '.join(problems[:NAMED])}{more}")
+        more = f"; and {len(problems) - MOST_NAMED:,} more" if len(problems) > MOST_NAMED else ""
+        raise Conflict(f"{name} can't be written back: {'; '.join(problems[:MOST_NAMED])}{more}")
 
 
-def disagreement(found: Range) -> str:
+def disagreement(stored_range: Range) -> str:
     """Numbers whose edges say different things."""
-    apart = np.flatnonzero(found.low < found.high)
-    first = ",".join(map(str, np.unravel_index(apart[0], found.array.shape)))
-    low, high = (float(end[apart[0]]) for end in (found.low, found.high))
+    array, apart = stored_range.array, np.flatnonzero(stored_range.low < stored_range.high)
+    first = ",".join(map(str, np.unravel_index(apart[0], array.shape)))
+    low, high = (float(end[apart[0]]) for end in (stored_range.low, stored_range.high))
     return (
-        f"{found.layer}: {len(apart):,} of {found.array.size:,} numbers of its {found.array.role} are shared by edges that say different things, "
-        f"{found.array.role}[{first}] first ({low:.6g} to {high:.6g}): change all edges of a parameter alike"
+        f"{stored_range.layer}: {len(apart):,} of {array.size:,} numbers of its {array.role} are shared by edges that say different things, "
+        f"{array.role}[{first}] first ({low:.6g} to {high:.6g}): change all edges of a parameter alike"
     )
 
 
-def change_of(found: Range) -> Change | None:
+def change_of(stored_range: Range) -> Change | None:
     """What the store changed of one array; None where nothing. Raises Conflict where the file has the array in another layout."""
-    array = found.array
-    values = found.low.astype(array.dtype)
-    at = np.flatnonzero((found.low == found.high) & (values != array.read().reshape(-1)))
+    array = stored_range.array
+    values = stored_range.low.astype(array.dtype)
+    at = np.flatnonzero((stored_range.low == stored_range.high) & (values != array.read().reshape(-1)))
     if not len(at):
         return None
     if not isinstance(array.read, Dataset):
         raise Conflict(
-            f"{found.layer}: its {array.role} has the layout of Keras 1, Theano or CuDNN in the file: save the file in Keras, and load that"
+            f"{stored_range.layer}: its {array.role} has the layout of Keras 1, Theano or CuDNN in the file: save the file in Keras, and load that"
         )
     return Change(array.read.container, array.read.place, at, values[at])
 
@@ -166,8 +170,8 @@ def check_same(first: Path, second: Path) -> None:
     arrays = [
         [(layer.name, array.role, array.read()) for layer in read(path).network.every_layer() for array in layer.arrays] for path in (first, second)
     ]
-    for (name, role, one), (_, _, other) in zip(*arrays, strict=True):
-        if one.tobytes() != other.tobytes():
+    for (name, role, first_array), (_, _, second_array) in zip(*arrays, strict=True):
+        if first_array.tobytes() != second_array.tobytes():
             raise BadFile(f"the framework changes {role} of layer {name} when it writes {second.suffix}: save as {first.suffix} instead")
 
 

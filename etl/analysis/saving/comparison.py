@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.analysis.saving.stored_rows import Weights, joined, neurons_of, weights_into
-from etl.graph.batches import Place, biases, boxes, made, step_blocks
+from etl.graph.batches import Place, biases, boxes, neuron_steps, step_blocks
 from etl.graph.rows import Row
 from etl.graph.traced import Graph
 from etl.network import Array
@@ -51,10 +51,10 @@ class Comparison:
     ranges: dict[Any, Range] = field(default_factory=dict)
     faults: Counter[tuple[str, str]] = field(default_factory=Counter)
 
-    def note(self, layer: str, what: str, count: int) -> None:
+    def note(self, layer: str, fault: str, count: int) -> None:
         """Something that can't be written back, so many times."""
         if count:
-            self.faults[layer, what] += count
+            self.faults[layer, fault] += count
 
     def add(self, layer: str, stored: Stored, parameter: NDArray[np.int64], value: NDArray[Any]) -> None:
         """Values of parameters, which count through a layer's arrays."""
@@ -66,25 +66,25 @@ class Comparison:
                     self.ranges[array.read] = Range(layer, array, np.full(array.size, np.inf, self.dtype), np.full(array.size, -np.inf, self.dtype))
                 self.ranges[array.read].add(parameter[mine] - array.begin, value[mine])
 
-    def finite(self, layer: str, values: NDArray[np.float64], what: str) -> NDArray[Any]:
+    def finite(self, layer: str, values: NDArray[np.float64], meaning: str) -> NDArray[Any]:
         """Values of the store as the graph's numbers; what is no finite number is a fault, and 0."""
         with np.errstate(over="ignore"):
             rounded = values.astype(self.dtype)
         wrong = ~np.isfinite(rounded)
-        self.note(layer, f"{what} that are no finite numbers", int(wrong.sum()))
+        self.note(layer, f"{meaning} that are no finite numbers", int(wrong.sum()))
         return np.where(wrong, 0, rounded)
 
 
 def compare(store: Store, model: Span, graph: Graph, progress: Progress) -> Comparison:
     """The model in the store beside the whole graph of its file, layer by layer."""
-    compared, done = Comparison(graph.dtype), 0
-    for step, stored, row in made(graph):
+    compared, edges = Comparison(graph.dtype), 0
+    for step, stored, row in neuron_steps(graph):
         compare_neurons(compared, store, model, step, stored, row)
         for begin, end in target_ranges(row):
             expected = edges_of(graph, step, stored, row, begin, end)
             compare_weights(compared, row.label, stored, expected, weights_into(store, model, begin, end))
-            done += len(expected.weight)
-            progress("weights", done, graph.edges)
+            edges += len(expected.weight)
+            progress("weights", edges, graph.edges)
     return compared
 
 
@@ -108,12 +108,12 @@ def edges_of(graph: Graph, step: Step, stored: Stored, row: Row, begin: int, end
     return joined(parts)
 
 
-def compare_weights(compared: Comparison, layer: str, stored: Stored, expected: Weights, found: Weights) -> None:
+def compare_weights(compared: Comparison, layer: str, stored: Stored, expected: Weights, stored_weights: Weights) -> None:
     """Every edge that the file has: what the store makes of it. Every edge that it hasn't is a fault."""
-    here, there = pairs(expected, found)
+    places, stored_places = pairs(expected, stored_weights)
     value = np.zeros(len(expected.weight), compared.dtype)
-    value[here] = compared.finite(layer, found.weight[there], "weights")
-    compared.note(layer, "weights that the file has no place for", len(found.weight) - len(there))
+    value[places] = compared.finite(layer, stored_weights.weight[stored_places], "weights")
+    compared.note(layer, "weights that the file has no place for", len(stored_weights.weight) - len(stored_places))
     numbered = expected.parameter >= 0
     compared.add(layer, stored, expected.parameter[numbered], value[numbered])
     computed = ~numbered & (value != expected.weight.astype(compared.dtype))
@@ -134,8 +134,8 @@ def pairs(first: Weights, second: Weights) -> tuple[NDArray[np.int64], NDArray[n
     rank = place - np.maximum.accumulate(np.where(new_run, place, 0))
     code = np.cumsum(new_key) * (int(rank.max()) + 1) + rank
     mine = origin[order] == 0
-    _, here, there = np.intersect1d(code[mine], code[~mine], assume_unique=True, return_indices=True)
-    return order[mine][here], order[~mine][there] - count
+    _, first_places, second_places = np.intersect1d(code[mine], code[~mine], assume_unique=True, return_indices=True)
+    return order[mine][first_places], order[~mine][second_places] - count
 
 
 def compare_neurons(compared: Comparison, store: Store, model: Span, step: Step, stored: Stored, row: Row) -> None:
@@ -143,17 +143,17 @@ def compare_neurons(compared: Comparison, store: Store, model: Span, step: Step,
     bias, parameter = biases_of(step, stored, row, compared.dtype)
     for begin in range(row.begin, row.end, EDGES):
         end = min(begin + EDGES, row.end)
-        found = neurons_of(store, model, begin, end)
-        same = [pair == (step.op, row.activation) for pair in zip(found.ops, found.activations, strict=True)]
+        neurons = neurons_of(store, model, begin, end)
+        same = [pair == (step.op, row.activation) for pair in zip(neurons.ops, neurons.activations, strict=True)]
         compared.note(row.label, "removed neurons", end - begin - len(same))
         compared.note(row.label, "neurons whose op or activation changed", len(same) - sum(same))
-        none = np.isnan(found.biases)
-        value = compared.finite(row.label, np.where(none, 0, found.biases), "biases")
-        known, place = bias[found.ids - row.begin], parameter[found.ids - row.begin]
+        none = np.isnan(neurons.biases)
+        value = compared.finite(row.label, np.where(none, 0, neurons.biases), "biases")
+        expected, place = bias[neurons.ids - row.begin], parameter[neurons.ids - row.begin]
         numbered = place >= 0
         compared.add(row.label, stored, place[numbered], value[numbered])
-        other = ~numbered & ((none != np.isnan(known)) | (~none & (value != known)))
-        compared.note(row.label, "changed biases that are no stored numbers", int(other.sum()))
+        changed = ~numbered & ((none != np.isnan(expected)) | (~none & (value != expected)))
+        compared.note(row.label, "changed biases that are no stored numbers", int(changed.sum()))
 
 
 def biases_of(step: Step, stored: Stored, row: Row, dtype: np.dtype[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:

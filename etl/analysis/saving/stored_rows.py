@@ -47,7 +47,7 @@ def joined(parts: list[Weights]) -> Weights:
     if not parts:
         none = np.empty(0, np.int64)
         return Weights(none, none, np.empty(0), none)
-    return Weights(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("source", "target", "weight", "parameter")))
+    return Weights(*(np.concatenate([getattr(weights, name) for weights in parts]) for name in ("source", "target", "weight", "parameter")))
 
 
 def neurons_of(store: Store, model: Span, begin: int, end: int) -> Neurons:
@@ -72,7 +72,7 @@ def rows_of(store: Store, model: Span, query: str, begin: int, end: int) -> list
     """The rows of a query of cypher/save about a range of neurons."""
 
     def work(transaction: Transaction) -> list[list[Any]]:
-        found = transaction.run(text("save", query), begin=begin + model.base, end=end + model.base)
-        return [record.values() for record in found]
+        records = transaction.run(text("save", query), begin=begin + model.base, end=end + model.base)
+        return [record.values() for record in records]
 
     return store.transact(work, writes=False)

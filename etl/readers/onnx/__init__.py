@@ -54,14 +54,14 @@ def graph_of(proto: ModelProto, folder: Path | None, constants: Mapping[str, Any
         model = checked(proto)
         return network(model.graph, folder, opset(model), constants)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OverflowError, MemoryError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise BadFile(f"its graph does not hold together ({type(error).__name__}: {said}); the file is broken") from error
+        message = " ".join(str(error).split())[:200]
+        raise BadFile(f"its graph does not hold together ({type(error).__name__}: {message}); the file is broken") from error
 
 
 def version(proto: ModelProto) -> str:
     """The writer as it calls itself, and the opset: `pytorch 2.11.0, opset 16`."""
-    writer = " ".join(part for part in (proto.producer_name, proto.producer_version) if part)
-    return ", ".join(part for part in (writer, f"opset {opset(proto)}") if part)
+    writer = " ".join(text for text in (proto.producer_name, proto.producer_version) if text)
+    return ", ".join(text for text in (writer, f"opset {opset(proto)}") if text)
 
 
 def external_files(network: Network) -> set[Path]:

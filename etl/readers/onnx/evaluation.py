@@ -52,12 +52,12 @@ def evaluate(node: NodeProto, inputs: Sequence[Values | None]) -> list[Values]:
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            made = evaluator(node.SerializeToString()).run(None, feed)
+            results = evaluator(node.SerializeToString()).run(None, feed)
     except NotImplementedError as error:
         raise Unsupported(f"can't be computed from constants ({first_line(error)})") from error
     except Exception as error:  # whatever numpy, or the evaluator's own checks, say of inputs that do not fit
         raise BadFile(f"constants that do not fit: {type(error).__name__}: {first_line(error)}") from error
-    return [widened(np.asarray(value)) for value in made]
+    return [widened(np.asarray(value)) for value in results]
 
 
 @lru_cache(maxsize=64)
@@ -100,8 +100,8 @@ def check(node: NodeProto, inputs: Sequence[Values | None], often: int = 1) -> N
     if kind not in SIZES:
         raise Unsupported("is not computed from constants")
     try:
-        given = [None if x is None else np.asarray(x) for x in inputs]
-        elements, work = SIZES[kind](options, given), WORK[kind](options, given) if kind in WORK else 0
+        arrays = [None if x is None else np.asarray(x) for x in inputs]
+        elements, work = SIZES[kind](options, arrays), WORK[kind](options, arrays) if kind in WORK else 0
     except (ValueError, IndexError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise BadFile(f"constants that do not fit: {first_line(error)}") from error
     if often * max(work, elements) > MOST_WORK:
@@ -203,8 +203,8 @@ def regions(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
 
 def samples(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
     """Points of each place of a region along each axis, at most: as the file says, or as many as the region has."""
-    said = int(options.get("sampling_ratio", 0))
-    return said or int(np.ceil(np.abs(inputs[1]).max(initial=1.0) * options.get("spatial_scale", 1.0))) + 1
+    ratio = int(options.get("sampling_ratio", 0))
+    return ratio or int(np.ceil(np.abs(inputs[1]).max(initial=1.0) * options.get("spatial_scale", 1.0))) + 1
 
 
 def unpooled(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:

@@ -29,20 +29,20 @@ def function_network(
     for k, (formal, dtype) in enumerate(zip(body.input, types, strict=False)):
         if dtype is not None:
             graph.input.append(helper.make_tensor_value_info(formal, helper.np_dtype_to_tensor_dtype(dtype), shapes[k]))
-    given = {attribute.name: attribute for attribute in node.attribute}
-    known = {name: attribute.default_value for name, attribute in schema.attributes.items() if attribute.default_value.name}
-    known |= {attribute.name: attribute for attribute in body.attribute_proto}
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+    defaults = {name: attribute.default_value for name, attribute in schema.attributes.items() if attribute.default_value.name}
+    defaults |= {attribute.name: attribute for attribute in body.attribute_proto}
     left_out = {formal for k, formal in enumerate(body.input) if k >= len(types) or types[k] is None}
     for inner in body.node:
-        graph.node.append(resolved(inner, known | given, left_out))
+        graph.node.append(resolved(inner, defaults | attributes, left_out))
     graph.output.extend(helper.make_empty_tensor_value_info(name) for name in list(body.output)[:outputs])
     version = max((entry.version for entry in body.opset_import if entry.domain == ""), default=defs.onnx_opset_version())
-    made = network(graph, None, version, {})
+    described = network(graph, None, version, {})
 
     def constant(array: Array) -> Array:
         return replace(array, begin=None)
 
-    return replace(made, calls=tuple(replace(call, args=substitute(call.args, Array, constant)) for call in made.calls))
+    return replace(described, calls=tuple(replace(call, args=substitute(call.args, Array, constant)) for call in described.calls))
 
 
 def body_of(schema: Any, node: NodeProto, types: Sequence[np.dtype[Any] | None], shapes: Sequence[Sequence[int] | None]) -> FunctionProto:
@@ -61,23 +61,23 @@ def body_of(schema: Any, node: NodeProto, types: Sequence[np.dtype[Any] | None],
     return FunctionProto.FromString(body)
 
 
-def resolved(node: NodeProto, given: Mapping[str, AttributeProto], left_out: set[str]) -> NodeProto:
+def resolved(node: NodeProto, attributes: Mapping[str, AttributeProto], left_out: set[str]) -> NodeProto:
     """A function's node with the attributes of its caller in the places that refer to them, in graphs inside it too."""
-    made = NodeProto()
-    made.CopyFrom(node)
-    del made.attribute[:]
-    made.input[:] = ["" if name in left_out else name for name in node.input]
+    copy = NodeProto()
+    copy.CopyFrom(node)
+    del copy.attribute[:]
+    copy.input[:] = ["" if name in left_out else name for name in node.input]
     for attribute in node.attribute:
         if attribute.ref_attr_name:
-            if attribute.ref_attr_name in given:
-                copied = made.attribute.add()
-                copied.CopyFrom(given[attribute.ref_attr_name])
+            if attribute.ref_attr_name in attributes:
+                copied = copy.attribute.add()
+                copied.CopyFrom(attributes[attribute.ref_attr_name])
                 copied.name = attribute.name
             continue
-        copied = made.attribute.add()
+        copied = copy.attribute.add()
         copied.CopyFrom(attribute)
         if attribute.type == AttributeProto.GRAPH:
-            inner = [resolved(part, given, left_out) for part in attribute.g.node]
+            inner = [resolved(inner_node, attributes, left_out) for inner_node in attribute.g.node]
             del copied.g.node[:]
             copied.g.node.extend(inner)
-    return made
+    return copy

@@ -18,7 +18,7 @@ from etl.readers.onnx.evaluation import MOST_ELEMENTS, SIZES, Computed, evaluate
 from etl.readers.onnx.names import Name, names
 from etl.readers.onnx.opsets import Node, newest
 from etl.readers.onnx.protobuf import every_node
-from etl.readers.onnx.stored import held, learned, stored
+from etl.readers.onnx.stored import constant_array, learned, stored
 
 Value: TypeAlias = Tensor | Array | None
 SMALL = 4096  # elements of an array of floats that is read to fold with it; constants made of larger ones are computed when they are needed
@@ -61,7 +61,7 @@ def network(graph: GraphProto, folder: Path | None, opset: int, constants: Mappi
     """
     if unknown := set(constants) - {declared.name for declared in graph.input}:
         raise BadRequest(f"there is no input {min(unknown)}; the inputs are {', '.join(declared.name for declared in graph.input)}")
-    used = {name for node in every_node(graph) for name in node.input} | {told.name for inner in every_graph(graph) for told in inner.output}
+    used = {name for node in every_node(graph) for name in node.input} | {output.name for inner in every_graph(graph) for output in inner.output}
     return Builder(graph, Context(folder, opset, used), constants=constants).network()
 
 
@@ -70,9 +70,9 @@ def value_names(graph: GraphProto, folder: Path | None, opset: int, constants: M
     used = {name for node in every_node(graph) for name in node.input}
     builder = Builder(graph, Context(folder, opset, used), constants=constants)
     builder.network()
-    own = {name for node in graph.node for name in node.output}
-    found = {(builder.calls[v.call].title, v.output): name for name, v in builder.values.items() if isinstance(v, Tensor) and v.call != INPUT}
-    return {key: name for key, name in found.items() if name in own}
+    own_names = {name for node in graph.node for name in node.output}
+    names = {(builder.calls[v.call].title, v.output): name for name, v in builder.values.items() if isinstance(v, Tensor) and v.call != INPUT}
+    return {key: name for key, name in names.items() if name in own_names}
 
 
 class Builder:
@@ -96,7 +96,7 @@ class Builder:
         self.store(graph, scope)
         for declared in graph.input:
             if constants and declared.name in constants:
-                self.values[declared.name] = held(typed(declared, constants[declared.name]))
+                self.values[declared.name] = constant_array(typed(declared, constants[declared.name]))
             elif declared.name not in self.values and parent is None and not declared.HasField("type"):
                 self.values[declared.name] = None  # an optional input that nobody feeds
             elif declared.name not in self.values:
@@ -140,7 +140,7 @@ class Builder:
             return
         if "." not in node.kind:
             newest(node, self.context.opset)
-        inputs = [self.value(entry) if isinstance(entry, str) else held(entry) if entry is not None else None for entry in node.inputs]
+        inputs = [self.value(entry) if isinstance(entry, str) else constant_array(entry) if entry is not None else None for entry in node.inputs]
         if node.kind == "Identity" and isinstance(inputs[0], Array):
             self.values[node.outputs[0]] = inputs[0]
         elif node.kind == "If" and inputs and isinstance(inputs[0], Array):
@@ -169,10 +169,10 @@ class Builder:
 
     def branch(self, proto: NodeProto, condition: Array, outputs: Sequence[str]) -> None:
         """An `If` whose condition is constant: the nodes of the branch that is taken stand in its place."""
-        taken = "then_branch" if bool(np.asarray(condition.read()).reshape(-1)[:1].all()) else "else_branch"
-        graph = next((a.g for a in proto.attribute if a.name == taken), None)
+        branch_name = "then_branch" if bool(np.asarray(condition.read()).reshape(-1)[:1].all()) else "else_branch"
+        graph = next((a.g for a in proto.attribute if a.name == branch_name), None)
         if graph is None:
-            raise BadFile(f"has no {taken}; the file is broken")
+            raise BadFile(f"has no {branch_name}; the file is broken")
         outside, self.values = self.values, dict(self.values)
         self.store(graph, f"{self.scope}{outputs[0]}/")
         self.add(graph)
@@ -185,14 +185,14 @@ class Builder:
         arrays = [value if isinstance(value, Array) else None for value in inputs]
         proto = node_of(node.kind, node.options, len(inputs), len(node.outputs), [k for k, array in enumerate(arrays) if array is None])
         large = any(array is not None and array.size > SMALL and array.dtype.kind == "f" for array in arrays)
-        made = evaluate(proto, [None if array is None else placeholder(replace(array, begin=None)) for array in arrays])
+        results = evaluate(proto, [None if array is None else placeholder(replace(array, begin=None)) for array in arrays])
         if large:
             reads = tuple(None if array is None else array.read for array in arrays)
-            for place, (name, value) in enumerate(zip(node.outputs, made, strict=False)):
+            for place, (name, value) in enumerate(zip(node.outputs, results, strict=False)):
                 self.values[name] = Array("constant", value.shape, value.dtype, None, Computed(proto.SerializeToString(), reads, place))
             return
-        self.spend(sum(value.size for value in made if value.size > SMALL))
-        self.values.update({name: held(value) for name, value in zip(node.outputs, made, strict=False)})
+        self.spend(sum(value.size for value in results if value.size > SMALL))
+        self.values.update({name: constant_array(value) for name, value in zip(node.outputs, results, strict=False)})
 
     def spend(self, elements: int) -> None:
         """Count what is kept of constants that the file doesn't hold itself. Raises Unsupported where all of them are too many."""
@@ -213,7 +213,7 @@ class Builder:
             whole.reshape(-1)[places] = values
         else:
             whole[tuple(places.T)] = values
-        return held(whole)
+        return constant_array(whole)
 
     def constant(self, proto: NodeProto, scope: str) -> Array:
         """What a Constant node holds: its tensor is stored in the file as initializers are."""
@@ -226,7 +226,7 @@ class Builder:
         dtype = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}.get(attribute.name)
         if dtype is None:
             raise Unsupported("holds text, which no neuron holds")
-        return held(np.asarray(value, dtype))
+        return constant_array(np.asarray(value, dtype))
 
     def call(self, proto: NodeProto, node: Node, inputs: Sequence[Value], name: Name, refusal: str | None = None) -> None:
         """One call of one layer, which several calls of a module share."""
@@ -298,18 +298,18 @@ def plain(value: Any) -> Any:
     if isinstance(value, TensorProto):
         return stored(value, None).read()
     if isinstance(value, list | tuple) or type(value).__name__.startswith("Repeated"):
-        return [plain(part) for part in value]
+        return [plain(element) for element in value]
     return value
 
 
 def dimensions(declared: ValueInfoProto) -> tuple[int | None, ...] | None:
     """The shape that a value is declared with, None for open axes; None where nothing is said."""
-    told = type_of(declared)
-    if not told.HasField("tensor_type"):
-        raise Unsupported(f"input {declared.name} is no tensor but {told.WhichOneof('value') or 'of no type'}, for which there is no rule")
-    if not told.tensor_type.HasField("shape"):
+    value_type = type_of(declared)
+    if not value_type.HasField("tensor_type"):
+        raise Unsupported(f"input {declared.name} is no tensor but {value_type.WhichOneof('value') or 'of no type'}, for which there is no rule")
+    if not value_type.tensor_type.HasField("shape"):
         return None
-    sizes = told.tensor_type.shape.dim
+    sizes = value_type.tensor_type.shape.dim
     if len(sizes) > MOST_AXES:
         raise BadFile(f"input {declared.name} has {len(sizes)} axes, more than the {MOST_AXES} that arrays have; the file is broken")
     return tuple(size.dim_value if size.HasField("dim_value") and size.dim_value > 0 else None for size in sizes)

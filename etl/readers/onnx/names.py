@@ -33,13 +33,17 @@ def names(nodes: Sequence[NodeProto], weights: Container[str], taken: set[str]) 
         if path:
             members[path].append(node)
     containers = {path[:k] for path in members for k, letter in enumerate(path) if letter == "."}
-    single = {path for path, own in members.items() if path not in containers and len({signature(node, weights) for node in own}) == 1}
+    single = {
+        path
+        for path, nodes_of_module in members.items()
+        if path not in containers and len({signature(node, weights) for node in nodes_of_module}) == 1
+    }
     single -= taken
-    calls, repeats, found = Counter[str](), Counter[str](), list[Name]()
+    calls, repeats, result = Counter[str](), Counter[str](), list[Name]()
     for number, (node, path) in enumerate(zip(nodes, modules, strict=True)):
         if path in single:
             taken.add(str(path))
-            found.append(Name(str(path), calls[str(path)]))
+            result.append(Name(str(path), calls[str(path)]))
             calls[str(path)] += 1
             continue
         if path is not None:
@@ -51,8 +55,8 @@ def names(nodes: Sequence[NodeProto], weights: Container[str], taken: set[str]) 
             repeats[wish] += 1
             name = f"{wish}_{repeats[wish] + 1}"
         taken.add(name)
-        found.append(Name(name, 0, path if path and path not in containers else None))
-    return found
+        result.append(Name(name, 0, path if path and path not in containers else None))
+    return result
 
 
 def signature(node: NodeProto, weights: Container[str]) -> tuple[object, ...]:

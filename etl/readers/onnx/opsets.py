@@ -97,9 +97,9 @@ def upsample(node: Node) -> None:
     scales = node.take("scales")
     if scales is None and "height_scale" in node.options:
         scales = [1.0, 1.0, node.take("height_scale"), node.take("width_scale")]
-    given = np.asarray(scales, np.float32) if scales is not None else node.inputs[1]
+    scale_input = np.asarray(scales, np.float32) if scales is not None else node.inputs[1]
     node.kind = "Resize"
-    node.inputs = [node.inputs[0], None, given]
+    node.inputs = [node.inputs[0], None, scale_input]
     node.options.update(coordinate_transformation_mode="asymmetric", nearest_mode="floor")
 
 

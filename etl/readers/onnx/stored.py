@@ -53,7 +53,7 @@ class External:
 
 
 @dataclass(frozen=True)
-class Held:
+class ConstantBytes:
     """A constant by value; `name` keeps equal numbers of two layers apart."""
 
     values: bytes = field(repr=False)
@@ -65,12 +65,12 @@ class Held:
         return np.frombuffer(self.values, self.dtype).reshape(self.shape)
 
 
-def held(values: NDArray[Any], role: str = "constant") -> Array:
+def constant_array(values: NDArray[Any], role: str = "constant") -> Array:
     """A constant that is no stored number of the file."""
     values = np.asarray(values)
     if values.dtype.kind in "OUS":
         raise Unsupported("holds text, which no neuron holds")
-    return Array(role, values.shape, values.dtype, None, Held(values.tobytes(), values.dtype.str, values.shape))
+    return Array(role, values.shape, values.dtype, None, ConstantBytes(values.tobytes(), values.dtype.str, values.shape))
 
 
 def learned(options: dict[str, Any], names: Sequence[str], layer: str) -> tuple[Array, ...]:
@@ -79,7 +79,7 @@ def learned(options: dict[str, Any], names: Sequence[str], layer: str) -> tuple[
     for name in names:
         values = np.asarray(options.pop(name, ()), np.float32)
         if values.size:
-            read = Held(values.tobytes(), values.dtype.str, values.shape, f"{layer}/{name}")
+            read = ConstantBytes(values.tobytes(), values.dtype.str, values.shape, f"{layer}/{name}")
             arrays.append(Array(name, values.shape, values.dtype, begin, read))
             begin += values.size
     return tuple(arrays)
@@ -133,26 +133,26 @@ def held_size(tensor: TensorProto, elements: int, dtype: np.dtype[Any]) -> bool:
 
 def external(tensor: TensorProto, folder: Path | None, dtype: np.dtype[Any]) -> External:
     """The place of a tensor's external data. Raises BadFile where it lies outside the file's own folder, or beyond the end of its file."""
-    said = {entry.key: entry.value for entry in tensor.external_data}
-    location = said.get("location", "")
-    what = f"external data of tensor {tensor.name!r}"
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    subject = f"external data of tensor {tensor.name!r}"
     if folder is None:
-        raise BadFile(f"{what} lies in {location!r}, and a model in memory has no folder: load it with its external data, or give the file")
+        raise BadFile(f"{subject} lies in {location!r}, and a model in memory has no folder: load it with its external data, or give the file")
     if not location or "\0" in location or "\\" in location or Path(location).is_absolute():
-        raise BadFile(f"{what} lies in {location!r}, which is no path inside the file's own folder; it is not followed")
+        raise BadFile(f"{subject} lies in {location!r}, which is no path inside the file's own folder; it is not followed")
     path = (folder / location).resolve()
     if not path.is_relative_to(folder.resolve()):
-        raise BadFile(f"{what} lies in {location!r}, outside the file's own folder; it is not followed")
+        raise BadFile(f"{subject} lies in {location!r}, outside the file's own folder; it is not followed")
     if not path.is_file():
-        raise BadFile(f"{what} lies in {location!r}, which is not beside the file; copy both together")
+        raise BadFile(f"{subject} lies in {location!r}, which is not beside the file; copy both together")
     try:
-        offset, size = int(said.get("offset") or 0), path.stat().st_size
-        length = int(said["length"]) if said.get("length") else size - offset
+        offset, size = int(entries.get("offset") or 0), path.stat().st_size
+        length = int(entries["length"]) if entries.get("length") else size - offset
     except ValueError:
-        raise BadFile(f"{what} has an offset or a length that is no number; the file is broken") from None
+        raise BadFile(f"{subject} has an offset or a length that is no number; the file is broken") from None
     needed = prod(tensor.dims) * dtype.itemsize
     if offset < 0 or length != needed or offset + needed > size:
-        raise BadFile(f"{what}: {needed:,} bytes at {offset:,} of {location!r}, which has {size:,}; the file is broken or was cut off")
+        raise BadFile(f"{subject}: {needed:,} bytes at {offset:,} of {location!r}, which has {size:,}; the file is broken or was cut off")
     if dtype.kind == "V" and dtype.itemsize != 2:
-        raise Unsupported(f"{what} is of {dtype.name}, for which there is no rule")
+        raise Unsupported(f"{subject} is of {dtype.name}, for which there is no rule")
     return External(path, offset, tuple(tensor.dims), dtype.str if dtype.kind != "V" else dtype.name)

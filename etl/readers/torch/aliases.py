@@ -128,9 +128,9 @@ def viewable(sizes: Sequence[int], strides: Sequence[int], shape: Sequence[int])
         expected = size * step
     axes = [size for size in reversed(shape) if size != 1]
     for run in runs:
-        taken = 1
-        while axes and taken < run:
-            taken *= axes.pop(0)
-        if taken != run:
+        covered = 1
+        while axes and covered < run:
+            covered *= axes.pop(0)
+        if covered != run:
             return False
     return not axes or prod(axes) == 1

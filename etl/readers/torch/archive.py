@@ -62,7 +62,7 @@ class Source:
     def stretch(self, begin: int, size: int) -> FileBytes | MemoryBytes:
         return FileBytes(self.path, begin, size) if self.content is None else MemoryBytes(self.content, begin, size)
 
-    def part(self, archive: zipfile.ZipFile, name: str) -> FileBytes | MemoryBytes:
+    def member_bytes(self, archive: zipfile.ZipFile, name: str) -> FileBytes | MemoryBytes:
         """Where a member's bytes lie. Raises BadFile where it is missing, compressed or beyond the file's end."""
         member = zip_archive.member(archive, self.path, name)
         if member is None:
@@ -98,10 +98,10 @@ def read_program(source: Source, ties: Mapping[str, tuple[str, ...]] | None = No
         document = program_document(source, archive, programs[0])
         tensors: dict[str, Stored] = {}
         refused: dict[str, str] = {}
-        wanted = read_keys(document)
+        keys = read_keys(document)
         for kind, table in TABLES.items():
             entries = table_of(source, archive, top + table)
-            for key, entry in ((key, entry) for key, entry in entries.items() if key in wanted):
+            for key, entry in ((key, entry) for key, entry in entries.items() if key in keys):
                 add_tensor(source, archive, f"{top}data/{kind}/", key, entry, tensors, refused)
     return Program(str(source.path), document, tensors, refused, ties or {})
 
@@ -169,7 +169,7 @@ def add_tensor(
     except Unsupported as error:
         refused[key] = str(error)
         return
-    place = source.part(archive, folder + name)
+    place = source.member_bytes(archive, folder + name)
     tensor.check(label, place.size)
     tensors[key] = Stored(tensor, place)
 
@@ -180,7 +180,7 @@ def read_old_program(source: Source, archive: zipfile.ZipFile) -> Program:
     tensors: dict[str, Stored] = {}
     for name in OLD_TENSORS:
         if name in archive.namelist():
-            place = source.part(archive, name)
+            place = source.member_bytes(archive, name)
             if not isinstance(place, FileBytes):
                 raise BadFile(
                     f"{source.path}: an exported program of torch 2.7 or earlier is read from a file: write it with torch.export.save first"

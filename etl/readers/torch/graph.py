@@ -13,7 +13,7 @@ from etl.network import INPUT, Array, Call, Input, Layer, Network, Tensor, subst
 from etl.readers.torch.aliases import Alias, Value, own, read, shares_memory, view_of, write
 from etl.readers.torch.archive import Program
 from etl.readers.torch.names import Name, live_names, names, operator
-from etl.readers.torch.nodes import RESULT, Named, Node, name_of, read_nodes
+from etl.readers.torch.nodes import RESULT, Node, ValueName, name_of, read_nodes
 from etl.readers.torch.storage import DTYPES, Stored, tensor_of
 
 DIALECT = "aten"
@@ -80,9 +80,9 @@ class Builder:
         inputs = self.inputs()
         self.read = {name for node in self.nodes for name in node.names()} | set(output_names(self.module))
         self.live = live = live_names(self.nodes, [entry.name for entry in inputs])
-        given = names(self.nodes, live)
-        self.begins = self.array_begins(given, live)
-        for node, name in zip(self.nodes, given, strict=True):
+        call_names = names(self.nodes, live)
+        self.begins = self.array_begins(call_names, live)
+        for node, name in zip(self.nodes, call_names, strict=True):
             self.name = name
             self.node(node)
         outputs = tuple(self.output(name) for name in output_names(self.module))
@@ -111,10 +111,10 @@ class Builder:
         shape = tuple(size.get("as_int") for size in meta["sizes"])
         return Input(name, shape, DTYPES.get(meta["dtype"], "float32"), batched=bool(shape), fixed=True)
 
-    def array_begins(self, given: Sequence[Name], live: set[str]) -> dict[tuple[str, str], int]:
+    def array_begins(self, call_names: Sequence[Name], live: set[str]) -> dict[tuple[str, str], int]:
         """(label, name in the program) -> the place of each array's first element among those of its layer, laid end to end in the file's order."""
         read: dict[str, set[str]] = {}
-        for node, name in zip(self.nodes, given, strict=True):
+        for node, name in zip(self.nodes, call_names, strict=True):
             if any(output in live for output in node.outputs):
                 read.setdefault(name.label, set()).update(set(node.names()) & self.stored.keys())
         begins: dict[tuple[str, str], int] = {}
@@ -166,22 +166,22 @@ class Builder:
         for number, name in enumerate(node.outputs):
             value = Tensor(result.call, number)
             if alias and read_before is not None:
-                rest = dict(list(arguments.items())[1:])
-                made = view_of(read_before, value, (kind, rest, number))
+                options = dict(list(arguments.items())[1:])
+                output = view_of(read_before, value, (kind, options, number))
             elif in_place and read_before is not None and number == 0:
                 write(read_before, value)
-                made = read_before
+                output = read_before
             else:
-                made = own(value)
+                output = own(value)
             if name is not None:
-                self.values[name] = made
+                self.values[name] = output
         if alias and in_place:
             self.values[self.first_name(node) or ""] = self.values[node.outputs[0] or ""]
 
     def result(self, node: Node) -> None:
         """A region's result is the very tensor that its last node made."""
         value, name = node.arguments.get("self"), node.outputs[0]
-        if isinstance(value, Named) and name is not None:
+        if isinstance(value, ValueName) and name is not None:
             self.values[name] = self.value(value.name)
 
     def typed(self, plain: str, node: Node) -> str:
@@ -199,12 +199,12 @@ class Builder:
         if plain in LIKE and after is not None and after["dtype"] in DTYPES:
             arguments.setdefault("dtype", DTYPES[after["dtype"]])
         mask = node.arguments.get("attn_mask")
-        if isinstance(mask, Named) and mask.name in self.live and self.type_of(mask.name) == "b":
+        if isinstance(mask, ValueName) and mask.name in self.live and self.type_of(mask.name) == "b":
             arguments["attn_mask"] = self.move("aten.log", {"self": arguments["attn_mask"]})  # 0 of true, -infinity of false
         into = self.type_of(self.first_name(node))
         for role in WRITTEN if plain in WRITES and into != "f" else ():
             value = node.arguments.get(role)
-            if isinstance(value, Named) and value.name in self.live and self.type_of(value.name) == "f":
+            if isinstance(value, ValueName) and value.name in self.live and self.type_of(value.name) == "f":
                 arguments[role] = self.move("aten.truth" if into == "b" else "aten.truncate", {"self": arguments[role]})
 
     def type_of(self, name: str | None) -> str:
@@ -215,7 +215,7 @@ class Builder:
     def first_name(self, node: Node) -> str | None:
         """The name of an operation's first argument, where that is a tensor."""
         value = next(iter(node.arguments.values()), None)
-        return value.name if isinstance(value, Named) else None
+        return value.name if isinstance(value, ValueName) else None
 
     def first(self, node: Node) -> Alias | None:
         name = self.first_name(node)
@@ -235,14 +235,14 @@ class Builder:
     def resolved(self, value: Any, node: Node) -> Any:
         """Arguments with tensors of the network in the places of names."""
 
-        def current(named: Named) -> Value:
+        def current(named: ValueName) -> Value:
             alias = self.value(named.name)
-            made = read(alias, self.move)
-            if isinstance(made, Array) and named.name in self.stored and made.begin is not None:
+            current_value = read(alias, self.move)
+            if isinstance(current_value, Array) and named.name in self.stored and current_value.begin is not None:
                 return self.array(named.name, self.begins.get((self.name.label, named.name), 0))
-            return made
+            return current_value
 
-        return substitute(value, Named, current)
+        return substitute(value, ValueName, current)
 
     def call(self, kind: str, arguments: Mapping[str, Any], node: Node) -> Tensor:
         """Add a call; a module's layer is one, however often it is called."""
@@ -272,11 +272,11 @@ class Builder:
     def output(self, name: str) -> Tensor:
         """A tensor that the program returns, as it is at the program's end."""
         self.name = Name(f"{name}/output", 0, None, f"{name}/output")
-        made = read(self.value(name), self.move)
-        if isinstance(made, Tensor) and name in self.live:
-            return made
+        value = read(self.value(name), self.move)
+        if isinstance(value, Tensor) and name in self.live:
+            return value
         self.name = Name(name, 0, None, name)
-        return self.add(self.name, "aten.constant", "aten.constant", {"self": made})
+        return self.add(self.name, "aten.constant", "aten.constant", {"self": value})
 
 
 def skeleton_shape(program: Program, name: str) -> tuple[int, ...]:

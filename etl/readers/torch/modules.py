@@ -37,7 +37,7 @@ def program_of_callable(architecture: str, shapes: Shapes, device: str = "meta")
     if not shapes:
         raise BadRequest(f"{architecture} is code, which has no shape: pass --input-shape (3,224,224), once for each input")
     with torch.device(device), quiet():  # a model that loads weights of its own says that none arrive on `meta`
-        module = called(architecture)
+        module = build(architecture)
     if not isinstance(module, torch.nn.Module):
         raise BadRequest(f"{architecture} returns a {type(module).__name__}; name a class or function that makes an nn.Module")
     return program_of_module(module.eval(), shapes, architecture)
@@ -53,16 +53,16 @@ def import_torch(label: str) -> Any:
     return torch
 
 
-def called(architecture: str) -> Any:
+def build(architecture: str) -> Any:
     match = CALLABLE.fullmatch(architecture)
     assert match is not None
     place, name = match["place"], match["name"]
     options = {key: option(value) for key, value in parse_qsl(match["query"] or "", keep_blank_values=True)}
     try:
-        found: Any = script(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-        for part in name.split("."):
-            found = getattr(found, part)
-        return found(**options)
+        definition: Any = script(Path(place)) if place.endswith(".py") else importlib.import_module(place)
+        for attribute in name.split("."):
+            definition = getattr(definition, attribute)
+        return definition(**options)
     except EtlError:
         raise
     except AttributeError as error:

@@ -24,7 +24,7 @@ NO_MEANING = ("as_none", "as_device", "as_layout", "as_memory_format")  # for va
 
 
 @dataclass(frozen=True)
-class Named:
+class ValueName:
     """A value of the program by its name, as a leaf of arguments."""
 
     name: str
@@ -55,7 +55,7 @@ class Node:
 
     def names(self) -> Iterator[str]:
         """The values that it reads."""
-        yield from (value.name for value in leaves(self.arguments, Named))
+        yield from (value.name for value in leaves(self.arguments, ValueName))
 
 
 @dataclass
@@ -72,14 +72,14 @@ class Modules:
         if len(entries) > MOST_NESTED:
             raise BadFile(f"an operation within {len(entries):,} modules; the file is broken")
         for entry in entries:
-            key, _, rest = entry.partition(",")
+            key, _, path_and_class = entry.partition(",")
             if key == NOWHERE:
                 continue
-            path, _, kind = rest.partition(",")
+            path, _, kind = path_and_class.partition(",")
             path = re.sub(r"@\d+$", "", path)
             keys = (*keys, key)
-            known = self.calls.setdefault(path, {})
-            stack.append(ModuleCall(path, kind, known.setdefault(keys, len(known))))
+            numbers = self.calls.setdefault(path, {})
+            stack.append(ModuleCall(path, kind, numbers.setdefault(keys, len(numbers))))
         return tuple(stack)
 
 
@@ -100,15 +100,15 @@ def _append(nodes: list[Node], written: list[Mapping[str, Any]], outer: Mapping[
         if region in REGIONS:
             _append_region(nodes, node, region, outer, prefix, modules)
             continue
-        space, _, rest = target.partition(".")
-        name, _, overload = rest.partition(".")
+        space, _, operator = target.partition(".")
+        name, _, overload = operator.partition(".")
         arguments = {}
         for number, entry in enumerate(node["inputs"]):
             value = argument(entry["arg"], outer, prefix)
             if value is not None:
                 arguments[str(entry["name"] or number)] = value
         stack = modules.parse((node.get("metadata") or {}).get("nn_module_stack", ""))
-        nodes.append(Node(f"{space}.{name}" if rest else target, overload, arguments, tuple(output_names(node["outputs"], prefix)), stack))
+        nodes.append(Node(f"{space}.{name}" if operator else target, overload, arguments, tuple(output_names(node["outputs"], prefix)), stack))
 
 
 def _append_region(nodes: list[Node], node: Mapping[str, Any], region: str, outer: Mapping[str, Any], prefix: str, modules: Modules) -> None:
@@ -119,8 +119,8 @@ def _append_region(nodes: list[Node], node: Mapping[str, Any], region: str, oute
         raise Unsupported("an autocast region, which rounds on the way; export the model without autocast")
     graph = arguments[place]["as_graph"]["graph"]
     within = f"{prefix}{node.get('name') or len(nodes)}/"
-    given = [argument(value, outer, prefix) for value in arguments[place + 1 :]]
-    inputs = dict(zip((str(name_of(value)) for value in graph["inputs"]), given, strict=True))
+    values = [argument(value, outer, prefix) for value in arguments[place + 1 :]]
+    inputs = dict(zip((str(name_of(value)) for value in graph["inputs"]), values, strict=True))
     _append(nodes, graph["nodes"], inputs, within, modules)
     results = [argument(value, inputs, within) for value in graph["outputs"]]
     for name, value in zip(output_names(node["outputs"], prefix), results, strict=True):
@@ -131,7 +131,7 @@ def output_names(outputs: list[Mapping[str, Any]], prefix: str = "") -> Iterator
     """The names of a node's outputs; those of a list stand as if they were outputs of their own."""
     for output in outputs:
         listed = output.get("as_tensors")
-        for value in [{"as_tensor": one} for one in listed] if listed is not None else [output]:
+        for value in [{"as_tensor": tensor} for tensor in listed] if listed is not None else [output]:
             name = name_of(value)
             yield None if name is None else prefix + name
 
@@ -146,18 +146,18 @@ def name_of(value: Mapping[str, Any]) -> str | None:
 
 
 def argument(written: Mapping[str, Any], outer: Mapping[str, Any], prefix: str) -> Any:
-    """One argument: a plain value, or a structure with `Named` leaves. None where it says nothing."""
+    """One argument: a plain value, or a structure with `ValueName` leaves. None where it says nothing."""
     kind, value = next(iter(written.items()))
 
     def named(tensor: Mapping[str, Any]) -> Any:
         name = tensor.get("name", tensor.get("as_name"))
-        return outer[name] if name in outer else Named(prefix + name)
+        return outer[name] if name in outer else ValueName(prefix + name)
 
-    def symbol(one: Mapping[str, Any]) -> Any:
-        return named(one) if "as_name" in one else number(next(iter(one.values())))
+    def symbol(entry: Mapping[str, Any]) -> Any:
+        return named(entry) if "as_name" in entry else number(next(iter(entry.values())))
 
-    def optional(one: Mapping[str, Any]) -> Any:
-        return named(one["as_tensor"]) if "as_tensor" in one else None
+    def optional(entry: Mapping[str, Any]) -> Any:
+        return named(entry["as_tensor"]) if "as_tensor" in entry else None
 
     if kind in NO_MEANING:
         return None
@@ -170,17 +170,17 @@ def argument(written: Mapping[str, Any], outer: Mapping[str, Any], prefix: str) 
     if kind == "as_tensor":
         return named(value)
     if kind == "as_tensors":
-        return [named(one) for one in value]
+        return [named(entry) for entry in value]
     if kind == "as_nested_tensors":
-        return [[named(one) for one in row] for row in value]
+        return [[named(entry) for entry in row] for row in value]
     if kind == "as_optional_tensor":
         return optional(value)
     if kind == "as_optional_tensors":
-        return [optional(one) for one in value]
+        return [optional(entry) for entry in value]
     if kind in ("as_sym_int", "as_sym_bool", "as_sym_float"):
         return symbol(value)
     if kind in ("as_sym_ints", "as_sym_bools", "as_sym_floats"):
-        return [symbol(one) for one in value]
+        return [symbol(entry) for entry in value]
     if kind == "as_complex":
         raise Unsupported("a complex number, which no neuron holds")
     if kind in ("as_graph", "as_operator", "as_custom_obj"):
@@ -191,5 +191,5 @@ def argument(written: Mapping[str, Any], outer: Mapping[str, Any], prefix: str) 
 def number(value: Any) -> Any:
     """Numbers that JSON has no word for are written as text."""
     if isinstance(value, list):
-        return [number(one) for one in value]
+        return [number(element) for element in value]
     return FLOATS.get(value, value) if isinstance(value, str) else value

@@ -55,7 +55,7 @@ class Mark:
     """Where a run of items on the stack begins."""
 
 
-class Other:
+class OtherObject:
     """Something that a checkpoint may hold beside tensors."""
 
 
@@ -194,7 +194,7 @@ def step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any], label
 
 CONSTANTS: Mapping[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 WITH_VALUE = ("BINUNICODE", "SHORT_BINSTRING", "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT")
-EMPTY: Mapping[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": Other, "MARK": Mark}
+EMPTY: Mapping[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": OtherObject, "MARK": Mark}
 HASHED_AT_ONCE = (str, int, float, type(None), Name)
 
 
@@ -210,7 +210,7 @@ def popped(stack: list[Any]) -> list[Any]:
 
 def check_keys(keys: Sequence[Any], label: str) -> None:
     """Raises BadFile for keys that are no texts or numbers, or tuples of such: the hash of a tuple of tuples may take for ever."""
-    if not all(isinstance(part, HASHED_AT_ONCE) for key in keys for part in (key if isinstance(key, tuple) else (key,))):
+    if not all(isinstance(element, HASHED_AT_ONCE) for key in keys for element in (key if isinstance(key, tuple) else (key,))):
         raise BadFile(f"{label}: a pickle of a dict whose keys are neither texts nor numbers; {REMEDY}")
 
 
@@ -221,18 +221,18 @@ def known(text: str, label: str) -> Name:
     return Name(text)
 
 
-def storage(described: Sequence[Any], label: str, stored: int | None) -> Storage | Other:
+def storage(described: Sequence[Any], label: str, stored: int | None) -> Storage | OtherObject:
     """('storage', type, key, device, elements)"""
     kind, name, key = described[:3]
     if kind != "storage" or not isinstance(name, Name) or not isinstance(key, str) or "/" in key:
         raise BadFile(f"{label}: a storage of an unknown make; export the model again")
     dtype = STORAGES.get(name.text.removeprefix("torch "))
     if dtype is None:
-        return Other()
-    made = Storage(dtype, key, described[4] if len(described) > 4 else 0)
-    if not isinstance(made.elements, int) or made.elements < 0 or (stored is not None and made.size > stored):
-        raise BadFile(f"{label}: storage {key}: {made.elements:,} numbers are declared, but {stored:,} bytes are stored; the file is broken")
-    return made
+        return OtherObject()
+    declared = Storage(dtype, key, described[4] if len(described) > 4 else 0)
+    if not isinstance(declared.elements, int) or declared.elements < 0 or (stored is not None and declared.size > stored):
+        raise BadFile(f"{label}: storage {key}: {declared.elements:,} numbers are declared, but {stored:,} bytes are stored; the file is broken")
+    return declared
 
 
 def rebuilt(function: Any, arguments: Sequence[Any], label: str) -> Any:
@@ -250,17 +250,17 @@ def rebuilt(function: Any, arguments: Sequence[Any], label: str) -> Any:
         return rebuilt(arguments[0], arguments[2], label)
     elif text == SET:
         check_keys(arguments[0] if arguments else (), label)
-        return Other()
+        return OtherObject()
     elif text in PLAIN or (text == ENCODE and arguments[1:] in ENCODINGS) or (text == BYTES and not isinstance(arguments[0], int)):
-        return Other()
+        return OtherObject()
     raise BadFile(f"{label}: a pickle that calls {text.replace(' ', '.') or 'something'} as no state dict does; {REMEDY}")
 
 
-def tensor_over(arguments: Sequence[Any], label: str) -> Rebuilt | Other:
+def tensor_over(arguments: Sequence[Any], label: str) -> Rebuilt | OtherObject:
     """(storage, offset, shape, strides, ...) as a tensor. Raises BadFile where it doesn't lie within the storage."""
     over, offset, shape, strides = arguments[:4]
     if not isinstance(over, Storage):
-        return Other()
+        return OtherObject()
     if not all(isinstance(number, int) for number in (offset, *shape, *strides)):
         raise BadFile(f"{label}: a tensor whose shape is no number; the file is broken")
     tensor = Tensor(over.dtype, tuple(shape), tuple(strides), offset)

@@ -138,11 +138,11 @@ def state_dict(path: Path, written: int) -> dict[str, Any]:
         with warnings.catch_warnings(action="ignore"):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipped)
     except Exception as error:  # torch says a dozen things of files that it will not load, most of them over several lines
-        raise BadFile(f"{path}: {said(error)}") from error
-    found = content
+        raise BadFile(f"{path}: {load_failure(error)}") from error
+    state = content
     if isinstance(content, dict):
-        found = next((content[name] for name in NESTED if isinstance(content.get(name), dict)), content)
-    tensors = {key: value for key, value in found.items() if isinstance(value, torch.Tensor)} if isinstance(found, dict) else {}
+        state = next((content[name] for name in NESTED if isinstance(content.get(name), dict)), content)
+    tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)} if isinstance(state, dict) else {}
     if not tensors:
         raise BadFile(f"{path} holds no state dict; save model.state_dict() with torch.save")
     return tensors
@@ -162,11 +162,11 @@ def check_archive(path: Path) -> None:
     check_saved(path)
 
 
-def said(error: Exception) -> str:
+def load_failure(error: Exception) -> str:
     """One line about what torch will not load."""
     text = " ".join(str(error).split())
     blocked = re.search(r"(?:Unsupported global: GLOBAL|Trying to call|disallowed.*?:) ?([\w.]+)", text)
     if "weights_only" in text.lower() or "Unsupported" in text:
-        named = f" ({blocked.group(1)})" if blocked else ""
-        return f"a pickle that names code{named} and holds more than weights: nothing in it was run; save model.state_dict(), not the model itself"
+        code = f" ({blocked.group(1)})" if blocked else ""
+        return f"a pickle that names code{code} and holds more than weights: nothing in it was run; save model.state_dict(), not the model itself"
     return f"torch can't load it ({text[:200]}); copy or download it again"
