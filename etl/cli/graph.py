@@ -248,9 +248,8 @@ def say_noise(compared: Sequence[Comparison]) -> None:
     if noisy:
         names = plain(", ".join(c.layer for c in noisy))
         precision = "compared in float64" if noisy[0].arithmetic == "float64" else "compared with that in mind"
-        say(
-            f"The framework's own rounding in float32 moves {names} by up to {max(c.noise or 0 for c in noisy):.2g} of the largest value: {precision}."
-        )
+        noise = max(c.noise or 0 for c in noisy)
+        say(f"The framework's own rounding in float32 moves {names} by up to {noise:.2g} of the largest value: {precision}.")
 
 
 def layers(*, format: Rows = Format.table) -> None:

@@ -397,18 +397,18 @@ DECLARED = frozenset(  # make no numbers of what a constant only declares: whate
 def table() -> dict[str, dict[str, Rule]]:
     """The families with ATen's names in full, second names among them."""
     rules_of = {family: {name: rule if name in DECLARED else bounded(rule) for name, rule in rules.items()} for family, rules in FAMILIES.items()}
-    named = {family: {f"aten.{name}": rule for name, rule in rules.items()} for family, rules in rules_of.items()}
-    every = {kind: (family, rule) for family, rules in named.items() for kind, rule in rules.items()}
+    with_full_names = {family: {f"aten.{name}": rule for name, rule in rules.items()} for family, rules in rules_of.items()}
+    by_kind = {kind: (family, rule) for family, rules in with_full_names.items() for kind, rule in rules.items()}
     for alias, name in ALIASES.items():
-        if f"aten.{name}" in every:
-            family, rule = every[f"aten.{name}"]
-            named[family].setdefault(f"aten.{alias}", rule)
+        if f"aten.{name}" in by_kind:
+            family, rule = by_kind[f"aten.{name}"]
+            with_full_names[family].setdefault(f"aten.{alias}", rule)
     for family in ("Pooling", "Resizing", "Recurrent"):
-        named[family] = {kind: of_live_values(rule) for kind, rule in named[family].items()}
-    named["In place"] = {"inplace.write": indexing.write, "inplace.read": indexing.read}
-    named["Constants"]["aten.constant"] = views.constant_output
-    named["Sizes"] = sizes.SIZES
-    return named
+        with_full_names[family] = {kind: of_live_values(rule) for kind, rule in with_full_names[family].items()}
+    with_full_names["In place"] = {"inplace.write": indexing.write, "inplace.read": indexing.read}
+    with_full_names["Constants"]["aten.constant"] = views.constant_output
+    with_full_names["Sizes"] = sizes.SIZES
+    return with_full_names
 
 
 ATEN = Dialect(

@@ -163,14 +163,14 @@ def running(op: str) -> Rule:
 
 def diff(here: Scope, self: Value, n: int = 1, dim: int = -1, prepend: Any = None, append: Any = None) -> Value:
     """Differences of neighbours along an axis, n times."""
-    joined = [part for part in (prepend, self, append) if part is not None]
+    joined = [tensor for tensor in (prepend, self, append) if tensor is not None]
     if len(joined) > 1:
         self = np.concatenate(place.all_live(here, joined), axis=dim)
     for time in range(n):
         last = np.moveaxis(self, dim, -1)
         named: dict[str, Any] = {"part": f"difference_{time}"} if is_live(self) and time < n - 1 else {}
-        made = place.subtract(here, last[..., 1:], last[..., :-1], **named)
-        self = np.moveaxis(made, -1, dim)
+        differences = place.subtract(here, last[..., 1:], last[..., :-1], **named)
+        self = np.moveaxis(differences, -1, dim)
     return self
 
 
@@ -215,13 +215,13 @@ def gradient(here: Scope, self: Value, spacing: Any = None, dim: Any = None, edg
     axes = axes_of(dim, self.ndim)
     if edge_order != 1 or len(steps) not in (1, len(axes)):
         raise Unsupported("has a rule for edge_order=1 and one distance for each axis")
-    made = []
+    slopes = []
     for axis, step in zip(axes, steps * (len(axes) if len(steps) == 1 else 1), strict=True):
         last = np.moveaxis(self, axis, -1)
         before, after = np.maximum(np.arange(last.shape[-1]) - 1, 0), np.minimum(np.arange(last.shape[-1]) + 1, last.shape[-1] - 1)
         rise = place.subtract(here, last[..., after], last[..., before], part=f"rise_{axis}")
-        made.append(np.moveaxis(place.multiply(here, rise, 1 / (step * (after - before)), part=f"slope_{axis}"), -1, axis))
-    return made
+        slopes.append(np.moveaxis(place.multiply(here, rise, 1 / (step * (after - before)), part=f"slope_{axis}"), -1, axis))
+    return slopes
 
 
 def distances(y: Value, x: Any, dx: Any, axis: int) -> Any:

@@ -145,7 +145,7 @@ def fake_quantize(here: Scope, self: Value, scale: Any, zero_point: Any, quant_m
 
 def hypot(here: Scope, self: Value, other: Value) -> Value:
     """The root of the sum of squares."""
-    squares = [function(here, "square", np.square, one, part=f"square_{k}") for k, one in enumerate((self, other))]
+    squares = [function(here, "square", np.square, side, part=f"square_{k}") for k, side in enumerate((self, other))]
     return function(here, "sqrt", np.sqrt, place.add(here, *squares, part="sum"))
 
 

@@ -33,7 +33,7 @@ def scaled_dot_product_attention(
     if dropout_p:
         raise Unsupported(f"drops values at random: it {TRAINING}")
     if enable_gqa:
-        key, value = (np.repeat(part, query.shape[-3] // part.shape[-3], axis=-3) for part in (key, value))
+        key, value = (np.repeat(tensor, query.shape[-3] // tensor.shape[-3], axis=-3) for tensor in (key, value))
     if is_causal:
         attn_mask = np.tri(query.shape[-2], key.shape[-2], dtype=bool)
     return attention(here, query, key, value, 1 / sqrt(query.shape[-1]) if scale is None else scale, attn_mask)
@@ -87,8 +87,8 @@ def weighted(here: Scope, shares: Value, value: Value) -> Value:
         return np.matmul(shares, value)
     turned = np.swapaxes(value, -1, -2)[..., None, :, :]  # (*lead, 1, e, m)
     if is_live(shares) and is_live(value):
-        each = here.product(Edges(shares[..., :, None, :], over=0), Edges(turned, over=0), part="weighted")
-        return here.sum(Edges(each), axes=axis_names(value))
+        products = here.product(Edges(shares[..., :, None, :], over=0), Edges(turned, over=0), part="weighted")
+        return here.sum(Edges(products), axes=axis_names(value))
     if is_live(shares):
         return here.sum(Edges(shares[..., :, None, :], numbers(turned)))
     return here.sum(Edges(turned, numbers(shares)[..., :, None, :]), axes=axis_names(value))
@@ -104,8 +104,8 @@ def sparse_attention(here: Scope, query: Ids, key: Ids, value: Ids, scale: float
     share = here.sum(Edges(in_places(shifted, allowed, NOTHING)), part="share", activation="reciprocal")
     shares = here.product(Edges(shifted, over=0), Edges(share[..., rows], over=0), part="softmax")
     turned = np.swapaxes(value, -1, -2)
-    each = here.product(Edges(shares[..., None, :], over=0), Edges(turned[..., columns], over=0), part="weighted")
-    return here.sum(Edges(np.swapaxes(in_places(each, allowed, ZERO), -2, -3)), axes=axis_names(value))
+    products_of_values = here.product(Edges(shares[..., None, :], over=0), Edges(turned[..., columns], over=0), part="weighted")
+    return here.sum(Edges(np.swapaxes(in_places(products_of_values, allowed, ZERO), -2, -3)), axes=axis_names(value))
 
 
 def in_places(ids: Ids, allowed: NDArray[np.bool_], elsewhere: int) -> Ids:

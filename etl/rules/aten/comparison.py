@@ -89,8 +89,8 @@ def isin(here: Scope, elements: Value, test_elements: Value, assume_unique: bool
     if constants(elements, np.zeros(())) and constants(test_elements, np.zeros(())):
         return np.isin(elements, test_elements, invert=invert)
     same = logic.equal(here, np.expand_dims(elements, -1), np.reshape(test_elements, (-1,)), part="equal")
-    found = reduce.reduced(here, "max", same, (same.ndim - 1,), part="found" if invert else None)
-    return logic.complement(here, found) if invert else found
+    any_equal = reduce.reduced(here, "max", same, (same.ndim - 1,), part="found" if invert else None)
+    return logic.complement(here, any_equal) if invert else any_equal
 
 
 def where(here: Scope, condition: Value, self: Any = None, other: Any = None) -> Value:

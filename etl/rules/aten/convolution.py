@@ -25,8 +25,8 @@ def convolution(
     rank = weight.ndim - 2
     x, whole_batch = batched(input, rank)
     apart = for_each(dilation, rank)
-    made = windows.convolution(here, x, weight, bias, for_each(stride, rank), pads_of(padding, weight.shape[2:], apart), apart, groups)
-    return made if whole_batch else made[0]
+    outputs = windows.convolution(here, x, weight, bias, for_each(stride, rank), pads_of(padding, weight.shape[2:], apart), apart, groups)
+    return outputs if whole_batch else outputs[0]
 
 
 def pads_of(padding: Any, size: Sequence[int], dilation: Sequence[int]) -> Pads:
@@ -55,8 +55,8 @@ def transposed_convolution(
     x, whole_batch = batched(input, rank)
     steps, cut, more, apart = (for_each(option, rank) for option in (stride, padding, output_padding, dilation))
     shape = [(n - 1) * s - 2 * p + span(k, d) + o for n, s, p, k, d, o in zip(x.shape[2:], steps, cut, weight.shape[2:], apart, more, strict=True)]
-    made = windows.transposed_convolution(here, x, weight, bias, steps, cut, shape, apart, groups)
-    return made if whole_batch else made[0]
+    outputs = windows.transposed_convolution(here, x, weight, bias, steps, cut, shape, apart, groups)
+    return outputs if whole_batch else outputs[0]
 
 
 def conv_any(

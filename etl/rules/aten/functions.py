@@ -267,7 +267,7 @@ def atan2(here: Scope, self: Value, other: Any) -> Value:
     if constants(y, x):
         return np.arctan2(y, x)
     far, high = function(here, "abs", np.abs, x, part="abs_x"), function(here, "abs", np.abs, y, part="abs_y")
-    squares = [function(here, "square", np.square, part, part=name) for part, name in ((far, "square_x"), (high, "square_y"))]
+    squares = [function(here, "square", np.square, length_of_side, part=name) for length_of_side, name in ((far, "square_x"), (high, "square_y"))]
     length = function(here, "sqrt", np.sqrt, place.add(here, *squares, part="sum"), part="length")
     origin = function(here, "is_zero", lambda x: x == 0, length, part="origin")
     base = place.add(here, place.add(here, length, far, part="base"), origin, part="divisor")

@@ -40,18 +40,18 @@ def at_places(here: Scope, self: Value, indices: Sequence[Any]) -> Value:
         return self[key_of(indices)]
     (at,) = flowing
     position, size = whole_position(here, indices[at]), self.shape[at]
-    others = {axis: places(place) for axis, place in enumerate(indices) if place is not None and axis != at}
-    named = [axis for axis, place in enumerate(indices) if place is not None]
-    shape = np.broadcast_shapes(position.shape, *(place.shape for place in others.values()))
-    front = np.moveaxis(self, named, range(len(named)))  # the axes that are named, then the others
-    key: list[Any] = [np.arange(size) if axis == at else np.broadcast_to(others[axis], shape)[..., None] for axis in named]
+    constant_places = {axis: places(place) for axis, place in enumerate(indices) if place is not None and axis != at}
+    indexed_axes = [axis for axis, place in enumerate(indices) if place is not None]
+    shape = np.broadcast_shapes(position.shape, *(place.shape for place in constant_places.values()))
+    front = np.moveaxis(self, indexed_axes, range(len(indexed_axes)))  # the axes that are named, then the others
+    key: list[Any] = [np.arange(size) if axis == at else np.broadcast_to(constant_places[axis], shape)[..., None] for axis in indexed_axes]
     seen = front[tuple(key)]
-    if len(named) == 1:
+    if len(indexed_axes) == 1:
         seen = np.broadcast_to(seen, (*shape, *seen.shape))
     chosen = onehot(here, np.broadcast_to(position, shape), size, from_end=True)
-    made = picked(here, seen, chosen)
-    adjacent = named == list(range(named[0], named[-1] + 1))
-    return np.moveaxis(made, range(len(shape)), range(named[0], named[0] + len(shape))) if adjacent else made
+    values = picked(here, seen, chosen)
+    adjacent = indexed_axes == list(range(indexed_axes[0], indexed_axes[-1] + 1))
+    return np.moveaxis(values, range(len(shape)), range(indexed_axes[0], indexed_axes[0] + len(shape))) if adjacent else values
 
 
 def whole_position(here: Scope, position: Value) -> Value:
@@ -127,8 +127,8 @@ def index_put(here: Scope, self: Value, indices: Sequence[Any], values: Value, a
     key = key_of(indices)
     if not accumulate:
         return placed(here, self, key, values)
-    cells = np.arange(self.size).reshape(self.shape)[key]
-    return joined_at(here, "sum", self, cells, values)
+    flat_indices = np.arange(self.size).reshape(self.shape)[key]
+    return joined_at(here, "sum", self, flat_indices, values)
 
 
 JOIN: dict[str, tuple[str, np.ufunc]] = {
@@ -139,26 +139,28 @@ JOIN: dict[str, tuple[str, np.ufunc]] = {
 }
 
 
-def joined_at(here: Scope, reduce: str, self: Value, cells: NDArray[Any], values: Value, *, scale: float = 1.0, include_self: bool = True) -> Value:
+def joined_at(
+    here: Scope, reduce: str, self: Value, flat_indices: NDArray[Any], values: Value, *, scale: float = 1.0, include_self: bool = True
+) -> Value:
     """A copy in which values are added to (`sum`), or otherwise joined with, what is at their places, which may come again and again."""
     if reduce not in JOIN:
         raise Unsupported(f"has no rule for reduce={reduce!r}")
     op, ufunc = JOIN[reduce]
     if is_live(self) or is_live(values):
-        return joined(here, op, self, cells, values, scale=scale, mean=reduce == "mean", include=include_self)
-    flat, named = np.array(self).reshape(-1), cells.reshape(-1)
+        return joined(here, op, self, flat_indices, values, scale=scale, mean=reduce == "mean", include=include_self)
+    flat, positions = np.array(self).reshape(-1), flat_indices.reshape(-1)
     if not include_self:
         limits = np.finfo(flat.dtype) if flat.dtype.kind == "f" else np.iinfo(flat.dtype)
-        flat[named] = {"sum": 0, "product": 1, "max": limits.min, "min": limits.max}[op]
-    given = np.broadcast_to(values, cells.shape).reshape(-1)
-    ufunc.at(flat, named, given if scale == 1 else given * scale)
+        flat[positions] = {"sum": 0, "product": 1, "max": limits.min, "min": limits.max}[op]
+    new_values = np.broadcast_to(values, flat_indices.shape).reshape(-1)
+    ufunc.at(flat, positions, new_values if scale == 1 else new_values * scale)
     if reduce == "mean":
-        places, counts = np.unique(named, return_counts=True)
+        places, counts = np.unique(positions, return_counts=True)
         flat[places] = flat[places] / (counts + include_self)
     return flat.reshape(self.shape)
 
 
-def scatter_cells(self: Value, dim: int, index: Any) -> NDArray[Any]:
+def scatter_indices(self: Value, dim: int, index: Any) -> NDArray[Any]:
     """The places that an index names along an axis, counted in C order."""
     at, where = axis_of(dim, self.ndim), places(index)
     grid: list[Any] = list(np.indices(where.shape, sparse=True))
@@ -168,11 +170,11 @@ def scatter_cells(self: Value, dim: int, index: Any) -> NDArray[Any]:
 
 def scatter(here: Scope, self: Value, dim: int, index: Any, src: Any = None, value: Any = None, reduce: str | None = None) -> Value:
     """A copy with other values at the places that an index names along an axis, or with those added or multiplied."""
-    cells = scatter_cells(self, dim, index)
-    given = value if src is None else src[tuple(slice(n) for n in cells.shape)]
+    flat_indices = scatter_indices(self, dim, index)
+    new_values = value if src is None else src[tuple(slice(n) for n in flat_indices.shape)]
     if reduce is not None:
-        return joined_at(here, reduce, self, cells, given)
-    return placed(here, np.reshape(self, (-1,)), cells, given if np.ndim(given) else np.asarray(given)).reshape(self.shape)
+        return joined_at(here, reduce, self, flat_indices, new_values)
+    return placed(here, np.reshape(self, (-1,)), flat_indices, new_values if np.ndim(new_values) else np.asarray(new_values)).reshape(self.shape)
 
 
 def scatter_add(here: Scope, self: Value, dim: int, index: Any, src: Value) -> Value:
@@ -182,8 +184,8 @@ def scatter_add(here: Scope, self: Value, dim: int, index: Any, src: Value) -> V
 
 def scatter_reduce(here: Scope, self: Value, dim: int, index: Any, src: Value, reduce: str, include_self: bool = True) -> Value:
     """A copy in which the places that an index names along an axis hold the sum, product, mean, largest or smallest of all that is put there."""
-    cells = scatter_cells(self, dim, index)
-    return joined_at(here, reduce, self, cells, src[tuple(slice(n) for n in cells.shape)], include_self=include_self)
+    flat_indices = scatter_indices(self, dim, index)
+    return joined_at(here, reduce, self, flat_indices, src[tuple(slice(n) for n in flat_indices.shape)], include_self=include_self)
 
 
 def along(self: Value, dim: int, index: Any) -> tuple[Any, ...]:
@@ -192,14 +194,14 @@ def along(self: Value, dim: int, index: Any) -> tuple[Any, ...]:
 
 def index_add(here: Scope, self: Value, dim: int, index: Any, source: Value, alpha: float = 1) -> Value:
     """A copy with slices added at some places of an axis."""
-    cells = np.arange(self.size).reshape(self.shape)[along(self, dim, index)]
-    return joined_at(here, "sum", self, cells, source, scale=alpha)
+    flat_indices = np.arange(self.size).reshape(self.shape)[along(self, dim, index)]
+    return joined_at(here, "sum", self, flat_indices, source, scale=alpha)
 
 
 def index_reduce(here: Scope, self: Value, dim: int, index: Any, source: Value, reduce: str, include_self: bool = True) -> Value:
     """A copy in which some places of an axis hold the product, mean, largest or smallest of all slices that are put there."""
-    cells = np.arange(self.size).reshape(self.shape)[along(self, dim, index)]
-    return joined_at(here, reduce, self, cells, source, include_self=include_self)
+    flat_indices = np.arange(self.size).reshape(self.shape)[along(self, dim, index)]
+    return joined_at(here, reduce, self, flat_indices, source, include_self=include_self)
 
 
 def index_copy(here: Scope, self: Value, dim: int, index: Any, source: Value) -> Value:
@@ -233,23 +235,23 @@ def masked_scatter(here: Scope, self: Value, mask: Any, source: Value) -> Value:
 
 def slice_scatter(here: Scope, self: Value, src: Value, dim: int = 0, start: Any = None, end: Any = None, step: Any = 1) -> Value:
     """A copy with another slice."""
-    return into(here, self, src, lambda cells: slice_(here, cells, dim, start, end, step))
+    return into(here, self, src, lambda flat_indices: slice_(here, flat_indices, dim, start, end, step))
 
 
 def select_scatter(here: Scope, self: Value, src: Value, dim: int, index: Any) -> Value:
     """A copy with another place of an axis."""
-    return into(here, self, src, lambda cells: select(here, cells, dim, index))
+    return into(here, self, src, lambda flat_indices: select(here, flat_indices, dim, index))
 
 
 def diagonal_scatter(here: Scope, self: Value, src: Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Value:
     """A copy with another diagonal."""
-    return into(here, self, src, lambda cells: np.diagonal(cells, offset, dim1, dim2))
+    return into(here, self, src, lambda flat_indices: np.diagonal(flat_indices, offset, dim1, dim2))
 
 
 def into(here: Scope, self: Value, values: Value, view: Callable[[NDArray[Any]], NDArray[Any]]) -> Value:
     """A copy with other values where a view of the tensor's places leads."""
-    cells = view(np.arange(self.size).reshape(self.shape))
-    changed = placed(here, np.reshape(self, (-1,)), cells, values)
+    flat_indices = view(np.arange(self.size).reshape(self.shape))
+    changed = placed(here, np.reshape(self, (-1,)), flat_indices, values)
     return changed.reshape(self.shape)
 
 
@@ -258,14 +260,14 @@ def through(here: Scope, value: Any, views: Sequence[View]) -> Any:
     for kind, arguments, output in views:
         if kind in ("aten.to", "aten.type_as", "aten._to_copy"):  # of the same type, or it would be no view
             continue
-        made = here.dialect.rule_of(kind)(here, value, **arguments)
-        value = made[output] if isinstance(made, list | tuple) else made
+        viewed = here.dialect.rule_of(kind)(here, value, **arguments)
+        value = viewed[output] if isinstance(viewed, list | tuple) else viewed
     return value
 
 
 def write(here: Scope, self: Value, value: Value, views: Sequence[View]) -> Value:
     """The tensor after something was written into a view of it: the other places as they were."""
-    return into(here, self, value, lambda cells: through(here, cells, views))
+    return into(here, self, value, lambda flat_indices: through(here, flat_indices, views))
 
 
 def read(here: Scope, self: Value, views: Sequence[View]) -> Value:

@@ -18,8 +18,8 @@ from etl.rules.scope import Scope, bounded
 
 def cat(here: Scope, tensors: Sequence[Value], dim: int = 0) -> Value:
     """Tensors one after the other along an axis; a constant among them is neurons that read nothing."""
-    parts = [part for part in all_live(here, tensors) if part.shape != (0,)]
-    return np.concatenate(parts, axis=whole(dim))
+    joined = [tensor for tensor in all_live(here, tensors) if tensor.shape != (0,)]
+    return np.concatenate(joined, axis=whole(dim))
 
 
 def stack(here: Scope, tensors: Sequence[Value], dim: int = 0) -> Value:
@@ -32,7 +32,7 @@ def joined_along(axis: int, rank: int) -> Any:
 
     def rule(here: Scope, tensors: Sequence[Value]) -> Value:
         """Tensors one after the other."""
-        raised = [np.reshape(part, at_least(part, rank)) for part in all_live(here, tensors)]
+        raised = [np.reshape(tensor, at_least(tensor, rank)) for tensor in all_live(here, tensors)]
         return np.concatenate(raised, axis=0 if raised[0].ndim == 1 else axis)
 
     return rule
@@ -40,7 +40,7 @@ def joined_along(axis: int, rank: int) -> Any:
 
 def column_stack(here: Scope, tensors: Sequence[Value]) -> Value:
     """Vectors as columns."""
-    raised = [np.reshape(part, (-1, 1)) if part.ndim < 2 else part for part in all_live(here, tensors)]
+    raised = [np.reshape(tensor, (-1, 1)) if tensor.ndim < 2 else tensor for tensor in all_live(here, tensors)]
     return np.concatenate(raised, axis=1)
 
 
@@ -55,10 +55,10 @@ def chunk(here: Scope, self: Value, chunks: int, dim: int = 0) -> list[Value]:
 
 def split(here: Scope, self: Value, split_size: Any = None, dim: int = 0, split_sizes: Any = None) -> list[Value]:
     """An axis cut into pieces of one size, or of those listed."""
-    given = split_size if split_size is not None else split_sizes
-    if isinstance(given, list | tuple):
-        return pieces(self, np.cumsum(sizes(given))[:-1].tolist(), dim)
-    n, step = self.shape[axis_of(dim, self.ndim)], whole(given)
+    size_or_sizes = split_size if split_size is not None else split_sizes
+    if isinstance(size_or_sizes, list | tuple):
+        return pieces(self, np.cumsum(sizes(size_or_sizes))[:-1].tolist(), dim)
+    n, step = self.shape[axis_of(dim, self.ndim)], whole(size_or_sizes)
     return pieces(self, range(step, n, step) if step else [], dim)
 
 
@@ -89,26 +89,26 @@ def unbind(here: Scope, self: Value, dim: int = 0) -> list[Value]:
 
 def block_diag(here: Scope, tensors: Sequence[Value]) -> Value:
     """Matrices along a diagonal, zero elsewhere."""
-    parts = [np.reshape(part, (1,) * (2 - part.ndim) + part.shape) for part in all_live(here, tensors)]
-    rows, columns = sum(len(part) for part in parts), sum(part.shape[1] for part in parts)
+    matrices = [np.reshape(matrix, (1,) * (2 - matrix.ndim) + matrix.shape) for matrix in all_live(here, tensors)]
+    rows, columns = sum(len(matrix) for matrix in matrices), sum(matrix.shape[1] for matrix in matrices)
     bounded((rows, columns))
-    flowing = is_live(parts[0])
-    whole: Value = zeros((rows, columns)) if flowing else np.zeros((rows, columns), np.result_type(*parts))
+    flowing = is_live(matrices[0])
+    whole: Value = zeros((rows, columns)) if flowing else np.zeros((rows, columns), np.result_type(*matrices))
     row = column = 0
-    for part in parts:
-        whole[row : row + len(part), column : column + part.shape[1]] = part
-        row, column = row + len(part), column + part.shape[1]
+    for matrix in matrices:
+        whole[row : row + len(matrix), column : column + matrix.shape[1]] = matrix
+        row, column = row + len(matrix), column + matrix.shape[1]
     return whole
 
 
 def cartesian_prod(here: Scope, tensors: Sequence[Value]) -> Value:
     """Every choice of one value of each vector: one vector as it is, of several a row for each choice."""
-    parts = all_live(here, tensors)
-    if len(parts) == 1:
-        return parts[0]
-    bounded([len(part) for part in parts] + [len(parts)])
-    chosen = np.indices([len(part) for part in parts]).reshape(len(parts), -1)
-    return np.stack([part[places] for part, places in zip(parts, chosen, strict=True)], axis=-1)
+    vectors = all_live(here, tensors)
+    if len(vectors) == 1:
+        return vectors[0]
+    bounded([len(vector) for vector in vectors] + [len(vectors)])
+    chosen = np.indices([len(vector) for vector in vectors]).reshape(len(vectors), -1)
+    return np.stack([vector[places] for vector, places in zip(vectors, chosen, strict=True)], axis=-1)
 
 
 def combinations(here: Scope, self: Value, r: int = 2, with_replacement: bool = False) -> Value:

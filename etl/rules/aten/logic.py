@@ -85,11 +85,11 @@ def where(here: Scope, condition: Any, x: Any, y: Any) -> Value:
     if not is_live(condition):
         return picked(here, condition.astype(bool), x, y)
     chosen = truth(here, condition, "chosen")
-    other = complement(here, chosen, part="other")
-    endless = [*infinities(here, other, x, "unless_first"), *infinities(here, chosen, y, "unless_second")]
+    unchosen = complement(here, chosen, part="other")
+    endless = [*infinities(here, unchosen, x, "unless_first"), *infinities(here, chosen, y, "unless_second")]
     x, y = (choice if is_live(choice) else finite_part(numbers(choice)) for choice in (x, y))
-    both = [times(here, chosen, x, "first"), times(here, other, y, "second")]
-    return here.sum(*(Edges(part, over=0) for part in both), *endless) if endless else add(here, *both)
+    both = [times(here, chosen, x, "first"), times(here, unchosen, y, "second")]
+    return here.sum(*(Edges(product, over=0) for product in both), *endless) if endless else add(here, *both)
 
 
 def times(here: Scope, share: Ids, choice: Value, part: str) -> Value:

@@ -54,10 +54,10 @@ def kl_div(here: Scope, self: Value, target: Value, reduction: int = 1, log_targ
 def binary_cross_entropy(here: Scope, self: Value, target: Value, weight: Value | None = None, reduction: int = 1) -> Value:
     """-(target log(x) + (1 - target) log(1 - x)), logarithms at least -100, times the weight; their mean or sum."""
     near = place.clip(here, function(here, "log", np.log, self, part="log"), -100.0, part="first")
-    rest = place.subtract(here, 1.0, self, part="complement")
-    far = place.clip(here, function(here, "log", np.log, rest, part="other_log"), -100.0, part="second")
-    other = place.subtract(here, 1.0, target, part="other_target")
-    both = (place.multiply(here, target, near, part="share"), place.multiply(here, other, far, part="other_share"))
+    complement = place.subtract(here, 1.0, self, part="complement")
+    far = place.clip(here, function(here, "log", np.log, complement, part="other_log"), -100.0, part="second")
+    other_target = place.subtract(here, 1.0, target, part="other_target")
+    both = (place.multiply(here, target, near, part="share"), place.multiply(here, other_target, far, part="other_share"))
     return reduced(here, weighted(here, place.multiply(here, place.add(here, *both, part="sum"), -1.0, part="loss"), weight), reduction)
 
 

@@ -75,7 +75,7 @@ def matrix_power(here: Scope, self: Value, n: int) -> Value:
 def multi_dot(here: Scope, tensors: Sequence[Value]) -> Value:
     """The product of several matrices, from the left."""
     *first, last = tensors
-    left = folded(lambda made, item: matmul(here.part(f"product_{item[0]}"), made, item[1]), enumerate(first[1:]), first[0])
+    left = folded(lambda product, item: matmul(here.part(f"product_{item[0]}"), product, item[1]), enumerate(first[1:]), first[0])
     return matmul(here, left, last)
 
 
@@ -122,8 +122,8 @@ def covariance(here: Scope, self: Value, correction: float = 1, fweights: Any = 
     rows = np.reshape(self, (1, -1)) if np.ndim(self) < 2 else self
     middle = reduce.mean(here, rows, (1,), True, part="mean")
     apart = place.subtract(here, rows, middle, part="centring")
-    made = einsum_of(here, "ik,jk->ij", apart, apart, scale=1 / (rows.shape[1] - correction))
-    return made if np.ndim(self) == 2 else np.reshape(made, ())
+    products = einsum_of(here, "ik,jk->ij", apart, apart, scale=1 / (rows.shape[1] - correction))
+    return products if np.ndim(self) == 2 else np.reshape(products, ())
 
 
 def on_constants(compute: Callable[..., Any], doc: str) -> Rule:
@@ -135,8 +135,8 @@ def on_constants(compute: Callable[..., Any], doc: str) -> Rule:
             raise TooLarge(f"a matrix of more than {MOST_ROWS:,} rows or columns")
         if any(map(is_live, operands)):
             raise Unsupported("has a rule for constants only, and reads values that depend on the example")
-        made = compute(*map(numbers, operands))
-        return np.swapaxes(made, -1, -2) if upper else made
+        result = compute(*map(numbers, operands))
+        return np.swapaxes(result, -1, -2) if upper else result
 
     rule.__doc__ = doc
     return rule
@@ -151,11 +151,11 @@ def exponential(matrix: Any) -> Any:
 def reflected(vectors: Any, scales: Any) -> Any:
     """The product of the reflections 1 - tau v v^T, v being 1 at its own place and 0 above it (LAPACK's `orgqr`)."""
     rows, columns = vectors.shape[-2:]
-    made = np.broadcast_to(np.eye(rows), (*vectors.shape[:-2], rows, rows))
+    product = np.broadcast_to(np.eye(rows), (*vectors.shape[:-2], rows, rows))
     for k in range(scales.shape[-1]):
         v = np.where(np.arange(rows) < k, 0.0, np.where(np.arange(rows) == k, 1.0, vectors[..., :, k]))
-        made = made - scales[..., k, None, None] * (made @ v[..., :, None]) * v[..., None, :]
-    return made[..., :columns]
+        product = product - scales[..., k, None, None] * (product @ v[..., :, None]) * v[..., None, :]
+    return product[..., :columns]
 
 
 MATRICES: dict[str, Rule] = {

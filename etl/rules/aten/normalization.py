@@ -73,8 +73,8 @@ def group_norm(
     grouped = input.reshape(input.shape[0], num_groups, -1, *input.shape[2:])
     shape = (num_groups, -1, *(1,) * (input.ndim - 2))
     gamma, beta = (None if array is None else array.reshape(shape) for array in (weight, bias))
-    made = normalized(here, grouped, tuple(range(2, grouped.ndim)), eps, gamma, beta, input.shape)
-    return here.expect(made, axes_names(input.ndim - 2)) if input.ndim > 2 and is_live(made) else made
+    outputs = normalized(here, grouped, tuple(range(2, grouped.ndim)), eps, gamma, beta, input.shape)
+    return here.expect(outputs, axes_names(input.ndim - 2)) if input.ndim > 2 and is_live(outputs) else outputs
 
 
 def instance_norm(
@@ -153,9 +153,9 @@ def normalized(
 def normalized_numbers(x: Any, axes: tuple[int, ...], epsilon: float, gamma: Any, beta: Any, shape: Sequence[int] | None, centre: bool) -> Any:
     """The same of constants alone."""
     middle = x - x.mean(axes, keepdims=True) if centre else x
-    made = middle / np.sqrt(np.square(middle).mean(axes, keepdims=True) + epsilon)
-    made = made * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
-    return made if shape is None else made.reshape(tuple(shape))
+    outputs = middle / np.sqrt(np.square(middle).mean(axes, keepdims=True) + epsilon)
+    outputs = outputs * (1.0 if gamma is None else gamma) + (0.0 if beta is None else beta)
+    return outputs if shape is None else outputs.reshape(tuple(shape))
 
 
 def unit(here: Scope, x: Ids, axes: Sequence[int], least: float, **options: Any) -> Any:

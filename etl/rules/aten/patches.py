@@ -45,14 +45,14 @@ def col2im(here: Scope, self: Value, output_size: Any, kernel_size: Any, dilatio
     (h, w), size, steps, apart = (for_each(option, 2) for option in (output_size, kernel_size, stride, dilation))
     (top, left), taps = for_each(padding, 2), prod(size)
     wide_h, wide_w = h + 2 * top, w + 2 * left
-    cells = live(np.arange(wide_h * wide_w).reshape(1, 1, wide_h, wide_w))
-    windows = np.moveaxis(seen(cells, size, steps, apart), (2, 3), (-2, -1)).reshape(taps, -1)  # which cell each entry of a column is of
+    pixels = live(np.arange(wide_h * wide_w).reshape(1, 1, wide_h, wide_w))
+    windows = np.moveaxis(seen(pixels, size, steps, apart), (2, 3), (-2, -1)).reshape(taps, -1)  # which pixel each entry of a column is of
     order = np.argsort(np.asarray(windows).reshape(-1), kind="stable")
-    cell = np.asarray(windows).reshape(-1)[order]
-    first = np.searchsorted(cell, np.arange(wide_h * wide_w))
-    rank = np.arange(len(cell)) - first[cell]
+    pixel = np.asarray(windows).reshape(-1)[order]
+    first = np.searchsorted(pixel, np.arange(wide_h * wide_w))
+    rank = np.arange(len(pixel)) - first[pixel]
     table = np.full((wide_h * wide_w, int(rank.max()) + 1), -1)
-    table[cell, rank] = order
+    table[pixel, rank] = order
     columns = np.reshape(raised, (raised.shape[0], -1, taps * raised.shape[-1]))
     flat = np.pad(columns, ((0, 0), (0, 0), (0, 1)), constant_values=NOTHING)
     source = flat[..., table.reshape(wide_h, wide_w, -1)[top : top + h, left : left + w]]

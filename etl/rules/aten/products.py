@@ -18,8 +18,8 @@ def linear(here: Scope, input: Value, weight: Value, bias: Value | None = None) 
     """Every neuron reads the last axis through one row of the weight: (..., n), (units, n) -> (..., units)."""
     if all_constant(input, weight):
         check_size((*input.shape[:-1], *weight.shape[:-1]))
-        made = input @ weight.T
-        return made if bias is None else add(here, made, bias)
+        product = input @ weight.T
+        return product if bias is None else add(here, product, bias)
     if not is_live(weight):
         if input.shape[-1] != weight.shape[-1]:
             raise ValueError(f"{input.shape[-1]} values meet a weight for {weight.shape[-1]}")
@@ -28,13 +28,13 @@ def linear(here: Scope, input: Value, weight: Value, bias: Value | None = None) 
         return live_or_constant_sum(here, Edges(source, weight), bias=bias, axes=names)
     if weight.ndim == 1:
         return einsum_of(here, "...k,k->...", input, weight)
-    made = einsum_of(here, "...nk,mk->...nm" if input.ndim > 1 else "k,mk->m", input, weight, part=None if bias is None else "product")
-    return made if bias is None else add(here, made, bias)
+    product = einsum_of(here, "...nk,mk->...nm" if input.ndim > 1 else "k,mk->m", input, weight, part=None if bias is None else "product")
+    return product if bias is None else add(here, product, bias)
 
 
 def einsum_of(here: Scope, equation: str, *operands: Value, part: str | None = None, scale: float = 1.0) -> Value:
     """Einstein's sum of live values and constants; broadcast axes of one place meet any other."""
-    terms, out = spelled(equation, [np.ndim(one) for one in operands])
+    terms, out = spelled(equation, [np.ndim(array) for array in operands])
     sized: dict[str, int] = {}
     for letters, operand in zip(terms, operands, strict=True):
         for letter, size in zip(letters, operand.shape, strict=True):
@@ -45,7 +45,7 @@ def einsum_of(here: Scope, equation: str, *operands: Value, part: str | None = N
         check_size([sized[letter] for letter in out])
         total = np.einsum(equation, *operands)
         return total * scale if scale != 1 else total
-    pairs = [(one if is_live(one) else numbers(one), letters) for one, letters in zip(operands, terms, strict=True)]
+    pairs = [(array if is_live(array) else numbers(array), letters) for array, letters in zip(operands, terms, strict=True)]
     if scale != 1:
         pairs.append((np.asarray(scale, np.float64), ""))
     return contract(here, pairs, out, part=part)
@@ -140,7 +140,7 @@ def kron(here: Scope, self: Value, other: Value) -> Value:
 
 def cross(here: Scope, self: Value, other: Value, dim: int = -1) -> Value:
     """The vector product along an axis of three."""
-    x, y = (np.moveaxis(part, dim, -1) for part in np.broadcast_arrays(self, other, subok=True))
+    x, y = (np.moveaxis(operand, dim, -1) for operand in np.broadcast_arrays(self, other, subok=True))
     first = multiply(here, x[..., [1, 2, 0]], y[..., [2, 0, 1]], part="first")
     second = multiply(here, x[..., [2, 0, 1]], y[..., [1, 2, 0]], part="second")
     return np.moveaxis(add(here, first, second, -1.0), -1, dim)

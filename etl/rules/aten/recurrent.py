@@ -41,10 +41,10 @@ def simple_once(activation: str, here: Scope, x: Value, states: States, arrays: 
 
 def arrays_of(params: Sequence[Any], has_biases: bool, projected: bool) -> Iterator[list[Any]]:
     """Kernel, recurrent kernel, two biases and projection of each layer and direction, None for those that there are not."""
-    rest = iter(params)
-    while kernels := list(islice(rest, 2)):
-        biases = list(islice(rest, 2)) if has_biases else [None, None]
-        yield [*kernels, *biases, next(rest) if projected else None]
+    remaining = iter(params)
+    while kernels := list(islice(remaining, 2)):
+        biases = list(islice(remaining, 2)) if has_biases else [None, None]
+        yield [*kernels, *biases, next(remaining) if projected else None]
 
 
 def unrolled(
@@ -74,14 +74,14 @@ def unrolled(
             scope = here.part(f"layer_{layer}") if num_layers > 1 else here
             scope = scope.part("backward") if direction else scope
             order = range(len(x) - 1, -1, -1) if direction else range(len(x))
-            current, made = tuple(state[number] for state in states), {}
+            current, outputs_by_step = tuple(state[number] for state in states), {}
             for at in order:
                 current = step(scope.part(f"step_{at}"), x[at], current, arrays[number], "output")
-                made[at] = current[0]
-            outputs.append([made[at] for at in range(len(x))])
+                outputs_by_step[at] = current[0]
+            outputs.append([outputs_by_step[at] for at in range(len(x))])
             for final, state in zip(finals, current, strict=True):
                 final.append(state)
-        x = np.stack([np.concatenate(parts, axis=-1) for parts in zip(*outputs, strict=True)])
+        x = np.stack([np.concatenate(directions_outputs, axis=-1) for directions_outputs in zip(*outputs, strict=True)])
     result = np.swapaxes(x, 0, 1) if batch_first and not unbatched else x
     lasts = [np.stack(all_live(here, final)) for final in finals]
     if unbatched:
@@ -113,14 +113,14 @@ def layer(step: Step, lstm: bool = False) -> Callable[..., Any]:
     return rule
 
 
-def cell(step: Step, lstm: bool = False) -> Callable[..., Any]:
+def single_step(step: Step, lstm: bool = False) -> Callable[..., Any]:
     """A rule for lstm_cell, gru_cell and the simple ones: one step."""
 
     def rule(here: Scope, input: Ids, hx: Any, w_ih: Value, w_hh: Value, b_ih: Value | None = None, b_hh: Value | None = None) -> Any:
         """One step: (batch, n) and states (batch, units) -> new states."""
         states = tuple(hx) if lstm else (hx,)
-        made = step(here, input, states, (w_ih, w_hh, b_ih, b_hh, None), "output" if lstm else None)
-        return made if lstm else made[0]
+        results = step(here, input, states, (w_ih, w_hh, b_ih, b_hh, None), "output" if lstm else None)
+        return results if lstm else results[0]
 
     return rule
 
@@ -130,8 +130,8 @@ RECURRENT: dict[str, Callable[..., Any]] = {
     "gru": layer(gru_once),
     "rnn_tanh": layer(partial(simple_once, "tanh")),
     "rnn_relu": layer(partial(simple_once, "relu")),
-    "lstm_cell": cell(lstm_once, lstm=True),
-    "gru_cell": cell(gru_once),
-    "rnn_tanh_cell": cell(partial(simple_once, "tanh")),
-    "rnn_relu_cell": cell(partial(simple_once, "relu")),
+    "lstm_cell": single_step(lstm_once, lstm=True),
+    "gru_cell": single_step(gru_once),
+    "rnn_tanh_cell": single_step(partial(simple_once, "tanh")),
+    "rnn_relu_cell": single_step(partial(simple_once, "relu")),
 }

@@ -21,8 +21,8 @@ Rule = Callable[..., Any]
 def target(x: Value, rank: int, output_size: Any, scale_factors: Any) -> tuple[tuple[int, ...], list[float | None]]:
     """The new size, and the scale of each axis where one was given: positions follow it rather than the sizes."""
     places = x.shape[x.ndim - rank :]
-    given = [None] * rank if scale_factors is None else scale_factors
-    factors = [None if factor is None else float(factor) for factor in given]
+    scale_options = [None] * rank if scale_factors is None else scale_factors
+    factors = [None if factor is None else float(factor) for factor in scale_options]
     if output_size is not None:
         return sizes(output_size), factors
     return tuple(int(n * factor) for n, factor in zip(places, factors, strict=True) if factor is not None), factors
@@ -83,10 +83,10 @@ def grid_sampler(here: Scope, input: Ids, grid: Value, interpolation_mode: int, 
         taps = [([low[0] + i, low[1] + j], (share[0] if i else 1 - share[0]) * (share[1] if j else 1 - share[1])) for i in (0, 1) for j in (0, 1)]
     wide = np.pad(input, ((0, 0), (0, 0), (0, 1), (0, 1)), constant_values=NOTHING)
     source, weight = [], []
-    for (row, column), part in taps:
+    for (row, column), tap_weight in taps:
         inside = (row >= 0) & (row < height) & (column >= 0) & (column < width)
         source.append(wide[:, :, np.where(inside, row, height).astype(np.int64), np.where(inside, column, width).astype(np.int64)])
-        weight.append(part)
+        weight.append(tap_weight)
     return here.sum(Edges(np.stack(source, axis=-1), np.stack(weight, axis=-1)), axes=axes_names(2))
 
 

@@ -64,25 +64,25 @@ def embedding_bag(
     rows: Value = here.sum(Edges(chosen[..., None, :], table.T), part="rows") if is_live(indices) else table[np.asarray(indices)]
     if per_sample_weights is not None:
         rows = multiply(here, rows, np.expand_dims(per_sample_weights, 1), part="weighted")
-    others = None if padding is None else subtract(here, 1.0, chosen[:, padding], part="others") if is_live(indices) else indices != padding
+    counted = None if padding is None else subtract(here, 1.0, chosen[:, padding], part="others") if is_live(indices) else indices != padding
     bags = list(pairwise(begins))
     if not is_live(rows):
-        return bagged_constants(rows, others, bags, mode), *(np.zeros(0),) * 3
-    made = side_by_side(rows, bags)
+        return bagged_constants(rows, counted, bags, mode), *(np.zeros(0),) * 3
+    bag_rows = side_by_side(rows, bags)
     if mode == LARGEST:
         empty = np.array([np.nan if last > first else 0.0 for first, last in bags])[:, None]
-        best = here.max(Edges(made), bias=empty if (empty == 0).any() else None, part=None if others is None else "largest")
-        if others is None:
+        best = here.max(Edges(bag_rows), bias=empty if (empty == 0).any() else None, part=None if counted is None else "largest")
+        if counted is None:
             return best, *(np.zeros(0),) * 3
-        some = here.max(Edges(side_by_side(others[:, None], bags)), bias=0.0, part="some")
-        return here.product(Edges(best, over=0), Edges(some, over=0)), *(np.zeros(0),) * 3
-    if mode == MEAN and others is not None:
-        total = here.sum(Edges(made), part="sum")
-        count = here.sum(Edges(side_by_side(others[:, None], bags)), part="count")
+        not_empty = here.max(Edges(side_by_side(counted[:, None], bags)), bias=0.0, part="some")
+        return here.product(Edges(best, over=0), Edges(not_empty, over=0)), *(np.zeros(0),) * 3
+    if mode == MEAN and counted is not None:
+        total = here.sum(Edges(bag_rows), part="sum")
+        count = here.sum(Edges(side_by_side(counted[:, None], bags)), part="count")
         share = here.max(Edges(count, over=0), bias=1.0, activation="reciprocal", part="share")
         return here.product(Edges(total, over=0), Edges(share, over=0)), *(np.zeros(0),) * 3
     shares: Any = 1 / np.array([max(last - first, 1) for first, last in bags], dtype=np.float64)[:, None, None] if mode == MEAN else 1.0
-    return here.sum(Edges(made, shares)), *(np.zeros(0),) * 3
+    return here.sum(Edges(bag_rows, shares)), *(np.zeros(0),) * 3
 
 
 def side_by_side(rows: Value, bags: Sequence[tuple[int, int]]) -> Value:
@@ -92,16 +92,16 @@ def side_by_side(rows: Value, bags: Sequence[tuple[int, int]]) -> Value:
     return np.swapaxes(np.stack(parts), 1, 2)
 
 
-def bagged_constants(rows: Any, others: Any, bags: Sequence[tuple[int, int]], mode: int) -> Any:
+def bagged_constants(rows: Any, counted: Any, bags: Sequence[tuple[int, int]], mode: int) -> Any:
     """The same of constant positions."""
-    made = []
+    values = []
     for first, last in bags:
-        kept = rows[first:last] if others is None else rows[first:last][np.asarray(others[first:last]) != 0]
-        if not len(kept):
-            made.append(np.zeros(rows.shape[1:]))
+        bag = rows[first:last] if counted is None else rows[first:last][np.asarray(counted[first:last]) != 0]
+        if not len(bag):
+            values.append(np.zeros(rows.shape[1:]))
         else:
-            made.append(kept.max(0) if mode == LARGEST else kept.sum(0) / (len(kept) if mode == MEAN else 1))
-    return np.stack(made)
+            values.append(bag.max(0) if mode == LARGEST else bag.sum(0) / (len(bag) if mode == MEAN else 1))
+    return np.stack(values)
 
 
 def one_hot(here: Scope, self: Value, num_classes: int = -1) -> Value:

@@ -203,5 +203,5 @@ def as_live(here: Scope, constant: Any, part: str = "constant") -> Ids:
 def all_live(here: Scope, values: Any) -> list[Any]:
     """Values that are to be put together: constants become neurons where another one is live."""
     if not any(map(is_live, values)):
-        return [np.asarray(one) for one in values]
-    return [as_live(here, one, f"constant_{number}") for number, one in enumerate(values)]
+        return [np.asarray(constant) for constant in values]
+    return [as_live(here, constant, f"constant_{number}") for number, constant in enumerate(values)]

@@ -132,16 +132,16 @@ def squeeze(here: Scope, self: Value, dim: Any = None) -> Value:
     """Axes of one place taken away: all of them, or those given."""
     if dim is None:
         return np.squeeze(self)
-    gone = [axis_of(axis, self.ndim) for axis in (dim if isinstance(dim, list | tuple) else [dim])]
-    gone = [axis for axis in gone if self.ndim and self.shape[axis] == 1]
-    return np.squeeze(self, tuple(gone)) if gone else self
+    squeezed = [axis_of(axis, self.ndim) for axis in (dim if isinstance(dim, list | tuple) else [dim])]
+    squeezed = [axis for axis in squeezed if self.ndim and self.shape[axis] == 1]
+    return np.squeeze(self, tuple(squeezed)) if squeezed else self
 
 
 def expand(here: Scope, self: Value, size: Any, implicit: bool = False) -> Value:
     """Axes of one place repeated."""
-    wanted = sizes(size)
-    own = (1,) * (len(wanted) - self.ndim) + self.shape
-    return np.broadcast_to(self, bounded([n if w == -1 else w for n, w in zip(own, wanted, strict=True)]))
+    new_shape = sizes(size)
+    old_shape = (1,) * (len(new_shape) - self.ndim) + self.shape
+    return np.broadcast_to(self, bounded([n if w == -1 else w for n, w in zip(old_shape, new_shape, strict=True)]))
 
 
 def expand_as(here: Scope, self: Value, other: Value) -> Value:

@@ -103,13 +103,13 @@ def filtered(here: Scope, source: Ids, weight: Value, bias: Any, over: int, shap
     names = {"shape": tuple(shape), "axes": axes_names(rank), **options}
     if not is_live(weight):
         return live_or_constant_sum(here, Edges(source, weight, over), bias=bias, **names)
-    each = here.product(Edges(source, over=0), Edges(weight, over=0), part="products")
-    return live_or_constant_sum(here, Edges(each, over=over), bias=bias, **names)
+    products = here.product(Edges(source, over=0), Edges(weight, over=0), part="products")
+    return live_or_constant_sum(here, Edges(products, over=over), bias=bias, **names)
 
 
-def check_channels(channels: int, wanted: int) -> None:
-    if channels != wanted:
-        raise ValueError(f"{channels} channels meet a kernel for {wanted}")
+def check_channels(channels: int, kernel_channels: int) -> None:
+    if channels != kernel_channels:
+        raise ValueError(f"{channels} channels meet a kernel for {kernel_channels}")
 
 
 def transposed_convolution(

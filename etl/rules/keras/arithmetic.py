@@ -41,11 +41,11 @@ def constant(value: Any, name: str) -> Weights:
 
 def operands(*values: Any) -> tuple[Ids | Weights, ...]:
     """Operands without their batch axes."""
-    plain = [operand(one) for one in values]
-    ranks = sorted({one.ndim for one in plain if is_live(one)})
+    plain = [operand(value) for value in values]
+    ranks = sorted({value.ndim for value in plain if is_live(value)})
     if len(ranks) > 1:
         raise Unsupported(f"brings tensors of {ranks[0] + 1} and {ranks[-1] + 1} axes together, so that a batch meets another axis")
-    return tuple(one if is_live(one) or not ranks else fitted(one, ranks[0]) for one in plain)
+    return tuple(value if is_live(value) or not ranks else fitted(value, ranks[0]) for value in plain)
 
 
 def fitted(array: Weights, rank: int) -> Weights:
@@ -66,8 +66,8 @@ def add(here: Scope, x: Any, y: Any) -> Ids | Weights:
     x, y = operands(x, y)
     if both_constant(x, y):
         return x + y
-    edges = [Edges(one, over=0) for one in (x, y) if is_live(one)]
-    return here.sum(*edges, bias=next((one for one in (x, y) if not is_live(one)), None))
+    edges = [Edges(term, over=0) for term in (x, y) if is_live(term)]
+    return here.sum(*edges, bias=next((term for term in (x, y) if not is_live(term)), None))
 
 
 def subtract(here: Scope, x: Any, y: Any) -> Ids | Weights:
@@ -79,8 +79,8 @@ def subtract(here: Scope, x: Any, y: Any) -> Ids | Weights:
 def difference(here: Scope, x: Ids | Weights, y: Ids | Weights, scale: float = 1.0, **options: Any) -> Ids:
     """scale (x - y) of what `operands` returns; a constant is a bias."""
     signed = ((x, scale), (y, -scale))
-    edges = [Edges(one, sign, over=0) for one, sign in signed if is_live(one)]
-    return here.sum(*edges, bias=next((one * sign for one, sign in signed if not is_live(one)), None), **options)
+    edges = [Edges(operand_, sign, over=0) for operand_, sign in signed if is_live(operand_)]
+    return here.sum(*edges, bias=next((operand_ * sign for operand_, sign in signed if not is_live(operand_)), None), **options)
 
 
 def multiply(here: Scope, x: Any, y: Any) -> Ids | Weights:
@@ -125,8 +125,8 @@ def minimum(here: Scope, x: Any, y: Any) -> Ids:
 
 def extreme(here: Scope, op: str, x: Any, y: Any) -> Ids:
     x, y = operands(x, y)
-    edges = [Edges(one, over=0) for one in (x, y) if is_live(one)]
-    return here.neurons(op, edges, bias=next((one for one in (x, y) if not is_live(one)), None))
+    edges = [Edges(candidate, over=0) for candidate in (x, y) if is_live(candidate)]
+    return here.neurons(op, edges, bias=next((candidate for candidate in (x, y) if not is_live(candidate)), None))
 
 
 def squared_difference(here: Scope, x: Any, y: Any) -> Ids:
@@ -167,7 +167,7 @@ def to_the(here: Scope, x: Ids, exponent: float) -> Ids:
 
 def add_all(here: Scope, inputs: Any) -> Ids:
     """The sum of a list of tensors."""
-    return here.sum(*(Edges(one, over=0) for one in inputs)) if all(map(is_live, inputs)) else reduce(lambda x, y: add(here, x, y), inputs)
+    return here.sum(*(Edges(term, over=0) for term in inputs)) if all(map(is_live, inputs)) else reduce(lambda x, y: add(here, x, y), inputs)
 
 
 def bias_add(here: Scope, value: Ids, bias: Any, *, data_format: str | None = None) -> Ids:
@@ -179,7 +179,7 @@ def bias_add(here: Scope, value: Ids, bias: Any, *, data_format: str | None = No
 
 def clip(here: Scope, x: Ids, x_min: Any = None, x_max: Any = None) -> Ids:
     """x between two constants: a relu where the lower one is 0, otherwise `lower` (the larger of x and x_min), then the smaller of that and x_max."""
-    low, high = (None if one is None else fitted(constant(one, "limit"), x.ndim) for one in (x_min, x_max))
+    low, high = (None if limit is None else fitted(constant(limit, "limit"), x.ndim) for limit in (x_min, x_max))
     if low is not None and low.ndim == 0 and low == 0 and (high is None or (high.ndim == 0 and high > 0)):
         return here.sum(Edges(x, over=0), activation=call("relu", max_value=None if high is None else float(high)))
     if low is None and high is None:

@@ -15,7 +15,7 @@ from etl.errors import Unsupported
 from etl.rules.ids import is_live, zeros
 from etl.rules.keras.arithmetic import constant, operand
 from etl.rules.primitives.axes import inner, inner_axes
-from etl.rules.primitives.windows import each, windows
+from etl.rules.primitives.windows import per_axis, windows
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
 BATCH = float("nan")
@@ -28,9 +28,9 @@ def unchanged(here: Scope, x: Ids) -> Ids:
 
 def cast(here: Scope, x: Ids | Weights, *, dtype: Any) -> Ids | Weights:
     """The same values in another precision; rounding to whole numbers has no graph."""
-    wanted = str(dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype)
-    if is_live(x) and "float" not in wanted:
-        raise Unsupported(f"rounds values to {wanted}")
+    name = str(dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype)
+    if is_live(x) and "float" not in name:
+        raise Unsupported(f"rounds values to {name}")
     return x
 
 
@@ -50,19 +50,19 @@ def shape_of(here: Scope, x: Ids) -> Weights:
 
 def reshape(here: Scope, x: Ids, newshape: Any) -> Ids:
     """The same places in C order in another shape, within each example."""
-    first, *rest = sizes(newshape)
-    inside = [n for n in rest if n is not None]
-    if len(inside) < len(rest) or (first not in (None, 1) and -1 in rest) or (-1 not in rest and prod(inside) != x.size):
-        raise Unsupported(f"reshapes {[None, *x.shape]} to {[first, *rest]}, which moves values between examples")
+    first, *sizes_inside = sizes(newshape)
+    inside = [n for n in sizes_inside if n is not None]
+    if len(inside) < len(sizes_inside) or (first not in (None, 1) and -1 in sizes_inside) or (-1 not in sizes_inside and prod(inside) != x.size):
+        raise Unsupported(f"reshapes {[None, *x.shape]} to {[first, *sizes_inside]}, which moves values between examples")
     return x.reshape(inside)
 
 
 def order(here: Scope, x: Ids, permutation: Sequence[int]) -> Ids:
     """Axes in another order that leaves the batch in front."""
-    wanted = [int(n) for n in permutation]
-    if wanted[0] != 0:
+    axes = [int(n) for n in permutation]
+    if axes[0] != 0:
         raise Unsupported("moves the batch axis")
-    return np.transpose(x, [n - 1 for n in wanted[1:]])
+    return np.transpose(x, [n - 1 for n in axes[1:]])
 
 
 def transpose(here: Scope, x: Ids, *, axes: Any = None) -> Ids:
@@ -96,14 +96,14 @@ def expand_dims(here: Scope, x: Ids, *, axis: Any) -> Ids:
 def concatenate(here: Scope, xs: Any, *, axis: int = 0) -> Ids | Weights:
     """Tensors one after another along an axis."""
     if not any(map(is_live, xs)):
-        return np.concatenate([np.atleast_1d(operand(one)) for one in xs])
+        return np.concatenate([np.atleast_1d(operand(tensor)) for tensor in xs])
     return np.concatenate(tensors(xs), inner(axis, xs[0].ndim))
 
 
 def stack(here: Scope, x: Any, *, axis: int = 0) -> Ids | Weights:
     """Tensors side by side along a new axis."""
     if not any(map(is_live, x)):
-        return np.stack([operand(one) for one in x])
+        return np.stack([operand(tensor) for tensor in x])
     return np.stack(tensors(x), inner(axis, x[0].ndim + 1))
 
 
@@ -131,9 +131,9 @@ def split_sizes(here: Scope, value: Ids, num_or_size_splits: Any, *, axis: int =
     """Pieces of an axis: so many of the same size, or of these sizes, one of which may be -1 (TensorFlow)."""
     if isinstance(num_or_size_splits, int):
         return split(here, value, num_or_size_splits, axis=axis)
-    at, given = inner(axis, value.ndim), [int(n) for n in num_or_size_splits]
-    rest = value.shape[at] - sum(n for n in given if n >= 0)
-    return list(np.split(value, np.cumsum([rest if n < 0 else n for n in given])[:-1], at))
+    at, piece_sizes = inner(axis, value.ndim), [int(n) for n in num_or_size_splits]
+    left_over = value.shape[at] - sum(n for n in piece_sizes if n >= 0)
+    return list(np.split(value, np.cumsum([left_over if n < 0 else n for n in piece_sizes])[:-1], at))
 
 
 def get_item(here: Scope, x: Ids | Weights, key: Any) -> Ids | Weights:
@@ -141,14 +141,14 @@ def get_item(here: Scope, x: Ids | Weights, key: Any) -> Ids | Weights:
     keys = list(key) if isinstance(key, list | tuple) else [key]
     if not is_live(x):
         return np.asarray(x[tuple(keys)])
-    keys = [list(one.astype(int)) if isinstance(one, np.ndarray) and not is_live(one) and one.ndim else one for one in keys]
-    if any(is_live(one) or isinstance(one, bool) for one in keys) or sum(isinstance(one, list) for one in keys) > 1:
+    keys = [list(index.astype(int)) if isinstance(index, np.ndarray) and not is_live(index) and index.ndim else index for index in keys]
+    if any(is_live(index) or isinstance(index, bool) for index in keys) or sum(isinstance(index, list) for index in keys) > 1:
         raise Unsupported("picks places that depend on values, or by several lists")
     if Ellipsis not in keys:
         keys.append(Ellipsis)
     dots = keys.index(Ellipsis)
-    taken = sum(one is not None for one in keys) - 1
-    keys[dots : dots + 1] = [slice(None)] * (x.ndim + 1 - taken)
+    indexed_count = sum(index is not None for index in keys) - 1
+    keys[dots : dots + 1] = [slice(None)] * (x.ndim + 1 - indexed_count)
     if not isinstance(keys[0], slice) or keys[0] not in (slice(None), slice(None, None, 1), slice(0, None), slice(0, None, 1)):
         raise Unsupported("picks examples out of the batch")
     return x[(*keys[1:], ...)]  # with dots an array comes back also where no axis is left
@@ -179,7 +179,7 @@ def roll(here: Scope, x: Ids, *, shift: Any, axis: Any = None) -> Ids:
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
     listed = axis if isinstance(axis, list | tuple) else [axis]
-    return np.roll(x, shift, tuple(inner(one, x.ndim) for one in listed))
+    return np.roll(x, shift, tuple(inner(rolled_axis, x.ndim) for rolled_axis in listed))
 
 
 def repeat(here: Scope, x: Ids, *, repeats: Any, axis: Any = None) -> Ids:
@@ -187,15 +187,15 @@ def repeat(here: Scope, x: Ids, *, repeats: Any, axis: Any = None) -> Ids:
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
     at, times = inner(axis, x.ndim), np.asarray(repeats, dtype=int)
-    wanted = int(times) * x.shape[at] if times.size == 1 else int(times.sum())
-    bounded((*x.shape[:at], wanted, *x.shape[at + 1 :]))
+    size = int(times) * x.shape[at] if times.size == 1 else int(times.sum())
+    bounded((*x.shape[:at], size, *x.shape[at + 1 :]))
     return np.repeat(x, times, at)
 
 
 def tile(here: Scope, x: Ids, *, repeats: Any) -> Ids:
     """The whole several times along each axis."""
-    given = sizes(repeats)
-    listed = [*[1] * (x.ndim + 1 - len(given)), *given]
+    repeats_of_axes = sizes(repeats)
+    listed = [*[1] * (x.ndim + 1 - len(repeats_of_axes)), *repeats_of_axes]
     if len(listed) > x.ndim + 1 or listed[0] != 1 or None in listed:
         raise Unsupported("repeats the batch")
     times = [n for n in listed[1:] if n is not None]
@@ -205,10 +205,10 @@ def tile(here: Scope, x: Ids, *, repeats: Any) -> Ids:
 
 def broadcast_to(here: Scope, x: Ids, *, shape: Any) -> Ids:
     """The same values repeated up to a shape."""
-    wanted = sizes(shape)
-    if len(wanted) != x.ndim + 1:
+    new_shape = sizes(shape)
+    if len(new_shape) != x.ndim + 1:
         raise Unsupported("adds axes in front of the batch")
-    return np.broadcast_to(x, bounded([n for n in wanted[1:] if n is not None])).copy()
+    return np.broadcast_to(x, bounded([n for n in new_shape[1:] if n is not None])).copy()
 
 
 def pad(here: Scope, x: Ids, *, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Ids:
@@ -255,26 +255,26 @@ def triangle(lower: bool) -> Any:
 
 def depth_to_space(here: Scope, x: Ids, *, block_size: int, data_format: str | None = None) -> Ids:
     """Channels laid out as blocks of places: (h, w, c * n^2) -> (h * n, w * n, c)."""
-    ids, n = last(x, data_format), block_size
+    ids, n = channels_last(x, data_format), block_size
     h, w = ids.shape[:2]
-    return given(ids.reshape(h, w, n, n, -1).transpose(0, 2, 1, 3, 4).reshape(h * n, w * n, -1), data_format)
+    return in_data_format(ids.reshape(h, w, n, n, -1).transpose(0, 2, 1, 3, 4).reshape(h * n, w * n, -1), data_format)
 
 
 def space_to_depth(here: Scope, x: Ids, *, block_size: int, data_format: str | None = None) -> Ids:
     """Blocks of places laid out as channels: (h * n, w * n, c) -> (h, w, c * n^2)."""
-    ids, n = last(x, data_format), block_size
+    ids, n = channels_last(x, data_format), block_size
     h, w, c = ids.shape
-    return given(ids.reshape(h // n, n, w // n, n, c).transpose(0, 2, 1, 3, 4).reshape(h // n, w // n, -1), data_format)
+    return in_data_format(ids.reshape(h // n, n, w // n, n, c).transpose(0, 2, 1, 3, 4).reshape(h // n, w // n, -1), data_format)
 
 
 def extract_patches(
     here: Scope, images: Ids, *, size: Any, strides: Any = None, dilation_rate: Any = 1, padding: str = "valid", data_format: str | None = None
 ) -> Ids:
     """What a window sees at each of its places, laid out as channels: (h, w, c) -> (oh, ow, kh * kw * c)."""
-    ids, steps = last(images, data_format), size if strides is None else strides
-    seen = windows(ids, each(size, 2), each(steps, 2), padding.lower(), each(dilation_rate, 2))
+    ids, steps = channels_last(images, data_format), size if strides is None else strides
+    seen = windows(ids, per_axis(size, 2), per_axis(steps, 2), padding.lower(), per_axis(dilation_rate, 2))
     patches = seen.reshape(*seen.shape[:2], -1)
-    return given(np.where(patches == NOTHING, ZERO, patches), data_format)
+    return in_data_format(np.where(patches == NOTHING, ZERO, patches), data_format)
 
 
 def patches_of(here: Scope, images: Ids, *, sizes: Any, strides: Any, rates: Any, padding: str) -> Ids:
@@ -282,9 +282,9 @@ def patches_of(here: Scope, images: Ids, *, sizes: Any, strides: Any, rates: Any
     return extract_patches(here, images, size=sizes[1:3], strides=strides[1:3], dilation_rate=rates[1:3], padding=padding)
 
 
-def last(ids: Ids, data_format: str | None) -> Ids:
+def channels_last(ids: Ids, data_format: str | None) -> Ids:
     return np.moveaxis(ids, 0, -1) if data_format in ("channels_first", "NCHW") else ids
 
 
-def given(ids: Ids, data_format: str | None) -> Ids:
+def in_data_format(ids: Ids, data_format: str | None) -> Ids:
     return np.moveaxis(ids, -1, 0) if data_format in ("channels_first", "NCHW") else ids

@@ -72,14 +72,14 @@ def distribution(here: Scope, terms: Ids, weight: Weights | float, allowed: Allo
     return spread(here.product(Edges(shifted, over=0), Edges(share[..., rows], over=0), part="softmax"), allowed, ZERO)
 
 
-def taken(here: Scope, shares: Ids, value: Ids, allowed: Allowed, part: str | None) -> Ids:
+def weighted_values(here: Scope, shares: Ids, value: Ids, allowed: Allowed, part: str | None) -> Ids:
     """What each query takes: the sum over keys of share times value. (*lead, queries, keys), (*lead, keys, depth) -> (*lead, queries, depth)"""
     if allowed is None:
-        each = here.product(Edges(shares[..., :, None, :], over=0), Edges(np.swapaxes(value, -1, -2)[..., None, :, :], over=0), part="weighted")
-        return here.sum(Edges(each), part=part)
+        products = here.product(Edges(shares[..., :, None, :], over=0), Edges(np.swapaxes(value, -1, -2)[..., None, :, :], over=0), part="weighted")
+        return here.sum(Edges(products), part=part)
     columns = np.nonzero(allowed)[1]
-    each = here.product(Edges(shares[..., None, allowed], over=0), Edges(np.swapaxes(value, -1, -2)[..., columns], over=0), part="weighted")
-    return here.sum(Edges(np.swapaxes(spread(each, allowed, NOTHING), -2, -3)), part=part)
+    products = here.product(Edges(shares[..., None, allowed], over=0), Edges(np.swapaxes(value, -1, -2)[..., columns], over=0), part="weighted")
+    return here.sum(Edges(np.swapaxes(spread(products, allowed, NOTHING), -2, -3)), part=part)
 
 
 def attention(
@@ -144,8 +144,8 @@ def answer(here: Scope, shares: Ids, value: Ids, allowed: Allowed, asking: NDArr
     """What the queries take that count; zeros for the others."""
     if with_scores and not asking.all():
         raise Unsupported("returns scores of queries that don't count, for which there is no rule")
-    made = placed(taken(here, shares, value, allowed, None if asking.all() and not with_scores else "output"), asking)
-    return (made, shares) if with_scores else made
+    outputs = placed(weighted_values(here, shares, value, allowed, None if asking.all() and not with_scores else "output"), asking)
+    return (outputs, shares) if with_scores else outputs
 
 
 def multi_head_attention(
@@ -187,9 +187,9 @@ def multi_head_attention(
     v = projected(here, value, value_kernel, value_bias, "value")
     gate = None if gate_kernel is None else projected(here, query, gate_kernel, gate_bias, "gate", "sigmoid")
     counting = counted(len(query), query_length), counted(len(value), value_length) & counted(len(k), key_length)
-    made, shares = across(here, q, k, v, attended(attention_axes, query.ndim), use_causal_mask, sliding_window, attention_mask, counting)
-    made = gathered(here, made, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
-    return (made, shares) if return_attention_scores else made
+    outputs, shares = across(here, q, k, v, attended(attention_axes, query.ndim), use_causal_mask, sliding_window, attention_mask, counting)
+    outputs = gathered(here, outputs, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
+    return (outputs, shares) if return_attention_scores else outputs
 
 
 def group_query_attention(
@@ -223,11 +223,11 @@ def group_query_attention(
     v = projected(here, value, value_kernel, value_bias, "value")
     gate = None if gate_kernel is None else projected(here, query, gate_kernel, gate_bias, "gate", "sigmoid")
     shared = q.shape[-2] // k.shape[-2]
-    made, shares = across(
+    outputs, shares = across(
         here, q, np.repeat(k, shared, axis=-2), np.repeat(v, shared, axis=-2), (0,), use_causal_mask, sliding_window, attention_mask
     )
-    made = gathered(here, made, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
-    return (made, shares) if return_attention_scores else made
+    outputs = gathered(here, outputs, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
+    return (outputs, shares) if return_attention_scores else outputs
 
 
 def projected(here: Scope, inputs: Ids, kernel: Weights, bias: Weights | None, part: str, activation: str = "linear") -> Ids:
@@ -237,20 +237,20 @@ def projected(here: Scope, inputs: Ids, kernel: Weights, bias: Weights | None, p
     return contract(here, [(inputs, f"{places}x"), (kernel, "xyz")], f"{places}yz", bias=bias, part=part, activation=activation)
 
 
-def gathered(here: Scope, made: Ids, gate: Ids | None, kernel: Weights, bias: Weights | None, part: str | None) -> Ids:
+def gathered(here: Scope, heads: Ids, gate: Ids | None, kernel: Weights, bias: Weights | None, part: str | None) -> Ids:
     """(*places, heads, depth), kernel (heads, depth, *out) -> (*places, *out)"""
     if gate is not None:
-        made = here.product(Edges(made, over=0), Edges(gate, over=0), part="gated")
-    places, out = "abcdefg"[: made.ndim - 2], "hijklmn"[: kernel.ndim - 2]
-    return contract(here, [(made, f"{places}yz"), (kernel, f"yz{out}")], places + out, bias=bias, part=part)
+        heads = here.product(Edges(heads, over=0), Edges(gate, over=0), part="gated")
+    places, out = "abcdefg"[: heads.ndim - 2], "hijklmn"[: kernel.ndim - 2]
+    return contract(here, [(heads, f"{places}yz"), (kernel, f"yz{out}")], places + out, bias=bias, part=part)
 
 
 def attended(axes: Any, rank: int) -> tuple[int, ...]:
     """The attended axes without the batch axis, of inputs of that rank (without it); all but the last where none are given."""
     if axes is None:
         return tuple(range(rank - 1))
-    given = [axes] if isinstance(axes, int) else axes
-    return tuple((axis if axis >= 0 else rank + 1 + axis) - 1 for axis in given)
+    listed = [axes] if isinstance(axes, int) else axes
+    return tuple((axis if axis >= 0 else rank + 1 + axis) - 1 for axis in listed)
 
 
 def across(
@@ -268,16 +268,16 @@ def across(
 
     counting  which queries and which keys count, along the first axis; a query that doesn't takes the same of everybody
     """
-    part = counting is not None and not all(each.all() for each in counting)
-    if (causal or window is not None or mask is not None or part) and tuple(axes) != (0,):
+    masked = counting is not None and not all(counts.all() for counts in counting)
+    if (causal or window is not None or mask is not None or masked) and tuple(axes) != (0,):
         raise Unsupported(f"has a mask along the axes {[a + 1 for a in axes]}; there is a rule for the first alone")
     rank = query.ndim
     order = [*(a for a in range(rank - 1) if a not in axes), *axes, rank - 1]  # others, heads, attended, depth
     lead = rank - 1 - len(axes)
-    q, k, v = (one.transpose(order) for one in (query, key, value))
-    flat = [one.reshape(*one.shape[:lead], -1, one.shape[-1]) for one in (q, k, v)]
-    whole = counted(flat[0].shape[-2], None), counted(flat[1].shape[-2], None)
-    queries, keys = counting if counting is not None and part else whole
+    q, k, v = (array.transpose(order) for array in (query, key, value))
+    flat = [array.reshape(*array.shape[:lead], -1, array.shape[-1]) for array in (q, k, v)]
+    everybody = counted(flat[0].shape[-2], None), counted(flat[1].shape[-2], None)
+    queries, keys = counting if counting is not None and masked else everybody
     allowed = pattern(queries, keys, causal, window, mask)
     left, right = pairs(flat[0], flat[1], allowed)
     products = here.product(Edges(left, over=0), Edges(right, over=0), part="products")
@@ -285,5 +285,5 @@ def across(
     if allowed is not None and not queries.all():
         scale = scale * queries[np.nonzero(allowed)[0], None]
     shares = distribution(here, products, scale, allowed)
-    made = taken(here, shares, flat[2], allowed, "context").reshape(*q.shape[:-1], v.shape[-1])
-    return made.transpose(np.argsort(order)), shares.reshape(*q.shape[:-1], *k.shape[lead:-1])
+    outputs = weighted_values(here, shares, flat[2], allowed, "context").reshape(*q.shape[:-1], v.shape[-1])
+    return outputs.transpose(np.argsort(order)), shares.reshape(*q.shape[:-1], *k.shape[lead:-1])

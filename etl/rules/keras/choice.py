@@ -142,11 +142,11 @@ def picked(here: Scope, holds: Weights, x: Ids | Weights, y: Ids | Weights) -> I
     """What a constant condition picks: ids as they are; constants other than zero are neurons of that bias."""
     if both_constant(x, y):
         return np.where(holds, x, y)
-    seen = np.where(holds, *(one if is_live(one) else ZERO for one in (x, y)))
-    number = np.where(holds, *(0.0 if is_live(one) else one for one in (x, y)))
+    ids = np.where(holds, *(choice if is_live(choice) else ZERO for choice in (x, y)))
+    number = np.where(holds, *(0.0 if is_live(choice) else choice for choice in (x, y)))
     if not number.any():
-        return np.broadcast_to(seen, np.broadcast_shapes(seen.shape, number.shape))
-    return here.sum(Edges(seen, over=0), bias=number)
+        return np.broadcast_to(ids, np.broadcast_shapes(ids.shape, number.shape))
+    return here.sum(Edges(ids, over=0), bias=number)
 
 
 def argmax(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:

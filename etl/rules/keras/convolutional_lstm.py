@@ -9,7 +9,7 @@ import numpy as np
 
 from etl.rules.keras.layout import axes, first, in_order
 from etl.rules.keras.recurrent import LSTM_GATES, Cell, States, lstm_output, unroll
-from etl.rules.primitives.windows import each, windows
+from etl.rules.primitives.windows import per_axis, windows
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 
@@ -39,7 +39,7 @@ def convolutional_lstm(
     The state is padded to stay as large as it is, whatever padding, strides and dilation the input has (Shi et al. 2015).
     """
     rank = kernel.ndim - 2
-    look = partial(windows, size=kernel.shape[:rank], strides=each(strides, rank), padding=padding, dilation=each(dilation_rate, rank))
+    look = partial(windows, size=kernel.shape[:rank], strides=per_axis(strides, rank), padding=padding, dilation=per_axis(dilation_rate, rank))
     places, filters = look(channels_last(inputs[0], data_format)).shape[:rank], kernel.shape[-1] // 4
     state = (filters, *places) if first(data_format) else (*places, filters)
     step = partial(

@@ -121,18 +121,18 @@ def stft_spectrogram(
         return [here.sum(Edges(frames, kernel), part=name, activation=activation) for name, kernel in kernels.items()]
 
     if mode in ("real", "imag"):
-        made = here.sum(Edges(frames, kernels[mode]))
+        spectra = here.sum(Edges(frames, kernels[mode]))
     elif mode == "stft":
-        made = np.concatenate(parts("linear"), axis=-1)
+        spectra = np.concatenate(parts("linear"), axis=-1)
     elif mode in ("psd", "magnitude", "log"):
-        made = spectrum(here, parts("square"), mode)
+        spectra = spectrum(here, parts("square"), mode)
     else:
         raise Unsupported(f"has no rule for mode={mode!r}")
     if shape:
-        return made.reshape(shape)
+        return spectra.reshape(shape)
     if expand_dims:  # (frames, c, f) -> (frames, f, c), channels first (c, frames, f)
-        return made.transpose(1, 0, 2) if first else made.transpose(0, 2, 1)
-    return made.reshape(len(made), -1).T
+        return spectra.transpose(1, 0, 2) if first else spectra.transpose(0, 2, 1)
+    return spectra.reshape(len(spectra), -1).T
 
 
 def spectrum(here: Scope, squares: list[Ids], mode: str) -> Ids:
@@ -140,8 +140,8 @@ def spectrum(here: Scope, squares: list[Ids], mode: str) -> Ids:
     if mode == "psd":  # all but the first and the last frequency stand for their mirror images too
         both = np.full(squares[0].shape[-1], 2.0)
         both[[0, -1]] = 1.0
-        return here.sum(*(Edges(one, both, over=0) for one in squares))
-    power = here.sum(*(Edges(one, over=0) for one in squares), part="power")
+        return here.sum(*(Edges(square, both, over=0) for square in squares))
+    power = here.sum(*(Edges(square, over=0) for square in squares), part="power")
     if mode == "magnitude":
         return here.max(Edges(power, over=0), bias=LEAST, activation="sqrt")
     magnitude = here.max(Edges(power, over=0), part="magnitude", bias=LEAST, activation="sqrt")

@@ -110,8 +110,8 @@ class Evaluation:
                 return value
             case ast.Name(id=name):
                 return self.named(name)
-            case ast.Tuple(elts=parts) | ast.List(elts=parts):
-                return [self.value(part) for part in parts]
+            case ast.Tuple(elts=elements) | ast.List(elts=elements):
+                return [self.value(element) for element in elements]
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 negated = self.value(operand)
                 return self.applied("negative", OF_KERAS["negative"], scope, negated) if is_live(negated) else operator.neg(self.number(negated))
@@ -119,10 +119,10 @@ class Evaluation:
                 return self.value(operand)
             case ast.BinOp(left=left, op=op, right=right) | ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in OPERATORS:
                 return self.operated(OPERATORS[type(op)], scope, self.value(left), self.value(right))
-            case ast.Subscript(value=whole, slice=key):
-                return self.item(self.value(whole), self.value(key))
+            case ast.Subscript(value=indexed, slice=key):
+                return self.item(self.value(indexed), self.value(key))
             case ast.Slice(lower=lower, upper=upper, step=step):
-                return slice(*(None if part is None else self.value(part) for part in (lower, upper, step)))
+                return slice(*(None if element is None else self.value(element) for element in (lower, upper, step)))
             case ast.Call(func=function, args=args, keywords=keywords):
                 return self.called(function, args, keywords, scope)
         raise Unsupported(f"has {ast.unparse(node)!r} in its expression, which has no meaning there")

@@ -8,7 +8,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.keras.layout import axes, first, image
-from etl.rules.primitives.windows import each, windows
+from etl.rules.primitives.windows import per_axis, windows
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 
@@ -32,7 +32,7 @@ def locally_connected(
     if implementation != 1:
         raise Unsupported(f"has no rule for implementation={implementation!r}")
     rank = inputs.ndim - 1
-    seen = windows(image(here, inputs, data_format), each(kernel_size, rank), each(strides, rank), padding)
+    seen = windows(image(here, inputs, data_format), per_axis(kernel_size, rank), per_axis(strides, rank), padding)
     places, filters = seen.reshape(len(kernel), 1, -1), np.moveaxis(kernel, -1, 1)
     bias = None if bias is None else bias.reshape(len(kernel), -1)
     edges, shape = Edges(places, filters), (*seen.shape[:rank], kernel.shape[-1])

@@ -15,7 +15,7 @@ from etl.rules.scope import Edges, Ids, Scope, bounded
 
 def add(here: Scope, *inputs: Ids) -> Ids:
     """The sum of all inputs."""
-    return here.sum(*(Edges(one, over=0) for one in inputs))
+    return here.sum(*(Edges(tensor, over=0) for tensor in inputs))
 
 
 def subtract(here: Scope, first: Ids, second: Ids) -> Ids:
@@ -25,27 +25,27 @@ def subtract(here: Scope, first: Ids, second: Ids) -> Ids:
 
 def multiply(here: Scope, *inputs: Ids) -> Ids:
     """The product of all inputs."""
-    return here.product(*(Edges(one, over=0) for one in inputs))
+    return here.product(*(Edges(tensor, over=0) for tensor in inputs))
 
 
 def average(here: Scope, *inputs: Ids) -> Ids:
     """The mean of all inputs: weights 1/n."""
-    return here.sum(*(Edges(one, 1 / len(inputs), over=0) for one in inputs))
+    return here.sum(*(Edges(tensor, 1 / len(inputs), over=0) for tensor in inputs))
 
 
 def maximum(here: Scope, *inputs: Ids) -> Ids:
     """The largest of all inputs."""
-    return here.max(*(Edges(one, over=0) for one in inputs))
+    return here.max(*(Edges(tensor, over=0) for tensor in inputs))
 
 
 def minimum(here: Scope, *inputs: Ids) -> Ids:
     """The smallest of all inputs."""
-    return here.min(*(Edges(one, over=0) for one in inputs))
+    return here.min(*(Edges(tensor, over=0) for tensor in inputs))
 
 
 def concatenate(here: Scope, *inputs: Ids, axis: int = -1) -> Ids:
     """All inputs one after another along an axis (a view)."""
-    bounded((sum(one.size for one in inputs),))
+    bounded((sum(tensor.size for tensor in inputs),))
     return np.concatenate(inputs, inner(axis, inputs[0].ndim))
 
 

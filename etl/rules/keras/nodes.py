@@ -29,14 +29,14 @@ def tensorflow_node(here: Scope, *inputs: Ids, node_def: Any, constants: Any = N
         arguments.insert(int(place), np.asarray(constants[place], np.float64))
     if name not in NODES:
         raise Unsupported(f"is the operation {name}, for which there is no rule")
-    return NODES[name](here, arguments, {key: attribute(one) for key, one in node_def.get("attr", {}).items()})
+    return NODES[name](here, arguments, {key: attribute(written) for key, written in node_def.get("attr", {}).items()})
 
 
 def attribute(written: Mapping[str, Any]) -> Any:
     """An attribute of a node, of the types that JSON makes of a protocol buffer: whole numbers are text, text is base64."""
     for kind, value in written.items():
         if kind == "list":
-            return [attribute({inner: one}) for inner, listed in value.items() for one in listed]
+            return [attribute({inner: element}) for inner, listed in value.items() for element in listed]
         if kind == "s":
             return b64decode(value).decode()
         return int(value) if kind == "i" else value
@@ -46,10 +46,15 @@ def attribute(written: Mapping[str, Any]) -> Any:
 def node(rule: Rule, *names: str, **attributes: str) -> Rule:
     """A rule for a node: its last arguments are constants, by these names; ours = "theirs" are attributes."""
 
-    def same(here: Scope, arguments: Sequence[Any], given: Attributes) -> Any:
+    def same(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) -> Any:
         count = len(arguments) - len(names)
-        keywords = {name: plain(one, name) for name, one in zip(names, arguments[count:], strict=True)}
-        return rule(here, *arguments[:count], **keywords, **{ours: given[theirs] for ours, theirs in attributes.items() if theirs in given})
+        keywords = {name: plain(argument, name) for name, argument in zip(names, arguments[count:], strict=True)}
+        return rule(
+            here,
+            *arguments[:count],
+            **keywords,
+            **{ours: node_attributes[theirs] for ours, theirs in attributes.items() if theirs in node_attributes},
+        )
 
     return same
 
@@ -63,24 +68,24 @@ def plain(value: Any, name: str) -> Any:
 def listed(rule: Rule, axis_last: bool) -> Rule:
     """A rule for a node that takes a list of tensors, and its axis as the last of them or as an attribute."""
 
-    def same(here: Scope, arguments: Sequence[Any], given: Attributes) -> Any:
+    def same(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) -> Any:
         if axis_last:
             return rule(here, list(arguments[:-1]), axis=plain(arguments[-1], "axis"))
-        return rule(here, list(arguments), axis=given.get("axis", 0))
+        return rule(here, list(arguments), axis=node_attributes.get("axis", 0))
 
     return same
 
 
-def split(here: Scope, arguments: Sequence[Any], given: Attributes) -> Any:
-    return arrangement.split(here, arguments[1], given["num_split"], axis=plain(arguments[0], "axis"))
+def split(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) -> Any:
+    return arrangement.split(here, arguments[1], node_attributes["num_split"], axis=plain(arguments[0], "axis"))
 
 
-def strided_slice(here: Scope, arguments: Sequence[Any], given: Attributes) -> Any:
+def strided_slice(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) -> Any:
     """Begins, ends and strides with masks of bits: which begins and ends count, which are dots, new axes, or one place."""
-    begins, ends, strides = (plain(one, "places of a slice") for one in arguments[1:])
+    begins, ends, strides = (plain(argument, "places of a slice") for argument in arguments[1:])
 
     def marked(mask: str, k: int) -> bool:
-        return bool(given.get(mask, 0) >> k & 1)
+        return bool(node_attributes.get(mask, 0) >> k & 1)
 
     keys: list[Any] = []
     for k, (begin, end, stride) in enumerate(zip(begins, ends, strides, strict=True)):
@@ -95,9 +100,9 @@ def strided_slice(here: Scope, arguments: Sequence[Any], given: Attributes) -> A
     return arrangement.get_item(here, arguments[0], keys)
 
 
-def cast(here: Scope, arguments: Sequence[Any], given: Attributes) -> Any:
-    wanted = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16"}.get(str(given.get("DstT")), "another type")
-    return arrangement.cast(here, arguments[0], dtype=wanted) if is_live(arguments[0]) else arguments[0]
+def cast(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) -> Any:
+    dtype = {"DT_FLOAT": "float32", "DT_DOUBLE": "float64", "DT_HALF": "float16"}.get(str(node_attributes.get("DstT")), "another type")
+    return arrangement.cast(here, arguments[0], dtype=dtype) if is_live(arguments[0]) else arguments[0]
 
 
 PLACE_BY_PLACE: dict[str, Rule] = {

@@ -156,8 +156,8 @@ def normalization(
     if mean is None or variance is None:
         raise Unsupported("was never adapted: it has neither mean nor variance")
     axes = () if axis is None else inner_axes(axis, inputs.ndim)
-    kept = [inputs.shape[k] for k in axes]
-    mean, variance = (laid(np.broadcast_to(np.asarray(one, np.float64), kept), axes, inputs.ndim) for one in (mean, variance))
+    sizes = [inputs.shape[k] for k in axes]
+    mean, variance = (laid(np.broadcast_to(np.asarray(statistic, np.float64), sizes), axes, inputs.ndim) for statistic in (mean, variance))
     spread = np.maximum(np.sqrt(variance), EPSILON)
     if invert:
         return here.sum(Edges(inputs, spread, over=0), bias=mean)

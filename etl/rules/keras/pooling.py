@@ -8,15 +8,15 @@ import numpy as np
 
 from etl.rules.keras.layout import axes, first, image
 from etl.rules.keras.masking import counted
-from etl.rules.primitives.windows import adaptive_windows, each, ragged, windows
+from etl.rules.primitives.windows import adaptive_windows, per_axis, ragged, windows
 from etl.rules.scope import NOTHING, Edges, Ids, Scope
 
 
 def seen_by(here: Scope, inputs: Ids, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Ids:
     """What each pooling neuron sees, in the file's order of axes: (*axes, c) -> (*windows, c, *size)."""
     rank = inputs.ndim - 1
-    size = each(pool_size, rank)
-    seen = windows(image(here, inputs, data_format), size, each(strides or size, rank), padding)
+    size = per_axis(pool_size, rank)
+    seen = windows(image(here, inputs, data_format), size, per_axis(strides or size, rank), padding)
     return np.moveaxis(seen, -1, 0 if first(data_format) else rank)
 
 

@@ -70,15 +70,15 @@ def unroll(
     for number in range(len(inputs)):
         before = outputs.get(number, zeros(before.shape) if zero_output_for_mask else before)
         shown.append(before)
-    made = named(np.stack(shown), ("step", *axis_names(outputs[last]))) if return_sequences else shown[-1]
-    return (made, *states) if return_state else made
+    result = named(np.stack(shown), ("step", *axis_names(outputs[last]))) if return_sequences else shown[-1]
+    return (result, *states) if return_state else result
 
 
 def flat(states: Any) -> Iterator[Ids]:
     """States in the order of the cells, however they are nested."""
     if isinstance(states, list | tuple):
-        for one in states:
-            yield from flat(one)
+        for state in states:
+            yield from flat(state)
     elif states is not None:
         yield states
 
@@ -117,12 +117,12 @@ def cudnn_gates(kernel: Weights, recurrent_kernel: Weights, bias: Weights, count
 
 def product(here: Scope, *factors: Ids, part: str | None = None) -> Ids:
     """Neurons that multiply others of the same shape, place by place."""
-    return here.product(*(Edges(one, over=0) for one in factors), part=part)
+    return here.product(*(Edges(factor, over=0) for factor in factors), part=part)
 
 
 def total(here: Scope, *terms: Ids, part: str | None = None, activation: str = "linear") -> Ids:
     """Neurons that add up others of the same shape, place by place."""
-    return here.sum(*(Edges(one, over=0) for one in terms), part=part, activation=activation)
+    return here.sum(*(Edges(term, over=0) for term in terms), part=part, activation=activation)
 
 
 def gate(here: Scope, inputs: Ids, state: Ids, arrays: Gate, part: str | None, activation: str) -> Ids:
@@ -142,16 +142,16 @@ def lstm_step(
     here: Scope, inputs: Ids, output: Ids, cell: Ids, *, own: Scope, arrays: Sequence[Gate], activation: str, recurrent_activation: str
 ) -> States:
     """c' = f c + i g, h' = o activation(c'), with the gates in the order i, f, g, o (Hochreiter and Schmidhuber 1997)."""
-    made = [
-        gate(here, inputs, output, one, name, activation if name == "candidate" else recurrent_activation)
-        for name, one in zip(LSTM_GATES, arrays, strict=True)
+    opened = [
+        gate(here, inputs, output, gate_arrays, name, activation if name == "candidate" else recurrent_activation)
+        for name, gate_arrays in zip(LSTM_GATES, arrays, strict=True)
     ]
-    return lstm_output(here, made, cell, own, activation)
+    return lstm_output(here, opened, cell, own, activation)
 
 
-def lstm_output(here: Scope, made: list[Ids], cell: Ids, own: Scope, activation: str) -> States:
+def lstm_output(here: Scope, gates: list[Ids], cell: Ids, own: Scope, activation: str) -> States:
     """From the four gates to the new output and cell state."""
-    write, keep, candidate, read = made
+    write, keep, candidate, read = gates
     kept, written = product(here, keep, cell, part="kept"), product(here, write, candidate, part="written")
     cell = total(here, kept, written, part="cell")
     output = product(own, read, total(here, cell, part="activated", activation=activation))
@@ -230,10 +230,10 @@ def stacked_cells(here: Scope, *, cells: tuple[Layer, ...]) -> Cell:
     def step(here: Scope, inputs: Ids, *states: Ids, own: Scope) -> States:
         after: list[Ids] = []
         for number, cell in enumerate(inner):
-            part = here.part(f"cell_{number}")
+            scope = here.part(f"cell_{number}")
             mine = states[len(after) : len(after) + len(cell.states)]
-            inputs, *left = cell.step(part, inputs, *mine, own=own if number == len(inner) - 1 else part.part("output"))
-            after += left
+            inputs, *new_states = cell.step(scope, inputs, *mine, own=own if number == len(inner) - 1 else scope.part("output"))
+            after += new_states
         return inputs, *after
 
     return Cell(step, tuple(shape for cell in inner for shape in cell.states))

@@ -111,7 +111,7 @@ def layer_norm(
     here: Scope, x: Ids, gamma: Any = None, beta: Any = None, *, axis: Any = -1, epsilon: float | None = None, rms_scaling: bool = False
 ) -> Ids:
     """The layer LayerNormalization with constants gamma and beta."""
-    gamma, beta = (None if one is None else constant(one, "gamma or beta") for one in (gamma, beta))
+    gamma, beta = (None if array is None else constant(array, "gamma or beta") for array in (gamma, beta))
     return layer_normalization(here, x, gamma=gamma, beta=beta, axis=axis, epsilon=epsilon, rms_scaling=rms_scaling)
 
 
@@ -141,7 +141,7 @@ def sparsemax_along(here: Scope, x: Ids, *, axis: int = -1) -> Ids:
 def matmul(here: Scope, a: Any, b: Any, *, transpose_a: bool = False, transpose_b: bool = False) -> Ids:
     """The product of matrices, the last two axes of each operand; a constant is a kernel."""
     a, b = operand(a), operand(b)
-    ranks = [one.ndim + is_live(one) for one in (a, b)]
+    ranks = [matrix.ndim + is_live(matrix) for matrix in (a, b)]
     left = "k" if ranks[0] == 1 else "...kn" if transpose_a else "...nk"
     right = "k" if ranks[1] == 1 else "...mk" if transpose_b else "...km"
     return einsum(here, a, b, subscripts=f"{left},{right}->...{'n' * (ranks[0] > 1)}{'m' * (ranks[1] > 1)}")
@@ -149,7 +149,7 @@ def matmul(here: Scope, a: Any, b: Any, *, transpose_a: bool = False, transpose_
 
 def dot(here: Scope, x: Any, y: Any) -> Ids:
     """numpy's dot of a tensor and a constant of one or two axes: the product of matrices."""
-    if not any(not is_live(one) and operand(one).ndim <= 2 for one in (x, y)):
+    if not any(not is_live(factor) and operand(factor).ndim <= 2 for factor in (x, y)):
         raise Unsupported("has a rule only for a constant of one or two axes on one side")
     return matmul(here, x, y)
 
@@ -157,7 +157,7 @@ def dot(here: Scope, x: Any, y: Any) -> Ids:
 def tensordot(here: Scope, a: Any, b: Any, *, axes: Any = 2) -> Ids:
     """The sum of products along pairs of axes."""
     a, b = operand(a), operand(b)
-    ranks = [one.ndim + is_live(one) for one in (a, b)]
+    ranks = [tensor.ndim + is_live(tensor) for tensor in (a, b)]
     first, second = (range(ranks[0] - axes, ranks[0]), range(axes)) if isinstance(axes, int) else axes
     left, right = list(LETTERS[: ranks[0]]), list(LETTERS[ranks[0] : sum(ranks)])
     summed = np.atleast_1d(np.asarray(first, int)), np.atleast_1d(np.asarray(second, int))
@@ -169,7 +169,7 @@ def tensordot(here: Scope, a: Any, b: Any, *, axes: Any = 2) -> Ids:
 
 def einsum(here: Scope, *operands: Any, subscripts: str) -> Ids:
     """Einstein's sum: `bij,bkj->bik`."""
-    arrays = [operand(one) for one in operands]
-    terms, out = spelled(subscripts, [one.ndim + is_live(one) for one in arrays])
+    arrays = [operand(array) for array in operands]
+    terms, out = spelled(subscripts, [array.ndim + is_live(array) for array in arrays])
     pairs, out = without_batch(list(zip(arrays, terms, strict=True)), out)
     return contract(here, pairs, out)

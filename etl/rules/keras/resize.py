@@ -12,14 +12,14 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.rules.keras.layout import as_given, image, in_order
 from etl.rules.primitives.interpolation import matrix
-from etl.rules.primitives.windows import each, ragged
+from etl.rules.primitives.windows import per_axis, ragged
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
 
 def up_sampling(here: Scope, inputs: Ids, *, size: Any = 2, data_format: str | None = None, interpolation: str = "nearest") -> Ids:
     """Every place repeated along each axis, or interpolated: (*axes, c) -> (*(n * size), c)."""
     ids = image(here, inputs, data_format)
-    factors = each(size, ids.ndim - 1)
+    factors = per_axis(size, ids.ndim - 1)
     if interpolation.lower() != "nearest":
         return resized(here, ids, [n * k for n, k in zip(ids.shape, factors, strict=False)], interpolation, data_format=data_format)
     bounded([n * k for n, k in zip(ids.shape, (*factors, 1), strict=True)])

@@ -18,10 +18,10 @@ from etl.rules.scope import Edges, Ids, Scope
 
 def time_distributed(here: Scope, inputs: Ids, *, layer: Layer) -> Ids | tuple[Ids, ...]:
     """One layer or model at each place of the first axis, as sublayers `step_0`, `step_1` ...: (steps, *in) -> (steps, *out)."""
-    made = [run_part(here, f"step_{number}", layer, seen) for number, seen in enumerate(inputs)]
-    if isinstance(made[0], tuple | list):
-        return tuple(along(inputs, one) for one in zip(*made, strict=True))
-    return along(inputs, made)
+    outputs = [run_part(here, f"step_{number}", layer, seen) for number, seen in enumerate(inputs)]
+    if isinstance(outputs[0], tuple | list):
+        return tuple(along(inputs, output) for output in zip(*outputs, strict=True))
+    return along(inputs, outputs)
 
 
 def annotated(here: Scope, *inputs: Ids, layer: Layer, quantize_config: Any = None) -> Any:
@@ -51,13 +51,13 @@ def bidirectional(
     """
     states = list(flat(initial_state))
     half = len(states) // 2
-    ahead_layer, behind_layer = (zero_where_masked(each) for each in (forward_layer, backward_layer))
+    ahead_layer, behind_layer = (zero_where_masked(direction) for direction in (forward_layer, backward_layer))
     forward, *ahead = as_tuple(run_part(here, "forward", ahead_layer, inputs, initial_state=states[:half] or None, length=length))
     backward, *behind = as_tuple(run_part(here, "backward", behind_layer, inputs, initial_state=states[half:] or None, length=length))
     if forward_layer.options.get("return_sequences"):
         backward = backward[::-1]
-    made = merged(here, forward, backward, merge_mode, "merged" if ahead else None)
-    return (*made, *ahead, *behind) if len(made) + len(ahead) > 1 else made[0]
+    outputs = merged(here, forward, backward, merge_mode, "merged" if ahead else None)
+    return (*outputs, *ahead, *behind) if len(outputs) + len(ahead) > 1 else outputs[0]
 
 
 def zero_where_masked(layer: Layer) -> Layer:
@@ -65,8 +65,8 @@ def zero_where_masked(layer: Layer) -> Layer:
     return replace(layer, options={**layer.options, "zero_output_for_mask": bool(layer.options.get("return_sequences"))})
 
 
-def as_tuple(made: Any) -> tuple[Ids, ...]:
-    return tuple(made) if isinstance(made, tuple | list) else (made,)
+def as_tuple(outputs: Any) -> tuple[Ids, ...]:
+    return tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
 
 
 def merged(here: Scope, forward: Ids, backward: Ids, mode: str | None, part: str | None) -> tuple[Ids, ...]:

@@ -31,8 +31,8 @@ def if_(here: Scope, condition: Any, *outside: Any, then_branch: Layer, else_bra
     """
     if is_live(condition):
         raise Unsupported(LIVE_CONDITION)
-    taken = bool(np.all(condition))
-    branch, values = (then_branch, outside[captured[0] :]) if taken else (else_branch, outside[: captured[0]])
+    holds = bool(np.all(condition))
+    branch, values = (then_branch, outside[captured[0] :]) if holds else (else_branch, outside[: captured[0]])
     return run_part(here, branch.name, branch, *values)
 
 
@@ -53,11 +53,11 @@ def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, cap
     goes_on, turn = condition is None or bool(np.all(condition)), 0
     while goes_on and turn < count:
         spend(here, body, states)
-        made = outputs(run_part(here, f"step_{turn}", body, np.array(turn), np.array(True), *states, *outside))
-        if is_live(made[0]):
+        results = outputs(run_part(here, f"step_{turn}", body, np.array(turn), np.array(True), *states, *outside))
+        if is_live(results[0]):
             raise Unsupported(LIVE_CONDITION)
-        goes_on, states, turn = bool(np.all(made[0])), list(made[1 : 1 + len(states)]), turn + 1
-        scans.append(list(made[1 + len(states) :]))
+        goes_on, states, turn = bool(np.all(results[0])), list(results[1 : 1 + len(states)]), turn + 1
+        scans.append(list(results[1 + len(states) :]))
     return tuple(states) + tuple(stacked(here, column, f"constant_{number}") for number, column in enumerate(zip(*scans, strict=True)))
 
 
@@ -87,15 +87,17 @@ def scan(
         raise ValueError(f"scans {num_scan_inputs:,} of {cut} inputs")
     states, sequences, outside = list(values[: cut - num_scan_inputs]), values[cut - num_scan_inputs : cut], values[cut:]
     axes, turned = scan_input_axes or [0] * num_scan_inputs, scan_input_directions or [0] * num_scan_inputs
-    seen = [np.moveaxis(value, axis, 0)[:: -1 if back else 1] for value, axis, back in zip(sequences, axes, turned, strict=True)]
+    turned_sequences = [
+        np.moveaxis(value, axis, 0)[:: -1 if backwards else 1] for value, axis, backwards in zip(sequences, axes, turned, strict=True)
+    ]
     scans: list[list[Any]] = []
-    check(here, body, len(seen[0]))
+    check(here, body, len(turned_sequences[0]))
     body = read_once(here, body)
-    for turn in range(len(seen[0])):
+    for turn in range(len(turned_sequences[0])):
         spend(here, body, states)
-        made = outputs(run_part(here, f"step_{turn}", body, *states, *(value[turn] for value in seen), *outside))
-        states = list(made[: len(states)])
-        scans.append(list(made[len(states) :]))
+        results = outputs(run_part(here, f"step_{turn}", body, *states, *(value[turn] for value in turned_sequences), *outside))
+        states = list(results[: len(states)])
+        scans.append(list(results[len(states) :]))
     columns = [stacked(here, column, f"constant_{number}") for number, column in enumerate(zip(*scans, strict=True))]
     for number, column in enumerate(columns):
         column = column[::-1] if scan_output_directions and scan_output_directions[number] else column
@@ -127,8 +129,8 @@ def calls_of(body: Layer) -> int:
     return len(body.network.calls) + 1 if body.network else 1
 
 
-def outputs(made: Any) -> tuple[Any, ...]:
-    return made if isinstance(made, tuple) else (made,)
+def outputs(results: Any) -> tuple[Any, ...]:
+    return results if isinstance(results, tuple) else (results,)
 
 
 def stacked(here: Scope, column: Sequence[Any], part: str) -> Ids:

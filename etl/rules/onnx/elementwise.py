@@ -18,7 +18,7 @@ Value = Ids | Weights
 # TensorProto's numbers of types
 FLOATS, BOOL = {1: "float32", 10: "float16", 11: "float64"}, 9
 WHOLE = {6: "int32", 7: "int64", 12: "uint32", 13: "uint64"}
-OTHERS = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 8: "text", 16: "bfloat16"}
+OTHER_TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 8: "text", 16: "bfloat16"}
 
 
 def beside(a: Value, b: Any, axis: int | None) -> Any:
@@ -127,7 +127,7 @@ def cast(here: Scope, x: Ids, *, to: int) -> Ids:
         return at.truth(here, x)
     if to in WHOLE:
         return at.truncate(here, x)
-    raise Unsupported(f"rounds values to {OTHERS.get(to, 'a type of few bits')}; export the model in float32")
+    raise Unsupported(f"rounds values to {OTHER_TYPES.get(to, 'a type of few bits')}; export the model in float32")
 
 
 def cast_like(here: Scope, x: Value, like: Value) -> Value:
@@ -234,9 +234,9 @@ def one_hot(here: Scope, indices: Ids, depth: Any, values: Any, *, axis: int = -
     bounded((*indices.shape, size))
     at_axis = axis % (indices.ndim + 1)
     numbers = np.arange(size, dtype=np.float64).reshape([size if k == at_axis else 1 for k in range(indices.ndim + 1)])
-    asked = np.expand_dims(indices, at_axis)
-    front = affine(here, asked, 1.0, -numbers, "is_zero", "from_start")
-    back = affine(here, asked, 1.0, size - numbers, "is_zero", "from_end")
+    index = np.expand_dims(indices, at_axis)
+    front = affine(here, index, 1.0, -numbers, "is_zero", "from_start")
+    back = affine(here, index, 1.0, size - numbers, "is_zero", "from_end")
     return here.sum(Edges(front, on - off, over=0), Edges(back, on - off, over=0), bias=off)
 
 

@@ -36,16 +36,16 @@ def computed(kind: str, inputs: Sequence[Any], options: dict[str, Any]) -> Any:
     count = int(options.get("num_outputs") or options.get("outputs") or MULTIPLE.get(kind, 1))
     if kind == "Split" and len(inputs) > 1 and inputs[1] is not None:
         count = np.size(inputs[1])
-    made = evaluate(node_of(kind, options, len(inputs), count, missing), inputs)
-    return made[0] if len(made) == 1 else tuple(made)
+    results = evaluate(node_of(kind, options, len(inputs), count, missing), inputs)
+    return results[0] if len(results) == 1 else tuple(results)
 
 
 def check_work(kind: str, inputs: Sequence[Any], options: dict[str, Any], often: int) -> None:
     """Raises Unsupported where an operator would take too long to run so often on constants of these shapes."""
     from etl.readers.onnx.evaluation import check, node_of
 
-    given = [np.zeros(value.shape) if is_live(value) else value for value in inputs]
-    check(node_of(kind, options, len(inputs), 1, [k for k, value in enumerate(inputs) if value is None]), given, often)
+    constants = [np.zeros(value.shape) if is_live(value) else value for value in inputs]
+    check(node_of(kind, options, len(inputs), 1, [k for k, value in enumerate(inputs) if value is None]), constants, often)
 
 
 MULTIPLE = {"TopK": 2, "LSTM": 3, "GRU": 2, "RNN": 2}
@@ -96,23 +96,25 @@ class Linear(Described):
             if options.get(name) == value:
                 raise Unsupported(f"has no rule for {name}={value!r}")
         x = inputs[places[0]]
-        others = [np.size(value) for value in inputs if value is not None and not is_live(value)]
-        if x.size > MOST_PLACES or max(others, default=0) > LARGEST_LITERAL:
+        constant_sizes = [np.size(value) for value in inputs if value is not None and not is_live(value)]
+        if x.size > MOST_PLACES or max(constant_sizes, default=0) > LARGEST_LITERAL:
             raise Unsupported(f"has a rule for up to {MOST_PLACES:,} places and as many constants")
 
-        def made(values: Any) -> Any:
-            given = [values if k == places[0] else np.asarray(v, np.float64) if np.asarray(v).dtype.kind == "f" else v for k, v in enumerate(inputs)]
-            found = computed(self.kind, given, options)
-            return found[0] if isinstance(found, tuple) else found
+        def computed_at(values: Any) -> Any:
+            arguments = [
+                values if k == places[0] else np.asarray(v, np.float64) if np.asarray(v).dtype.kind == "f" else v for k, v in enumerate(inputs)
+            ]
+            results = computed(self.kind, arguments, options)
+            return results[0] if isinstance(results, tuple) else results
 
         check_work(self.kind, inputs, options, x.size)
-        base = made(np.zeros(x.shape))
+        base = computed_at(np.zeros(x.shape))
         bounded((base.size, x.size))
         matrix = np.empty((base.size, x.size))
         for place in range(x.size):
             unit = np.zeros(x.size)
             unit[place] = 1.0
-            matrix[:, place] = (made(unit.reshape(x.shape)) - base).reshape(-1)
+            matrix[:, place] = (computed_at(unit.reshape(x.shape)) - base).reshape(-1)
         from etl.rules.primitives.resampling import taps
 
         index, weight = taps(matrix)
@@ -130,8 +132,8 @@ class Written(Described):
         from etl.readers.onnx.functions import function_network
 
         outputs = int(options.pop("outputs", None) or 1)
-        given = {name: value for name, value in options.items() if value is not None}
+        arguments = {name: value for name, value in options.items() if value is not None}
         types = [None if value is None else np.dtype(np.float32) if is_live(value) else np.asarray(value).dtype for value in inputs]
         shapes = [None if value is None else np.shape(value) for value in inputs]
-        network = function_network(self.kind, given, types, shapes, outputs)
+        network = function_network(self.kind, arguments, types, shapes, outputs)
         return run_network(network, here, [value for value in inputs if value is not None])

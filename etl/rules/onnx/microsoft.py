@@ -93,8 +93,8 @@ def skip_layer_normalization(
 ) -> Any:
     """LayerNormalization of x + skip + bias, and, as the fourth output, that sum."""
     total = add(here, *(value for value in (x, skip, bias) if value is not None), part="input")
-    made = layer_normalization(here, total, gamma, beta, epsilon=epsilon)
-    return shown(made, total, outputs)
+    normalized = layer_normalization(here, total, gamma, beta, epsilon=epsilon)
+    return shown(normalized, total, outputs)
 
 
 def skip_simplified_layer_normalization(
@@ -105,10 +105,10 @@ def skip_simplified_layer_normalization(
     return shown(rms_normalization(here, total, gamma, epsilon=epsilon), total, outputs)
 
 
-def shown(made: Any, total: Ids, outputs: int) -> Any:
+def shown(normalized: Any, total: Ids, outputs: int) -> Any:
     if outputs in (2, 3):
         raise Unsupported("is asked for its mean or its deviation, which only training needs")
-    return (made, None, None, total) if outputs > 1 else made
+    return (normalized, None, None, total) if outputs > 1 else normalized
 
 
 def attention(
@@ -132,7 +132,7 @@ def attention(
     bias = None if bias is None else constant(bias, "bias")
     projected = here.sum(Edges(x[..., None, :], kernel.T), bias=bias, part="projection")
     n, size = x.shape[0], kernel.shape[1] // 3 // num_heads
-    query, key, value = (part.reshape(n, count, num_heads, size) for part in np.split(projected, 3, -1))
+    query, key, value = (projection.reshape(n, count, num_heads, size) for projection in np.split(projected, 3, -1))
     factor = np.float64(scale or 1 / np.sqrt(size))
     masks = [] if not unidirectional else [np.where(np.tri(count, dtype=bool), 0.0, mask_filter_value)]
     if mask_index is not None:
@@ -144,8 +144,8 @@ def attention(
     if masks or attention_bias is not None:
         scores = add(here, scores, *masks, *([] if attention_bias is None else [attention_bias]), part="masked")
     shares = softmax(here, scores, (3,), part="shares")
-    made = contract(here, [(shares, "nhqk"), (value, "nkhd")], "nqhd", part="heads")
-    return made.reshape(n, count, -1)
+    heads = contract(here, [(shares, "nhqk"), (value, "nkhd")], "nqhd", part="heads")
+    return heads.reshape(n, count, -1)
 
 
 MICROSOFT: dict[str, Callable[..., Any]] = {

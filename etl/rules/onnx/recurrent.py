@@ -27,7 +27,7 @@ def functions(
 ) -> list[Function]:
     """The activation functions of all directions, each with its own alpha and beta where it takes them."""
     alpha, beta = list(alphas or ()), list(betas or ())
-    made = []
+    chosen = []
     for name in names or defaults:
         if name in PLAIN:
             function = activated(PLAIN[name])
@@ -38,8 +38,8 @@ def functions(
             function = hard_sigmoid(alpha.pop(0) if alpha else 0.2, beta.pop(0) if beta else 0.5)
         else:
             raise Unsupported(f"has no rule for the activation {name}")
-        made.append(clipped(function, clip) if clip else function)
-    return made
+        chosen.append(clipped(function, clip) if clip else function)
+    return chosen
 
 
 def hard_sigmoid(alpha: float, beta: float) -> Function:
@@ -103,9 +103,9 @@ def unrolled(
         shown: list[Ids] = []
         for moment in range(count):
             at = np.arange(count)[moment] if name == "forward" else np.where(moment < stop, stop - 1 - moment, moment)
-            seen = x[moment] if name == "forward" else np.take_along_axis(x, np.asarray(at).reshape(1, batch, 1), 0)[0]
+            step_input = x[moment] if name == "forward" else np.take_along_axis(x, np.asarray(at).reshape(1, batch, 1), 0)[0]
             scope = place.part(f"step_{moment}")
-            output, *after = step(scope, seen, *states, scope.part("output"))
+            output, *after = step(scope, step_input, *states, scope.part("output"))
             active = (moment < stop)[:, None]
             states = tuple(after) if active.all() else tuple(np.where(active, new, old) for new, old in zip(after, states, strict=True))
             shown.append(output if active.all() else np.where(active, output, zeros(output.shape)))
@@ -115,15 +115,15 @@ def unrolled(
             whole = np.take_along_axis(whole, order[..., None], 0)
         outputs.append(whole)
         lasts.append(states)
-    made = np.stack(outputs, 1), *(np.stack(column) for column in zip(*lasts, strict=True))
-    return (np.transpose(made[0], (2, 0, 1, 3)), *(np.swapaxes(state, 0, 1) for state in made[1:])) if layout else made
+    results = np.stack(outputs, 1), *(np.stack(column) for column in zip(*lasts, strict=True))
+    return (np.transpose(results[0], (2, 0, 1, 3)), *(np.swapaxes(state, 0, 1) for state in results[1:])) if layout else results
 
 
-def first_state(here: Scope, given: Any, direction: int, number: int, shape: tuple[int, int]) -> Ids:
+def first_state(here: Scope, initial: Any, direction: int, number: int, shape: tuple[int, int]) -> Ids:
     """A state before the first step: padded zeros where none is given, neurons of a bias where it is a constant."""
-    if given is None or (not is_live(given) and np.size(given) <= LARGEST_LITERAL and not np.any(given)):
+    if initial is None or (not is_live(initial) and np.size(initial) <= LARGEST_LITERAL and not np.any(initial)):
         return zeros(shape)
-    return given[direction] if is_live(given) else neurons(here, given[direction], f"initial_{number}")
+    return initial[direction] if is_live(initial) else neurons(here, initial[direction], f"initial_{number}")
 
 
 def arrays_of(number: int, *arrays: Any) -> list[Any]:
@@ -149,12 +149,12 @@ def rnn(
     layout: int = 0,
 ) -> tuple[Ids, ...]:
     """h' = activation(W x + R h + b)."""
-    made = functions(activations, ["Tanh"] * len(w), activation_alpha, activation_beta, clip)
+    chosen = functions(activations, ["Tanh"] * len(w), activation_alpha, activation_beta, clip)
     steps = []
     for number in range(len(w)):
         kernel, recurrent, bias = arrays_of(number, w, r, b)
         (arrays,) = gates(kernel, recurrent, bias, 1)
-        steps.append(partial(simple_step, arrays=arrays, function=made[number]))
+        steps.append(partial(simple_step, arrays=arrays, function=chosen[number]))
     return unrolled(here, x, steps, [initial_h], np.shape(r)[-1], direction, layout, sequence_lens)
 
 
@@ -177,12 +177,12 @@ def gru(
     linear_before_reset: int = 0,
 ) -> tuple[Ids, ...]:
     """h' = z h + (1 - z) g, gates in the order z, r, g."""
-    made = functions(activations, ["Sigmoid", "Tanh"] * len(w), activation_alpha, activation_beta, clip)
+    chosen = functions(activations, ["Sigmoid", "Tanh"] * len(w), activation_alpha, activation_beta, clip)
     steps = []
     for number in range(len(w)):
         kernel, recurrent, bias = arrays_of(number, w, r, b)
         arrays = gates(kernel, recurrent, bias, 3)
-        steps.append(partial(gru_step, arrays=arrays, functions=made[2 * number : 2 * number + 2], reset_after=bool(linear_before_reset)))
+        steps.append(partial(gru_step, arrays=arrays, functions=chosen[2 * number : 2 * number + 2], reset_after=bool(linear_before_reset)))
     return unrolled(here, x, steps, [initial_h], np.shape(r)[-1], direction, layout, sequence_lens)
 
 
@@ -207,14 +207,14 @@ def lstm(
     layout: int = 0,
 ) -> tuple[Ids, ...]:
     """c' = f c + i g, h' = o activation(c'), gates in the order i, o, f, g."""
-    made = functions(activations, ["Sigmoid", "Tanh", "Tanh"] * len(w), activation_alpha, activation_beta, 0.0)
+    chosen = functions(activations, ["Sigmoid", "Tanh", "Tanh"] * len(w), activation_alpha, activation_beta, 0.0)
     if clip:
-        made = [function if k % 3 == 2 else clipped(function, clip) for k, function in enumerate(made)]
+        chosen = [function if k % 3 == 2 else clipped(function, clip) for k, function in enumerate(chosen)]
     steps = []
     for number in range(len(w)):
         first, second, third, peepholes = arrays_of(number, w, r, b, p)
         arrays = gates(first, second, third, 4, peepholes)
-        steps.append(partial(lstm_step, arrays=arrays, functions=made[3 * number : 3 * number + 3], coupled=bool(input_forget)))
+        steps.append(partial(lstm_step, arrays=arrays, functions=chosen[3 * number : 3 * number + 3], coupled=bool(input_forget)))
     return unrolled(here, x, steps, [initial_h, initial_c], np.shape(r)[-1], direction, layout, sequence_lens)
 
 

@@ -122,12 +122,12 @@ def gemm(here: Scope, a: Value, b: Value, c: Value | None = None, *, alpha: floa
     scaled = alpha != 1 and is_live(a) and is_live(b)
     plain = c is None or is_live(c) or scaled
     bias = None if plain or c is None else operand(c) * beta if beta != 1 else operand(c)
-    made = contract(here, [(a, left), (b, right)], "nm", bias=bias, part="product" if plain and (c is not None or scaled) else None)
+    product = contract(here, [(a, left), (b, right)], "nm", bias=bias, part="product" if plain and (c is not None or scaled) else None)
     if scaled:
-        made = affine(here, made, alpha, part="scaled" if c is not None else None)
+        product = affine(here, product, alpha, part="scaled" if c is not None else None)
     if c is None or not plain:
-        return made
-    return add(here, made, multiply(here, c, np.float64(beta), part="addend") if beta != 1 else c)
+        return product
+    return add(here, product, multiply(here, c, np.float64(beta), part="addend") if beta != 1 else c)
 
 
 def einsum(here: Scope, *operands: Value, equation: str) -> Ids:
@@ -161,8 +161,8 @@ def layer_normalization(
     mean = along.mean(here, x, axes, True, part="mean")
     middle = here.sum(Edges(x, over=0), Edges(mean, -1.0, over=0), part="centring")
     factors = norm.inverse_deviation(here, middle, axes, epsilon)
-    made = norm.scaled(here, middle, factors, scale, b)
-    return made if outputs == 1 else (made, mean, factors)
+    normalized = norm.scaled(here, middle, factors, scale, b)
+    return normalized if outputs == 1 else (normalized, mean, factors)
 
 
 def rms_normalization(here: Scope, x: Ids, scale: Any, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Ids:

@@ -37,8 +37,8 @@ def dropout(here: Scope, x: Ids, ratio: Any = None, training_mode: Any = None, *
 
 def reshape(here: Scope, x: Ids, shape: Any, *, allowzero: int = 0) -> Ids:
     """The same places in C order in another shape; one axis may be -1, and 0 keeps an axis unless `allowzero`."""
-    wanted = [x.shape[k] if size == 0 and not allowzero else size for k, size in enumerate(whole(shape, "shape"))]
-    return x.reshape(wanted)
+    new_shape = [x.shape[k] if size == 0 and not allowzero else size for k, size in enumerate(whole(shape, "shape"))]
+    return x.reshape(new_shape)
 
 
 def flatten(here: Scope, x: Ids, *, axis: int = 1) -> Ids:
@@ -76,10 +76,10 @@ def split(here: Scope, x: Ids, sizes: Any = None, *, axis: int = 0, num_outputs:
             raise ValueError(f"{pieces:,} pieces of an axis of {size}")
         step = -(-size // pieces)
         return tuple(np.split(x, [step * k for k in range(1, pieces)], axis))
-    given = whole(sizes, "sizes")
-    if sum(given) != size:
-        raise ValueError(f"pieces of {given} from an axis of {size}")
-    return tuple(np.split(x, np.cumsum(given)[:-1], axis))
+    piece_sizes = whole(sizes, "sizes")
+    if sum(piece_sizes) != size:
+        raise ValueError(f"pieces of {piece_sizes} from an axis of {size}")
+    return tuple(np.split(x, np.cumsum(piece_sizes)[:-1], axis))
 
 
 def slice_(here: Scope, x: Ids, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Ids:
@@ -115,8 +115,8 @@ def gather(here: Scope, data: Value, indices: Value, *, axis: int = 0) -> Ids:
 def looked_up(here: Scope, table: Weights, positions: Ids) -> Ids:
     """Rows of a table (n, ...) by positions, one-hot or computed: (...) -> (..., ...)."""
     flat = table.reshape(len(table), -1)
-    made = here.sum(Edges(onehot(here, positions, len(table), from_end=True)[..., None, :], flat.T))
-    return made.reshape(*positions.shape, *table.shape[1:])
+    rows = here.sum(Edges(onehot(here, positions, len(table), from_end=True)[..., None, :], flat.T))
+    return rows.reshape(*positions.shape, *table.shape[1:])
 
 
 def gather_elements(here: Scope, data: Ids, indices: Any, *, axis: int = 0) -> Ids:
@@ -139,16 +139,16 @@ def scatter_elements(here: Scope, data: Value, indices: Any, updates: Value, *, 
     places = np.asarray(constant(indices, "indices")).astype(int)
     grid: list[Any] = list(np.indices(places.shape))
     grid[axis % np.ndim(data)] = np.where(places < 0, places + np.shape(data)[axis], places)
-    return put(here, data, tuple(grid), updates, reduction)
+    return updated(here, data, tuple(grid), updates, reduction)
 
 
 def scatter_nd(here: Scope, data: Value, indices: Any, updates: Value, *, reduction: str = "none") -> Ids:
     """Data in which each update replaces, or is joined to, what the last axis of indices names."""
     places = np.asarray(constant(indices, "indices")).astype(int)
     inner = np.shape(data)[places.shape[-1] :]
-    grid = [part[(..., *(None,) * len(inner))] for part in np.moveaxis(places, -1, 0)]
-    rest = [grid_part.reshape(*(1,) * (places.ndim - 1), *inner) for grid_part in np.indices(inner)]
-    return put(here, data, tuple(np.broadcast_arrays(*grid, *rest)) if grid or rest else (), updates, reduction)
+    grid = [places_of_axis[(..., *(None,) * len(inner))] for places_of_axis in np.moveaxis(places, -1, 0)]
+    inner_grid = [grid_part.reshape(*(1,) * (places.ndim - 1), *inner) for grid_part in np.indices(inner)]
+    return updated(here, data, tuple(np.broadcast_arrays(*grid, *inner_grid)) if grid or inner_grid else (), updates, reduction)
 
 
 def tensor_scatter(here: Scope, past: Value, update: Value, begins: Any = None, *, axis: int = -2, mode: str = "linear") -> Ids:
@@ -159,18 +159,20 @@ def tensor_scatter(here: Scope, past: Value, update: Value, begins: Any = None, 
         grid[at] = grid[at] + np.asarray(constant(begins, "write_indices")).astype(int).reshape(-1, *(1,) * (np.ndim(past) - 1))
     if mode == "circular":
         grid[at] = grid[at] % np.shape(past)[at]
-    return put(here, past, tuple(grid), update, "none")
+    return updated(here, past, tuple(grid), update, "none")
 
 
-def put(here: Scope, data: Value, grid: tuple[Any, ...], updates: Value, reduction: str) -> Ids:
+def updated(here: Scope, data: Value, grid: tuple[Any, ...], updates: Value, reduction: str) -> Ids:
     """Updates at places of data: op of what is there and of all updates of that place."""
-    cells = np.ravel_multi_index([part % n for part, n in zip(grid, np.shape(data), strict=True)], np.shape(data)) if grid else np.zeros((), int)
+    flat_indices = (
+        np.ravel_multi_index([index % n for index, n in zip(grid, np.shape(data), strict=True)], np.shape(data)) if grid else np.zeros((), int)
+    )
     if reduction == "none":
-        return replaced(here, data, cells, updates)
+        return replaced(here, data, flat_indices, updates)
     op = {"add": "sum", "mul": "product", "max": "max", "min": "min"}.get(reduction)
     if op is None:
         raise Unsupported(f"has no rule for reduction={reduction!r}")
-    return joined(here, op, data, cells, updates)
+    return joined(here, op, data, flat_indices, updates)
 
 
 def expand(here: Scope, x: Ids, shape: Any) -> Ids:
@@ -187,11 +189,11 @@ def tile(here: Scope, x: Ids, repeats: Any) -> Ids:
 
 def pad(here: Scope, x: Ids, pads: Any, value: Any = None, axes: Any = None, *, mode: str = "constant") -> Ids:
     """Places around: zeros, another number (neurons of that bias), or values of the tensor; numbers below zero cut."""
-    given = whole(pads, "pads")
+    amounts = whole(pads, "pads")
     along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in whole(axes, "axes")]
     ends = [(0, 0)] * x.ndim
     for k, axis in enumerate(along):
-        ends[axis] = given[k], given[k + len(along)]
+        ends[axis] = amounts[k], amounts[k + len(along)]
     x = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, ends, strict=True))]
     ends = [(max(a, 0), max(b, 0)) for a, b in ends]
     bounded([n + sum(both) for n, both in zip(x.shape, ends, strict=True)])

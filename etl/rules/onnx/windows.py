@@ -81,11 +81,11 @@ def conv_transpose(
     kernel, rank, image = constant(w, "kernel"), x.ndim - 2, x.shape[2:]
     strides, dilations, more = strides or (1,) * rank, dilations or (1,) * rank, output_padding or (0,) * rank
     spans = [span(k, d) for k, d in zip(kernel.shape[2:], dilations, strict=True)]
-    wanted = output_shape[-rank:] if output_shape else [n * s for n, s in zip(image, strides, strict=True)] if "SAME" in auto_pad else None
-    if wanted is None:
+    output_size = output_shape[-rank:] if output_shape else [n * s for n, s in zip(image, strides, strict=True)] if "SAME" in auto_pad else None
+    if output_size is None:
         around = padding(auto_pad, pads, image, spans, strides, (1,) * rank)
     else:
-        totals = [s * (n - 1) + k + m - o for n, s, k, m, o in zip(image, strides, spans, more, wanted, strict=True)]
+        totals = [s * (n - 1) + k + m - o for n, s, k, m, o in zip(image, strides, spans, more, output_size, strict=True)]
         around = [(t // 2, t - t // 2) if auto_pad == "SAME_UPPER" else (t - t // 2, t // 2) for t in totals]
     bias = None if b is None else constant(b, "bias")
     return over.transposed_convolution(here, x, kernel, bias, strides=strides, pads=around, dilation=dilations, more=more, groups=group)
@@ -209,7 +209,7 @@ def resize(
 ) -> Ids:
     """Axes stretched or shrunk: each by a matrix, which is what the operator makes of the identity."""
     along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in axes]
-    factors, wanted = resized(x.shape, along, scales, sizes, keep_aspect_ratio_policy)
+    factors, new_sizes = resized(x.shape, along, scales, sizes, keep_aspect_ratio_policy)
     options = {
         "antialias": antialias,
         "coordinate_transformation_mode": coordinate_transformation_mode,
@@ -223,28 +223,28 @@ def resize(
     matrices, outside = {}, np.zeros((1,) * x.ndim, bool)
     for place, axis in enumerate(along):
         span_of_axis = None if region is None else (region[place], region[place + len(along)])
-        if factors[place] == 1 and wanted[place] == x.shape[axis] and span_of_axis in (None, (0.0, 1.0)):
+        if factors[place] == 1 and new_sizes[place] == x.shape[axis] and span_of_axis in (None, (0.0, 1.0)):
             continue
-        bounded((x.shape[axis], wanted[place]))
-        matrix, beyond = matrix_of(x.shape[axis], factors[place], wanted[place], span_of_axis, options)
+        bounded((x.shape[axis], new_sizes[place]))
+        matrix, beyond = matrix_of(x.shape[axis], factors[place], new_sizes[place], span_of_axis, options)
         matrices[axis] = matrix
         outside = outside | beyond.reshape([-1 if k == axis else 1 for k in range(x.ndim)])
     bias = None if not outside.any() else np.where(outside, extrapolation_value, np.nan)
     if bias is None:
         return resampled(here, x, matrices)
-    made = resampled(here.part("inside"), x, matrices)
+    resampled_inside = resampled(here.part("inside"), x, matrices)
     around = here.sum(bias=float(extrapolation_value), part="outside", shape=())
-    return np.where(outside, around, made)
+    return np.where(outside, around, resampled_inside)
 
 
 def resized(shape: Sequence[int], along: Sequence[int], scales: Any, sizes: Any, policy: str) -> tuple[list[float], list[int]]:
     """The factor and the new size of each axis."""
     if sizes is not None and np.size(sizes):
-        wanted = [int(n) for n in np.ravel(constant(sizes, "sizes"))]
+        new_sizes = [int(n) for n in np.ravel(constant(sizes, "sizes"))]
         if policy == "stretch":
-            return [n / shape[axis] for n, axis in zip(wanted, along, strict=True)], wanted
+            return [n / shape[axis] for n, axis in zip(new_sizes, along, strict=True)], new_sizes
         choose = min if policy == "not_larger" else max
-        factor = choose(n / shape[axis] for n, axis in zip(wanted, along, strict=True))
+        factor = choose(n / shape[axis] for n, axis in zip(new_sizes, along, strict=True))
         return [factor] * len(along), [floor(factor * shape[axis] + 0.5) for axis in along]
     if scales is None:
         raise Unsupported("has neither scales nor sizes")
@@ -252,15 +252,15 @@ def resized(shape: Sequence[int], along: Sequence[int], scales: Any, sizes: Any,
     return factors, [floor(factor * shape[axis]) for factor, axis in zip(factors, along, strict=True)]
 
 
-def matrix_of(size: int, factor: float, wanted: int, region: Any, options: dict[str, Any]) -> tuple[Weights, Any]:
+def matrix_of(size: int, factor: float, new_size: int, region: Any, options: dict[str, Any]) -> tuple[Weights, Any]:
     """What the operator makes of the identity along one axis: (wanted, size); and the places that lie outside the region."""
     from etl.readers.onnx.evaluation import evaluate, node_of
 
-    whole = abs(factor * size - wanted) < 1e-3 and factor != wanted / size
-    given = np.array([factor, 1.0], np.float32) if floor(np.float32(factor) * np.float32(size)) == wanted or whole else None
-    inputs: list[Any] = [np.eye(size), None if region is None else np.array([region[0], 0, region[1], 1], np.float32), given]
-    if given is None:
-        inputs.append(np.array([wanted, size], np.int64))
+    whole = abs(factor * size - new_size) < 1e-3 and factor != new_size / size
+    scale_input = np.array([factor, 1.0], np.float32) if floor(np.float32(factor) * np.float32(size)) == new_size or whole else None
+    inputs: list[Any] = [np.eye(size), None if region is None else np.array([region[0], 0, region[1], 1], np.float32), scale_input]
+    if scale_input is None:
+        inputs.append(np.array([new_size, size], np.int64))
     missing = [k for k, value in enumerate(inputs) if value is None]
     node = node_of("Resize", {**options, "extrapolation_value": np.float32(7.0).item()}, len(inputs), 1, missing)
     (matrix,) = evaluate(node, inputs)

@@ -26,7 +26,7 @@ def inner_axes(axis: Any, rank: int) -> tuple[int, ...]:
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
     listed = axis if isinstance(axis, list | tuple | np.ndarray) else [axis]
-    return tuple(sorted({inner(one, rank) for one in listed}))
+    return tuple(sorted({inner(listed_axis, rank) for listed_axis in listed}))
 
 
 def gathered(ids: Ids, axes: Sequence[int]) -> Ids:

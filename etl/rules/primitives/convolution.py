@@ -129,8 +129,8 @@ def max_pool(here: Scope, seen: Ids, rank: int, part: str | None = None) -> Ids:
 def average_pool(here: Scope, seen: Ids, rank: int, part: str | None = None) -> Ids:
     """The mean of each window: weight 1 / (values there, padded zeros among them, NOTHING aside)."""
     along = tuple(range(seen.ndim - rank, seen.ndim))
-    there = np.count_nonzero(np.asarray(seen) != NOTHING, axis=along, keepdims=True)
-    return here.sum(Edges(seen, 1 / np.maximum(there, 1), over=rank), axes=axis_names(seen)[: seen.ndim - rank], part=part)
+    counts = np.count_nonzero(np.asarray(seen) != NOTHING, axis=along, keepdims=True)
+    return here.sum(Edges(seen, 1 / np.maximum(counts, 1), over=rank), axes=axis_names(seen)[: seen.ndim - rank], part=part)
 
 
 def zeros_inside(seen: Any) -> Any:

@@ -31,7 +31,7 @@ def inverse(here: Scope, x: Ids) -> Ids:
     share = function(here, whole, "reciprocal", "reciprocal")[..., None, None]
     if size == 1:
         return here.sum(Edges(share, over=0))
-    keep = [[k for k in range(size) if k != gone] for gone in range(size)]
+    keep = [[k for k in range(size) if k != removed] for removed in range(size)]
     left = np.stack([np.stack([x[..., keep[row], :][..., keep[column]] for row in range(size)], -3) for column in range(size)], -4)
     minors = determinant(here.part("minor"), left)
     signs = (-1.0) ** np.add.outer(np.arange(size), np.arange(size))

@@ -66,8 +66,8 @@ def without_batch(operands: Sequence[tuple[Ids | Weights, str]], out: str) -> tu
     """
     batches = {letters[:1] for array, letters in operands if is_live(array)}
     batch = next(iter(batches), "")
-    others = "".join(letters if not is_live(array) else letters[1:] for array, letters in operands)
-    if len(batches) > 1 or not batch or batch in others or out[:1] != batch or batch in out[1:]:
+    other_letters = "".join(letters if not is_live(array) else letters[1:] for array, letters in operands)
+    if len(batches) > 1 or not batch or batch in other_letters or out[:1] != batch or batch in out[1:]:
         raise Unsupported("lets the examples of a batch meet: only products within an example have a graph")
     return [(array, letters[1:] if is_live(array) else letters) for array, letters in operands], out[1:]
 

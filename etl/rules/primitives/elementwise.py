@@ -265,13 +265,13 @@ def finite_part(value: Weights) -> Weights:
     return np.zeros(()) if value.size == 1 and np.isinf(value).all() else value
 
 
-def infinities(here: Scope, rest: Ids, value: Any, part: str) -> list[Edges]:
-    """-infinity or infinity where a constant is that and `rest` is 0, to be added up: edges from the logarithm of `rest`, if it is infinite."""
+def infinities(here: Scope, condition: Ids, value: Any, part: str) -> list[Edges]:
+    """-infinity or infinity where a constant is that and `condition` is 0, to be added up: edges from its logarithm, if infinite."""
     if is_live(value) or np.isfinite(value := operand(value)).all():
         return []
     if value.size != 1 or np.isnan(value).any():  # of stored numbers nobody knows while counting whether they are infinite
         raise Unsupported("chooses between values of which one is NaN, or some are infinite, by a condition that depends on the example")
-    return [Edges(function(here, rest, "log", part), -float(np.sign(value).reshape(())), over=0)]
+    return [Edges(function(here, condition, "log", part), -float(np.sign(value).reshape(())), over=0)]
 
 
 def neurons(here: Scope, value: Any, part: str = "constant") -> Ids:

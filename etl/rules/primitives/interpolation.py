@@ -29,16 +29,16 @@ def positions(n: int, out: int) -> Matrix:
 
 
 def nearest(n: int, out: int) -> Matrix:
-    found = np.floor((np.arange(out, dtype=np.float32) + HALF) * (np.float32(n) / np.float32(out))).astype(np.int64)
-    return np.eye(n)[np.minimum(found, n - 1)]
+    index = np.floor((np.arange(out, dtype=np.float32) + HALF) * (np.float32(n) / np.float32(out))).astype(np.int64)
+    return np.eye(n)[np.minimum(index, n - 1)]
 
 
 def bilinear(n: int, out: int) -> Matrix:
-    at, made, row = positions(n, out), np.zeros((out, n)), np.arange(out)
+    at, matrix, row = positions(n, out), np.zeros((out, n)), np.arange(out)
     share = (at - np.floor(at)).astype(np.float64)
-    np.add.at(made, (row, np.maximum(np.floor(at), 0).astype(np.int64)), 1 - share)
-    np.add.at(made, (row, np.minimum(np.ceil(at), n - 1).astype(np.int64)), share)
-    return made
+    np.add.at(matrix, (row, np.maximum(np.floor(at), 0).astype(np.int64)), 1 - share)
+    np.add.at(matrix, (row, np.minimum(np.ceil(at), n - 1).astype(np.int64)), share)
+    return matrix
 
 
 def bicubic(n: int, out: int) -> Matrix:
@@ -46,12 +46,12 @@ def bicubic(n: int, out: int) -> Matrix:
     at = positions(n, out)
     base = np.floor(at)
     step = np.rint((at - base) * np.float32(1024)).astype(np.float64) / 1024
-    made = np.zeros((out, n))
+    matrix = np.zeros((out, n))
     for ahead in (-1, 0, 1, 2):
         place, weight = base.astype(np.int64) + ahead, keys_cubic(np.abs(step - ahead))
         inside = (place >= 0) & (place < n)
-        made[np.flatnonzero(inside), place[inside]] = weight[inside]
-    return normalized(made)
+        matrix[np.flatnonzero(inside), place[inside]] = weight[inside]
+    return normalized(matrix)
 
 
 def area(n: int, out: int) -> Matrix:
@@ -73,9 +73,9 @@ def sampled(n: int, out: int, kernel: Callable[[Matrix], Matrix], radius: float,
     return normalized(np.where(away <= radius, kernel(np.minimum(away, radius)), 0))
 
 
-def normalized(made: Matrix) -> Matrix:
-    total = made.sum(axis=1, keepdims=True)
-    return made / np.where(np.abs(total) >= 1000 * np.finfo(np.float32).tiny, total, 1)
+def normalized(matrix: Matrix) -> Matrix:
+    total = matrix.sum(axis=1, keepdims=True)
+    return matrix / np.where(np.abs(total) >= 1000 * np.finfo(np.float32).tiny, total, 1)
 
 
 def triangle(x: Matrix) -> Matrix:

@@ -29,18 +29,18 @@ def resampled(here: Scope, x: Ids, matrices: Mapping[int, Weights], bias: Any = 
     mixed = sorted(axis for axis in matrices if axis not in plain)
     if not mixed:
         return x if bias is None else here.sum(Edges(x, over=0), bias=bias)
-    found = {axis: taps(matrices[axis]) for axis in mixed}
+    taps_of_axis = {axis: taps(matrices[axis]) for axis in mixed}
     rank = x.ndim
-    shape = [found[axis][0].shape[0] if axis in found else n for axis, n in enumerate(x.shape)]
-    bounded([*shape, prod(found[axis][0].shape[1] for axis in mixed)])
+    shape = [taps_of_axis[axis][0].shape[0] if axis in taps_of_axis else n for axis, n in enumerate(x.shape)]
+    bounded([*shape, prod(taps_of_axis[axis][0].shape[1] for axis in mixed)])
     grid: list[Any] = []
     weight: Any = 1.0
     outside: Any = np.False_
     for axis, n in enumerate(x.shape):
         laid = [1] * (rank + len(mixed))
         index = np.arange(n)
-        if axis in found:
-            index, share = found[axis]
+        if axis in taps_of_axis:
+            index, share = taps_of_axis[axis]
             laid[axis], laid[rank + mixed.index(axis)] = index.shape
             weight = weight * share.reshape(laid)
             outside = outside | (index.reshape(laid) == NOTHING)

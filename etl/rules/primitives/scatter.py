@@ -12,16 +12,16 @@ from etl.rules.primitives.elementwise import neurons, operand
 from etl.rules.scope import Edges, Ids, Scope, bounded
 
 
-def replaced(here: Scope, data: Any, cells: NDArray[Any], updates: Any) -> Ids:
+def replaced(here: Scope, data: Any, flat_indices: NDArray[Any], updates: Any) -> Ids:
     """Data with updates at their places, the last of several."""
-    whole, given = neurons(here, data, "data"), neurons(here, updates, "updates")
+    whole, new_ids = neurons(here, data, "data"), neurons(here, updates, "updates")
     ids = np.asarray(whole).copy()
-    ids.reshape(-1)[cells] = np.broadcast_to(np.asarray(given), cells.shape)
+    ids.reshape(-1)[flat_indices] = np.broadcast_to(np.asarray(new_ids), flat_indices.shape)
     return live(ids, axis_names(whole))
 
 
 def joined(
-    here: Scope, op: str, data: Any, cells: NDArray[Any], updates: Any, *, scale: float = 1.0, mean: bool = False, include: bool = True
+    here: Scope, op: str, data: Any, flat_indices: NDArray[Any], updates: Any, *, scale: float = 1.0, mean: bool = False, include: bool = True
 ) -> Ids:
     """Data in which op (`sum`, `product`, `max`, `min`) joins each place that has updates with all of those.
 
@@ -30,15 +30,15 @@ def joined(
     include  whether what is there counts among them
     Of live data the other places stay as they are; constant data are biases of as many neurons.
     """
-    given = np.reshape(np.broadcast_to(neurons(here, updates, "updates"), cells.shape), (-1,))
-    shape, flat = np.shape(data), cells.reshape(-1)
+    new_ids = np.reshape(np.broadcast_to(neurons(here, updates, "updates"), flat_indices.shape), (-1,))
+    shape, flat = np.shape(data), flat_indices.reshape(-1)
     order = np.argsort(flat, kind="stable")
     targets, counts = np.unique(flat[order], return_counts=True)
     longest = int(counts.max(initial=0))
     bounded((len(targets), longest + 1))
     rank = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
     seen = np.full((len(targets), longest + 1), NOTHING)
-    seen[np.repeat(np.arange(len(targets)), counts), rank + 1] = np.asarray(given)[order]
+    seen[np.repeat(np.arange(len(targets)), counts), rank + 1] = np.asarray(new_ids)[order]
     shares = scale / (counts + include) if mean else np.full(len(targets), scale)
     weights: Any = np.broadcast_to(shares[:, None], seen.shape).copy()
     weights[:, 0] = shares / scale

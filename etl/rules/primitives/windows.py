@@ -13,7 +13,7 @@ from etl.rules.ids import axis_names, live
 from etl.rules.scope import NOTHING, Ids, bounded
 
 
-def each(value: Any, rank: int) -> tuple[int, ...]:
+def per_axis(value: Any, rank: int) -> tuple[int, ...]:
     """An option that is one number for all axes, or one for each."""
     numbers = (value,) * rank if isinstance(value, int) else tuple(int(v) for v in value)
     if len(numbers) != rank:
@@ -96,7 +96,7 @@ def ragged(ids: Ids, indices: Sequence[Ids]) -> Ids:
 def adaptive_windows(shape: Sequence[int], output_size: Any) -> list[Ids]:
     """The places of each window of an adaptive pool, axis by axis, as `ragged` takes them: window i of o on n places is floor(i n / o) up to
     ceil((i + 1) n / o)."""
-    indices, size = [], each(output_size, len(shape))
+    indices, size = [], per_axis(output_size, len(shape))
     bounded(size)
     for n, o in zip(shape, size, strict=True):
         begin, end = np.arange(o) * n // o, -(-np.arange(1, o + 1) * n // o)
