@@ -148,8 +148,8 @@ class Graph:
         graph, densities = self._counted, estimate.density(self._counted)
         columns = ("name", "type", "shape", "neurons", "edges", "parameters")
         layers = [{name: getattr(row, name) for name in columns} | {"density": densities[row.name]} for row in graph.rows]
-        own = pace.known()
-        cost, free, bulk = estimate.cost(graph.neurons, graph.edges, own), capacity.free(), estimate.quicker(graph, own)
+        measured_pace = pace.known()
+        cost, free, bulk = estimate.cost(graph.neurons, graph.edges, measured_pace), capacity.free(), estimate.quicker(graph, measured_pace)
         fitting, lack = estimate.most_edges(graph, free, bulk=bulk), estimate.lacking(graph, free, bulk=bulk)
         smaller = []
         if self._path and graph.edges > fitting:
@@ -199,7 +199,7 @@ class Graph:
 
     def _write(self, path: Path, run: Run | None, progress: Progress = silent) -> Written:
         """Write the graph, its parts made by whoever runs them."""
-        from etl.sinks.atomic_folder import kept
+        from etl.sinks.atomic_folder import has_unfinished
         from etl.sinks.files import sink_for
 
         sink = sink_for(path, self._source(), run)
@@ -207,7 +207,7 @@ class Graph:
         try:
             return sink.write(self._graph, progress)
         except KeyboardInterrupt as interrupt:
-            if kept(path):
+            if has_unfinished(path):
                 interrupt.add_note("interrupted: the same command goes on with what is finished, which is in a hidden folder beside OUT until then")
             raise
 

@@ -65,9 +65,9 @@ class Missing(EtlError):
     """A package that not everybody needs isn't installed: names it, and the command that installs it."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, names: Iterable[str]) -> str:
     """` (did you mean x?)`, x the nearest of the known names, or nothing: to be put behind the name that nothing has."""
-    close = get_close_matches(name, list(known), 1, 0.5)
+    close = get_close_matches(name, list(names), 1, 0.5)
     return f" (did you mean {close[0]}?)" if close else ""
 
 

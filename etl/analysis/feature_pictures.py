@@ -45,9 +45,9 @@ def draw(features: Features, names: Sequence[str], top: int | None, path: Path) 
         figure.savefig(file, format=path.suffix[1:])
 
 
-def tiles_of(values: Values, kept: Sequence[int]) -> int:
+def tiles_of(values: Values, channels_shown: Sequence[int]) -> int:
     """Tiles of a layer: one a channel, one for all where it has no maps."""
-    return len(kept) if values.ndim == 3 else COLUMNS
+    return len(channels_shown) if values.ndim == 3 else COLUMNS
 
 
 def draw_inputs(section: SubFigure, features: Features) -> None:

@@ -67,10 +67,10 @@ def measure(
 
     Example: `etl measure digits_cnn strength --write strength`
     """
-    called = read_classes(classes)
+    class_names = read_classes(classes)
     with connected(uri, f"Measuring {name}", quiet=quiet) as (store, shown):
         measured = store[name].measure(measure.value, weighted=weighted, write=write, progress=shown.count)
-        rows, columns = with_classes(store, measured, measured.columns, called, name)
+        rows, columns = with_classes(store, measured, measured.columns, class_names, name)
     show(rows, columns, format)
     if write is not None and not quiet:
         remark(f"written on the neurons of {plain(name)} as {write}")

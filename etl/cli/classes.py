@@ -43,8 +43,8 @@ def with_classes(
 
     outputs = store.connection.read(text("plot", "outputs"), model=present(store.connection, model))
     layer = classified(outputs, classes) if outputs else {"name": None, "begin": 0, "end": 0, "shape": [], "numbers": []}
-    called = [{**row, "class": class_of(row, layer, classes)} for row in rows]
-    return (called, [*columns, "class"]) if not rows or any(map(names_neurons, rows)) else (rows, columns)
+    with_class = [{**row, "class": class_of(row, layer, classes)} for row in rows]
+    return (with_class, [*columns, "class"]) if not rows or any(map(names_neurons, rows)) else (rows, columns)
 
 
 ENDS = (

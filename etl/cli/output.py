@@ -19,7 +19,7 @@ COUNTS = frozenset(  # columns that say how many: written with thousands separat
     "neurons edges parameters stored_neurons stored_edges weights paths calls values hops layers possible changed flipped zeroed zeros prunable "
     "prunable_edges degree in_min in_max out_min out_max".split()
 )
-MANY = 2000  # rows
+LONG_TABLE_ROWS = 2000  # rows
 FOLDED = 24  # characters: text that is longer may go on in the next line
 GAP = "   "  # between columns
 WIDE = 10_000  # columns, where nothing limits them: what is piped is never cut
@@ -79,7 +79,7 @@ def show(rows: Iterable[Row], columns: Sequence[str], form: Format, styles: Mapp
 
 def table(rows: Sequence[Row], columns: Sequence[str], styles: Mapping[int, str]) -> None:
     """Print rows under their column names, numbers to the right; one table below the other where the terminal is too narrow for all columns."""
-    if len(rows) > MANY:
+    if len(rows) > LONG_TABLE_ROWS:
         long_table(rows, columns)
         return
     from rich import box

@@ -230,5 +230,5 @@ def class_number(into: str | None, names: list[str], count: int) -> int:
         return names.index(into)
     if into.isdecimal() and int(into) < count:
         return int(into)
-    known = f", or one of {', '.join(names[:count])}" if names else ""
-    raise BadRequest(f"there is no class {into}: say a number from 0 to {count - 1}{known}")
+    choices = f", or one of {', '.join(names[:count])}" if names else ""
+    raise BadRequest(f"there is no class {into}: say a number from 0 to {count - 1}{choices}")

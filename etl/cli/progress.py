@@ -26,7 +26,7 @@ class Lines:
 
     def __init__(self) -> None:
         self.doing: str | None = None
-        self.said = False
+        self.shown = False
         self.began = monotonic()
         self.counted: tuple[str, int, int] | None = None
         self.ended = Event()
@@ -34,7 +34,7 @@ class Lines:
 
     def begin(self, doing: str, *, quietly: bool = False) -> None:
         """Something begins. quietly: it may be over in a moment, and is said when it counts something, or when ten seconds have gone."""
-        self.doing, self.began, self.counted, self.said = doing, monotonic(), None, not quietly
+        self.doing, self.began, self.counted, self.shown = doing, monotonic(), None, not quietly
         if not quietly:
             remark(doing)
         if self.ticking is None:
@@ -43,7 +43,7 @@ class Lines:
 
     def count(self, title: str, unit: str, done: int, total: int) -> None:
         """So many are done; another title, or another kind of thing, begins anew."""
-        if self.doing != title or not self.said:
+        if self.doing != title or not self.shown:
             self.begin(title)
         elif self.counted is not None and self.counted[0] != unit:
             self.began = monotonic()
@@ -72,7 +72,7 @@ class Display:
     """What library calls are given to tell how far they are. title: what the counts are of."""
 
     def __init__(self, title: str, open_contexts: ExitStack, lines: Lines, *, quiet: bool) -> None:
-        self.title, self.held, self.lines, self.quiet = title, open_contexts, lines, quiet
+        self.title, self.open_contexts, self.lines, self.quiet = title, open_contexts, lines, quiet
         self.target = console(stderr=True)
         self.bar: Progress | None = None
         self.tasks: dict[str, TaskID] = {}
@@ -86,9 +86,9 @@ class Display:
         if not self.target.is_terminal:
             self.lines.begin(name)
             return
-        self.held.close()  # one of the two at a time
+        self.open_contexts.close()  # one of the two at a time
         self.bar, self.tasks = None, {}
-        self.held.enter_context(waiting(self.target)).add_task(plain(name), total=None)
+        self.open_contexts.enter_context(waiting(self.target)).add_task(plain(name), total=None)
 
     def count(self, unit: str, done: int, total: int) -> None:
         """So many of something are done, of how many."""
@@ -98,8 +98,8 @@ class Display:
             self.lines.count(self.title, unit, done, total)
             return
         if self.bar is None:
-            self.held.close()
-            self.bar = self.held.enter_context(counting(self.target))
+            self.open_contexts.close()
+            self.bar = self.open_contexts.enter_context(counting(self.target))
         if unit not in self.tasks:
             self.tasks[unit] = self.bar.add_task(plain(self.title), total=total, what=unit)
         self.bar.update(self.tasks[unit], completed=done, total=total)

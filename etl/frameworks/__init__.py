@@ -24,7 +24,7 @@ def loaded(
     model: Model,
     architecture: str | None,
     shapes: Mapping[str, Sequence[int]],
-    whole: Sequence[Sequence[int]],
+    flowing_shapes: Sequence[Sequence[int]],
     constants: Mapping[str, Any],
     trust: bool = False,
 ) -> Any:
@@ -36,11 +36,11 @@ def loaded(
     if is_onnx(model):
         from etl.frameworks.onnx import OnnxModel
 
-        return OnnxModel(path, model, whole, constants)
+        return OnnxModel(path, model, flowing_shapes, constants)
     if any(layer.dialect == "aten" for layer in model.network.layers()):
         from etl.frameworks.torch import TorchModel
 
-        return TorchModel(path, model, architecture, whole)
+        return TorchModel(path, model, architecture, flowing_shapes)
     from etl.frameworks.keras import keras_model
 
     return keras_model(path, model, architecture, shapes, trust)

@@ -34,11 +34,11 @@ class OnnxModel:
         self.shapes, self.inputs = shapes, [declared.name for declared in model.network.inputs]
         self.returned = [output.name for output in proto.graph.output]
         self.titles = {title: name for (title, output), name in names.items() if output == 0}
-        self.wanted = list(dict.fromkeys([*self.returned, *self.titles.values()]))
+        self.output_names = list(dict.fromkeys([*self.returned, *self.titles.values()]))
         declared = {entry.name: entry.type.tensor_type.elem_type for entry in proto.graph.input if entry.HasField("type")}
         self.types = {name: helper.tensor_dtype_to_np_dtype(kind) for name, kind in declared.items()}
         self.fixed = {name: np.asarray(value, self.types[name]) for name, value in constants.items()}
-        proto.graph.output.extend(ValueInfoProto(name=name) for name in self.wanted if name not in self.returned)
+        proto.graph.output.extend(ValueInfoProto(name=name) for name in self.output_names if name not in self.returned)
         self.run = runner(proto, path)
 
     def answers(self, examples: Sequence[Values]) -> tuple[dict[str, Values], list[Values]]:
@@ -47,8 +47,8 @@ class OnnxModel:
         for number in range(len(examples[0])):
             arrays = zip(self.inputs, examples, self.shapes, strict=True)
             feed = {name: np.asarray(array[number], self.types[name]).reshape(shape) for name, array, shape in arrays}
-            values_by_example.append(self.run(self.wanted, {**feed, **self.fixed}))
-        stacked = {name: np.stack([np.asarray(values[name]) for values in values_by_example]) for name in self.wanted}
+            values_by_example.append(self.run(self.output_names, {**feed, **self.fixed}))
+        stacked = {name: np.stack([np.asarray(values[name]) for values in values_by_example]) for name in self.output_names}
         return {title: stacked[name] for title, name in self.titles.items()}, [stacked[name] for name in self.returned]
 
 

@@ -29,9 +29,9 @@ SIZES = {"_operator": operator, "math": math}
 class TorchModel:
     """A file of PyTorch's that can answer. Raises BadFile where torch is missing or can't run the program."""
 
-    def __init__(self, path: Path, model: Model, architecture: str | None, whole: Sequence[Sequence[int]]) -> None:
+    def __init__(self, path: Path, model: Model, architecture: str | None, flowing_shapes: Sequence[Sequence[int]]) -> None:
         self.path, self.model, self.architecture = path, model, architecture
-        self.shapes = [shape[1:] for shape in whole]
+        self.shapes = [shape[1:] for shape in flowing_shapes]
 
     def answers(self, inputs: Sequence[Values]) -> tuple[dict[str, Values], list[Values]]:
         """Each layer's output by name, and the model's outputs."""

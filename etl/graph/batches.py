@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from etl import schema
 from etl.graph.blocks import Block, Box, Columns, NeuronBlock, laid_out
-from etl.graph.leaf import whole
+from etl.graph.leaf import edges_shape
 from etl.graph.rows import ROWS, Row
 from etl.network import Array
 from etl.rules.scope import OPS, ZERO, Edges, Ids, Step, Weights
@@ -71,7 +71,7 @@ def neuron_steps(graph: Graph) -> Iterator[tuple[Step, Sequence[tuple[Array, Wei
 
 def cut(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], rows: int) -> Iterator[Block]:
     """One term of a step in blocks."""
-    for box in boxes(whole(step.ids.shape, edges), rows):
+    for box in boxes(edges_shape(step.ids.shape, edges), rows):
         yield term_block(row, step, edges, stored, dtype, box)
 
 

@@ -71,46 +71,46 @@ class ChannelGraph(Graph):
             met[np.maximum(self.channels(take(source, box)), -1)] = True
         read = np.flatnonzero(met[:-1])
         total = np.zeros((width, len(read)))
-        seen = np.zeros(total.shape, dtype=bool)
+        connected = np.zeros(total.shape, dtype=bool)
         steady = self.steady(source, weight, places, shape)
         target = channel[(..., *(None,) * term.over)]
         if steady is not None:
             target = target[tuple(slice(0, 1) if a in places else slice(None) for a in range(rank))]
-            whole = np.broadcast_shapes(steady.shape, weight.shape, target.shape)
-            for box in boxes(whole, ROWS):
+            shape_of_edges = np.broadcast_shapes(steady.shape, weight.shape, target.shape)
+            for box in boxes(shape_of_edges, ROWS):
                 sizes = [cut.stop - cut.start for cut in box]
                 pairs, reading, size = (np.broadcast_to(take(a, box), sizes).reshape(-1) for a in (target, steady, weight))
-                add(total, seen, pairs, reading, size, read)
+                add(total, connected, pairs, reading, size, read)
         else:
             for box in boxes(shape, max(ROWS, prod(shape[rank - term.over :]))):
                 sizes = [cut.stop - cut.start for cut in box]
                 neurons = prod(sizes[: rank - term.over])
                 parts = (take(target, box), self.channels(take(source, box)), take(weight, box))
-                widest(total, seen, *(np.broadcast_to(a, sizes).reshape(neurons, -1) for a in parts), read=read)
-        linked = np.where(seen, read[None, :], NOTHING)
-        return Edges(read[None, :] if seen.all() else linked, np.sqrt(total))
+                widest(total, connected, *(np.broadcast_to(a, sizes).reshape(neurons, -1) for a in parts), read=read)
+        linked = np.where(connected, read[None, :], NOTHING)
+        return Edges(read[None, :] if connected.all() else linked, np.sqrt(total))
 
     def steady(self, source: Ids, weight: Weights, places: list[int], shape: tuple[int, ...]) -> Ids | None:
         """The channels read, positions aside, where they and the weights are the same at all positions; else None."""
         if any(weight.shape[a] > 1 and weight.strides[a] for a in places):
             return None
         wide = tuple(a for a in places if source.shape[a] > 1)
-        kept = tuple(1 if a in wide else n for a, n in enumerate(source.shape))
-        low, high = np.full(kept, np.iinfo(np.int64).max), np.full(kept, NOTHING, dtype=np.int64)
+        reduced_shape = tuple(1 if a in wide else n for a, n in enumerate(source.shape))
+        low, high = np.full(reduced_shape, np.iinfo(np.int64).max), np.full(reduced_shape, NOTHING, dtype=np.int64)
         for box in boxes(source.shape, ROWS):
-            seen = self.channels(take(source, box))
+            channels_read = self.channels(take(source, box))
             at = tuple(slice(0, 1) if a in wide else cut for a, cut in enumerate(box))
-            np.maximum(high[at], seen.max(axis=wide, keepdims=True), out=high[at])
-            np.minimum(low[at], np.where(seen < 0, np.iinfo(np.int64).max, seen).min(axis=wide, keepdims=True), out=low[at])
+            np.maximum(high[at], channels_read.max(axis=wide, keepdims=True), out=high[at])
+            np.minimum(low[at], np.where(channels_read < 0, np.iinfo(np.int64).max, channels_read).min(axis=wide, keepdims=True), out=low[at])
         return high if ((high < 0) | (high == low)).all() else None
 
 
-def add(total: Weights, seen: Weights, target: Ids, source: Ids, weight: Weights, read: Ids) -> None:
+def add(total: Weights, connected: Weights, target: Ids, source: Ids, weight: Weights, read: Ids) -> None:
     """Add squared weights to the pairs of channels that they join."""
     real = source >= 0
     pair = target[real] * len(read) + np.searchsorted(read, source[real])
     total.reshape(-1)[:] += np.bincount(pair, weight[real].astype(np.float64) ** 2, total.size)
-    seen.reshape(-1)[pair] = True
+    connected.reshape(-1)[pair] = True
 
 
 def widest(total: Weights, connected: Weights, target: Ids, source: Ids, weight: Weights, *, read: Ids) -> None:
@@ -129,9 +129,9 @@ def channel_bias(step: Step, width: int, inner: int) -> Weights | None:
     """The biases of channels; none where a channel's neurons have different ones."""
     if step.bias is None:
         return None
-    whole = np.moveaxis(np.broadcast_to(step.bias, step.ids.shape).reshape(-1, width, inner), 1, -1).reshape(-1, width)
-    same = (whole == whole[:1]).all(axis=0)
-    return np.where(same, whole[0], np.nan)
+    biases = np.moveaxis(np.broadcast_to(step.bias, step.ids.shape).reshape(-1, width, inner), 1, -1).reshape(-1, width)
+    same = (biases == biases[:1]).all(axis=0)
+    return np.where(same, biases[0], np.nan)
 
 
 def channel_graph(fine: Graph) -> ChannelGraph:
@@ -182,12 +182,12 @@ def layer_graph(fine: Graph) -> LayerGraph:
 
 def outside(names: tuple[str, ...], within: Mapping[str, Row]) -> Iterator[str]:
     """The layers of the file behind names that may be sublayers."""
-    seen: set[str] = set()
+    visited: set[str] = set()
     waiting = list(reversed(names))
     while waiting:
         name = waiting.pop()
-        if name not in seen:
-            seen.add(name)
+        if name not in visited:
+            visited.add(name)
             if name in within:
                 waiting.extend(reversed(within[name].inputs))
             else:

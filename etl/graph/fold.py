@@ -52,13 +52,13 @@ def fits(top: Step, root: Step, step: Step) -> bool:
     edges = step.edges[0]
     if step.op != "sum" or len(step.edges) != 1 or edges.over or top.activation != "linear":
         return False
-    whole = np.broadcast_shapes(edges.shape, step.ids.shape)
+    shape = np.broadcast_shapes(edges.shape, step.ids.shape)
     only_activates = np.ndim(edges.weight) == 0 and edges.weight == 1 and step.bias is None
     return (
-        edges.source.shape == whole == top.shape == root.shape
+        edges.source.shape == shape == top.shape == root.shape
         and np.array_equal(edges.source.reshape(-1), top.ids.reshape(-1))
         and (root.op == "sum" or only_activates)
-        and (root.ids.shape == whole or (last_axis_only(edges.weight, whole) and last_axis_only(step.bias, whole)))
+        and (root.ids.shape == shape or (last_axis_only(edges.weight, shape) and last_axis_only(step.bias, shape)))
     )
 
 

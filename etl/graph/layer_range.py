@@ -29,11 +29,11 @@ def between(model: Model, first: str | None, last: str | None, input_shapes: Seq
     reads = [set(map(maker, call.reads)) for call in network.calls]
     above = after(reads, {numbers[first]} if first else {-1 - place for place in range(len(inputs))})
     below = before(reads, {numbers[last]} if last else set(map(maker, network.outputs)))
-    kept = sorted(number for number in above & below if number >= 0)
-    if not kept:
+    between_numbers = sorted(number for number in above & below if number >= 0)
+    if not between_numbers:
         raise BadRequest(f"--layers: no path leads from {first} to {last}")
-    ends = [Tensor(numbers[last])] if last else [tensor for tensor in network.outputs if tensor.call in kept]
-    return replace(model, network=cut(network, kept, ends, described(model, network, input_shapes)))
+    ends = [Tensor(numbers[last])] if last else [tensor for tensor in network.outputs if tensor.call in between_numbers]
+    return replace(model, network=cut(network, between_numbers, ends, described(model, network, input_shapes)))
 
 
 def described(model: Model, network: Network, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> dict[Tensor, Input]:

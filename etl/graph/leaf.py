@@ -59,8 +59,8 @@ class Computed(Derived):
     def sources(self) -> list[Callable[[], Weights]]:
         return [array.read for array in leaves((self.leaf.inputs, self.leaf.keywords, tuple(self.leaf.layer.stored())), Array)]
 
-    def compute(self, known: dict[int, NDArray[Any]]) -> NDArray[Any]:
-        outputs = self.leaf.outputs(Tape(read=lambda array: value_of(array.read, known)))
+    def compute(self, arrays_by_read: dict[int, NDArray[Any]]) -> NDArray[Any]:
+        outputs = self.leaf.outputs(Tape(read=lambda array: value_of(array.read, arrays_by_read)))
         return np.asarray(outputs[self.output] if isinstance(outputs, list | tuple) else outputs)
 
 
@@ -78,6 +78,6 @@ class Extent(NamedTuple):
     terms: tuple[tuple[int, ...], ...]
 
 
-def whole(shape: tuple[int, ...], edges: Edges) -> tuple[int, ...]:
+def edges_shape(shape: tuple[int, ...], edges: Edges) -> tuple[int, ...]:
     """The shape of all edges of one term, into neurons written in that shape."""
     return np.broadcast_shapes(edges.shape, (*shape, *(1,) * edges.over))

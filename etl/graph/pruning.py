@@ -50,9 +50,9 @@ class Pruning:
             terms = [term_block(row, step, edges, stored, dtype, box) for edges in step.edges]
             neurons = step.ids[box].size
             keep = self.stays([(_wide(t.source, t, neurons), _wide(t.weight, t, neurons)) for t in terms])
-            for term, kept in zip(terms, keep, strict=True):
-                source, target, weight = (_wide(column, term, neurons)[kept] for column in (term.source, term.target, term.weight))
-                yield Block(row, source, target, weight, None if term.parameter is None else _wide(term.parameter, term, neurons)[kept], False)
+            for term, mask in zip(terms, keep, strict=True):
+                source, target, weight = (_wide(column, term, neurons)[mask] for column in (term.source, term.target, term.weight))
+                yield Block(row, source, target, weight, None if term.parameter is None else _wide(term.parameter, term, neurons)[mask], False)
 
     def stays(self, terms: list[tuple[NDArray[Any], NDArray[Any]]]) -> list[NDArray[np.bool_]]:
         """For each term's sources and weights (neurons, operands), which of them stay."""

@@ -22,7 +22,7 @@ from etl.errors import BadFile
 from etl.graph import batches
 from etl.graph.batches import boxes, term_block
 from etl.graph.blocks import Block, Box
-from etl.graph.leaf import whole
+from etl.graph.leaf import edges_shape
 from etl.graph.pruning import neurons_at_once
 from etl.graph.rows import ROWS, Row
 from etl.graph.selection import Selection, graph_of
@@ -196,7 +196,7 @@ def weight_blocks(graph: Graph, span: Span) -> Iterator[Block]:
             yield from graph.pruning(row, step, stored, graph.dtype, ROWS, *inside(span, number, 0))
             continue
         for term, edges in enumerate(step.edges):
-            for box in islice(boxes(whole(step.ids.shape, edges), ROWS), *inside(span, number, term)):
+            for box in islice(boxes(edges_shape(step.ids.shape, edges), ROWS), *inside(span, number, term)):
                 yield term_block(row, step, edges, stored, graph.dtype, box)
 
 

@@ -18,7 +18,7 @@ from etl.errors import BadFile, TooLarge, Unsupported
 from etl.graph.distinct import distinct, neurons_among
 from etl.graph.fold import Folds, foldable
 from etl.graph.inputs import input_shape_list
-from etl.graph.leaf import Computed, Extent, Leaf, whole
+from etl.graph.leaf import Computed, Extent, Leaf, edges_shape
 from etl.graph.rows import Row
 from etl.graph.traced import Graph
 from etl.network import INPUT, Array, Call, Input, Layer, Model, Tensor, flow, leaves, substitute
@@ -189,7 +189,7 @@ class Walk:
         stored = {array.read: array.size for array in arrays if array.read not in self.counted}  # layers may share an array
         self.counted.update(stored)
         parameters, kind = sum(stored.values()), leaf.layer.type or leaf.layer.kind
-        own = False
+        has_own_row = False
         for step in steps:
             for _, activation in self.graph.folds.get(step.number, ()):
                 step = replace(step, activation=activation)
@@ -197,9 +197,9 @@ class Walk:
             looks_up = step.name in self.graph.lookups.names
             self.check_lookups(f"{step.name} reads", [] if looks_up else sources)
             mine = step.name == leaf.name
-            own |= mine
+            has_own_row |= mine
             self.row(step, kind if mine else step.op, parameters if mine else 0, self.feeds(leaf, sources, looks_up), leaf.label)
-        if not own:
+        if not has_own_row:
             self.view(leaf, kind, outputs[0], self.feeds(leaf, outputs), parameters)
 
     def row(self, step: Step, kind: str, parameters: int, feeds: tuple[str, ...], label: str) -> None:
@@ -210,7 +210,7 @@ class Walk:
         if step.ids.size:
             leaf, before = len(self.graph.leaves) - 1, self.graph.extents[-1:]
             place = before[0].place + 1 if before and before[0].leaf == leaf else 0
-            terms = tuple(whole(step.ids.shape, edges) for edges in step.edges)
+            terms = tuple(edges_shape(step.ids.shape, edges) for edges in step.edges)
             self.graph.extents.append(Extent(leaf, place, step.ids.shape, terms))
         rows.append(Row(step.name, kind, len(rows), begin, end, step.shape, axes, step.activation, parameters, count(step), feeds, label))
 

@@ -74,11 +74,11 @@ class Graph(Totals):
         stored: list[tuple[Array, Weights]] = []
 
         def read(array: Array) -> Weights:
-            known = next((values for kept, values in stored if kept is array), None)
-            if known is None:  # TimeDistributed asks for the same array at each step
-                known = array.read()
-                stored.append((array, known))
-            return known
+            values_read = next((values for earlier, values in stored if earlier is array), None)
+            if values_read is None:  # TimeDistributed asks for the same array at each step
+                values_read = array.read()
+                stored.append((array, values_read))
+            return values_read
 
         for step in leaf.run(read, self.lookups, self.folding).steps:
             for number, _ in self.folds.get(step.number, ()):

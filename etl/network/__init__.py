@@ -46,16 +46,16 @@ class Derived:
 
     def __call__(self) -> NDArray[Any]:
         """The array: each that it depends on is computed once, however many read it and however long the chain, and kept until the last has."""
-        known: dict[int, NDArray[Any]] = {}
+        computed: dict[int, NDArray[Any]] = {}
         order = self.order()
         uses = Counter(id(source) for derived in order for source in derived.sources())
         for derived in order:
-            known[id(derived)] = derived.compute(known)
+            computed[id(derived)] = derived.compute(computed)
             for source in derived.sources():
                 uses[id(source)] -= 1
                 if not uses[id(source)]:
-                    known.pop(id(source), None)
-        return known[id(self)]
+                    computed.pop(id(source), None)
+        return computed[id(self)]
 
     def order(self) -> list[Derived]:
         """Itself and all that it depends on, each after those that it depends on."""
@@ -75,14 +75,14 @@ class Derived:
         """What reads the arrays that it is computed from."""
         raise NotImplementedError
 
-    def compute(self, known: dict[int, NDArray[Any]]) -> NDArray[Any]:
-        """The array from those that it depends on. known: what they are, by identity."""
+    def compute(self, computed: dict[int, NDArray[Any]]) -> NDArray[Any]:
+        """The array from those that it depends on. computed: what they are, by identity."""
         raise NotImplementedError
 
 
-def value_of(read: Callable[[], NDArray[Any]], known: dict[int, NDArray[Any]]) -> NDArray[Any]:
+def value_of(read: Callable[[], NDArray[Any]], computed: dict[int, NDArray[Any]]) -> NDArray[Any]:
     """What reads an array returns, as a part of what is being computed."""
-    return known[id(read)] if id(read) in known else read()
+    return computed[id(read)] if id(read) in computed else read()
 
 
 @dataclass(frozen=True)
@@ -222,10 +222,10 @@ class Network:
 
     def layers(self) -> Iterator[Layer]:
         """Each layer of this model once, in the order of first calls; not those of nested models."""
-        seen: set[int] = set()
+        visited: set[int] = set()
         for call in self.calls:
-            if id(call.layer) not in seen:
-                seen.add(id(call.layer))
+            if id(call.layer) not in visited:
+                visited.add(id(call.layer))
                 yield call.layer
 
     def every_layer(self) -> Iterator[Layer]:

@@ -58,8 +58,8 @@ def flat(network: Network, opened: Callable[[str], bool] = lambda title: True, *
                 values = [add(Call(moved(view, *inside), (tensor,)))[0] for view, tensor in zip(kinds, values, strict=True)]
             outputs = flow(layer.network, values, visit_in(*inside)) or []
             if views:
-                whole = moved(Layer(layer.name, VIEW, dialect=layer.dialect, type=layer.kind), place, label)
-                return add(Call(whole, tuple(outputs), number=call.number))
+                view_of_model = moved(Layer(layer.name, VIEW, dialect=layer.dialect, type=layer.kind), place, label)
+                return add(Call(view_of_model, tuple(outputs), number=call.number))
             return outputs
 
         return visit

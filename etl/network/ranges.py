@@ -31,17 +31,17 @@ def before(reads: Sequence[set[int]], start: set[int]) -> set[int]:
     return needed
 
 
-def cut(network: Network, kept: Sequence[int], outputs: Sequence[Tensor], known: Mapping[Tensor, Input]) -> Network:
-    """The kept calls, with an input for each tensor that they read from elsewhere: `known` describes it."""
-    inside = set(kept)
-    read = list(dict.fromkeys(tensor for number in kept for tensor in network.calls[number].reads if tensor.call not in inside))
-    place = {number: rank for rank, number in enumerate(kept)}
+def cut(network: Network, numbers: Sequence[int], outputs: Sequence[Tensor], described_inputs: Mapping[Tensor, Input]) -> Network:
+    """These calls, with an input for each tensor that they read from elsewhere: `described_inputs` describes it."""
+    inside = set(numbers)
+    read = list(dict.fromkeys(tensor for number in numbers for tensor in network.calls[number].reads if tensor.call not in inside))
+    place = {number: rank for rank, number in enumerate(numbers)}
 
     def moved(tensor: Tensor) -> Tensor:
         return Tensor(place[tensor.call], tensor.output) if tensor.call in place else Tensor(INPUT, read.index(tensor))
 
     calls = []
-    for call in (network.calls[number] for number in kept):
+    for call in (network.calls[number] for number in numbers):
         args, kwargs = substitute((call.args, dict(call.kwargs)), Tensor, moved)
         calls.append(replace(call, args=args, kwargs=kwargs))
-    return Network(tuple(calls), tuple(known[tensor] for tensor in read), tuple(map(moved, outputs)))
+    return Network(tuple(calls), tuple(described_inputs[tensor] for tensor in read), tuple(map(moved, outputs)))

@@ -138,8 +138,8 @@ def parts_of_torch(path: Path, family: str, architecture: str | None, shapes: Sh
     if family == "torch-weights":
         check_archive(path)
     if architecture is None:
-        held = "a state dict of PyTorch, a pickle, of which nothing is run" if family == "torch-weights" else "tensors of PyTorch"
-        raise BadFile(f"{path} holds weights only ({held}): pass --architecture MODEL.pt2, or package.module:callable, or script.py:callable")
+        contents = "a state dict of PyTorch, a pickle, of which nothing is run" if family == "torch-weights" else "tensors of PyTorch"
+        raise BadFile(f"{path} holds weights only ({contents}): pass --architecture MODEL.pt2, or package.module:callable, or script.py:callable")
     if family == "safetensors":
         weights = read_safetensors(path)
     elif family == "safetensors-index":
@@ -163,18 +163,18 @@ def stage(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except EtlError as error:
-        said = str(error) if str(path) in str(error) else f"{path}: {error}"
-        raise type(error)(printable(said)) from error
+        message = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise type(error)(printable(message)) from error
     except BROKEN as error:
-        said = printable(" ".join(str(error).split()))
-        if "truncated file" in said or isinstance(error, zipfile.BadZipFile):  # as the HDF5 library puts it; an archive ends with its contents
-            raise BadFile(f"{path} is cut off or damaged: copy or download it again ({said})") from error
-        raise BadFile(f"{path}: {doing} failed ({type(error).__name__}: {said}); the file is broken, or no model") from error
+        message = printable(" ".join(str(error).split()))
+        if "truncated file" in message or isinstance(error, zipfile.BadZipFile):  # as the HDF5 library puts it; an archive ends with its contents
+            raise BadFile(f"{path} is cut off or damaged: copy or download it again ({message})") from error
+        raise BadFile(f"{path}: {doing} failed ({type(error).__name__}: {message}); the file is broken, or no model") from error
 
 
 def printable(text: str) -> str:
     """Names in a file may hold anything; on a terminal and in one line they must not do anything."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(character if character.isprintable() else character.encode("unicode_escape").decode() for character in text)
 
 
 def sha256(paths: Iterable[Path]) -> str:

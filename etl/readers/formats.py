@@ -119,8 +119,8 @@ def is_onnx(path: Path) -> bool:
     except OSError:
         return False
     begins = len(head) > 2 and head[0] == 0x08 and head[1] < 0x40 and head[2] in MODEL_FIELDS and not head.startswith(b"\x08\x01\x12")
-    known = head.startswith((b"PK", SIGNATURE, *OTHER_FORMATS)) or head.lstrip().startswith(b"{")
-    return begins or (path.suffix == ".onnx" and bool(head) and (not known or head.startswith(b"\x08")))
+    is_another_format = head.startswith((b"PK", SIGNATURE, *OTHER_FORMATS)) or head.lstrip().startswith(b"{")
+    return begins or (path.suffix == ".onnx" and bool(head) and (not is_another_format or head.startswith(b"\x08")))
 
 
 # first bytes of ModelProto's fields: producer's name and version, domain, model's version, documentation, graph, opsets, metadata, functions

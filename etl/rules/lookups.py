@@ -20,17 +20,17 @@ from etl.rules.ids import Ids, axis_names, live, thin
 class Lookups:
     """The model's inputs as tables see them.
 
-    widths  first id of an input -> (end of its ids, its width); a position flows as the id of its first neuron
-    values  first id of the neurons that hold an input's numbers, where somebody reads those -> (end of their ids, first id of the one-hot ones)
-    whole   first id of neurons that are computed from whole numbers of inputs alone -> end of their ids
-    wanted  first id -> the width of the largest table that looks it up
-    names   of the layers and sublayers that look inputs up
+    widths        first id of an input -> (end of its ids, its width); a position flows as the id of its first neuron
+    values        first id of the neurons that hold an input's numbers, where somebody reads those -> (end of their ids, first id of the one-hot ones)
+    whole         first id of neurons that are computed from whole numbers of inputs alone -> end of their ids
+    table_widths  first id -> the width of the largest table that looks it up
+    names         of the layers and sublayers that look inputs up
     """
 
     widths: dict[int, tuple[int, int]] = field(default_factory=dict)
     values: dict[int, tuple[int, int]] = field(default_factory=dict)
     whole: dict[int, int] = field(default_factory=dict)
-    wanted: dict[int, int] = field(default_factory=dict)
+    table_widths: dict[int, int] = field(default_factory=dict)
     names: set[str] = field(default_factory=set)
 
     def onehot(self, positions: Ids, width: int, name: str) -> Ids:
@@ -42,7 +42,7 @@ class Lookups:
         ends = np.array([self.widths[begin][0] for begin in begins], dtype=np.int64)
         at = np.searchsorted(begins, np.asarray(positions), side="right") - 1
         for begin in begins[np.unique(at)]:
-            self.wanted[int(begin)] = max(width, self.wanted.get(int(begin), 1))
+            self.table_widths[int(begin)] = max(width, self.table_widths.get(int(begin), 1))
         self.names.add(name)
         last = ends[at][..., None] - 1  # while the trace is still finding out how wide they are
         return live(np.minimum(positions[..., None] + np.arange(width), last), (*axis_names(positions), None))
@@ -50,7 +50,7 @@ class Lookups:
     def width_of(self) -> dict[int, int]:
         """The width that each looked-up input should have, by the input's number."""
         begins = list(self.widths)
-        return {begins.index(begin): width for begin, width in self.wanted.items()}
+        return {begins.index(begin): width for begin, width in self.table_widths.items()}
 
     def holds(self, positions: Ids) -> bool:
         """Whether all of them are a model's inputs, which have one-hot neurons, and none is computed."""

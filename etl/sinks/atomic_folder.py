@@ -56,6 +56,6 @@ def sweep(folder: Path, partial: Path, resumable: Resumable) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def kept(folder: Path) -> bool:
+def has_unfinished(folder: Path) -> bool:
     """Whether unfinished work on a folder is beside it."""
     return any(folder.absolute().parent.glob(f".{glob.escape(folder.name)}.*.partial"))

@@ -25,7 +25,7 @@ from etl.graph.protocol import Graph
 from etl.graph.slices import Source
 from etl.graph.traced import Graph as TracedGraph
 from etl.sinks import parquet_parts
-from etl.sinks.atomic_folder import in_place, kept
+from etl.sinks.atomic_folder import has_unfinished, in_place
 from etl.sinks.parquet_parts import PartFile, Run, Task, parts_of, row_groups, rows_in, writer
 from etl.sinks.protocol import Progress, Written, counted, neuron_batches, silent, weight_batches
 from etl.version import VERSION
@@ -61,7 +61,7 @@ class Parquet:
                     write_files(neuron_batches(graph, progress), schema.neurons(graph.dtype), partial / "neurons")
                     write_files(weight_batches(graph, progress), schema.weights(graph.dtype), partial / "weights")
         except OSError as error:
-            advice = "make room, and the same command goes on with what is finished" if kept(folder) else "choose another place for it"
+            advice = "make room, and the same command goes on with what is finished" if has_unfinished(folder) else "choose another place for it"
             raise BadRequest(f"{folder} can't be written ({error.strerror or error}): {advice}") from error
         return Written(graph.neurons, graph.edges)
 

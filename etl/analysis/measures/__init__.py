@@ -45,11 +45,11 @@ SPECTRUM = "laplacian_spectrum"  # the one that belongs to no neurons
 
 def measure_of(name: str, *, weighted: bool = False) -> Measure:
     """The measure of that name, the spectrum among them. Raises BadRequest where there is none, or it has no weighted form that is another."""
-    known = {**MEASURES, SPECTRUM: laplacian_spectrum}
-    if name not in known:
-        raise BadRequest(f"there is no measure {name}{did_you_mean(name, MEASURES)}: choose one of {', '.join(known)}")
+    all_measures = {**MEASURES, SPECTRUM: laplacian_spectrum}
+    if name not in all_measures:
+        raise BadRequest(f"there is no measure {name}{did_you_mean(name, MEASURES)}: choose one of {', '.join(all_measures)}")
     if not weighted:
-        return known[name]
+        return all_measures[name]
     if name not in WEIGHTED:
         raise BadRequest(f"{name} has no other form with --weighted: leave it out ({', '.join(WEIGHTED)} has one)")
     return WEIGHTED[name]

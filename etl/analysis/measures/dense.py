@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from etl.analysis.measures.matrices import Numbers, both_ways, by_component, directed, ones, positive, require_dense
+from etl.analysis.measures.matrices import Numbers, binary, both_ways, by_component, directed, positive, require_dense
 
 TELEPORT = 0.05  # NetworkX's alpha = 0.95
 
@@ -21,10 +21,10 @@ def closeness(weights: Numbers) -> Numbers:
     """1 / sum_j R_ij, from the inverse of the Laplacian with its null space filled: R_ij = G_ii + G_jj - 2 G_ij, and G's rows add up to 1."""
     size = len(weights)
     try:
-        own = np.linalg.inv(laplacian(weights) + 1 / size).diagonal()
+        diagonal = np.linalg.inv(laplacian(weights) + 1 / size).diagonal()
     except np.linalg.LinAlgError:  # signed weights may balance out
         return np.full(size, np.nan)
-    return 1 / (size * own + own.sum() - 2)
+    return 1 / (size * diagonal + diagonal.sum() - 2)
 
 
 def laplacian(weights: Numbers) -> Numbers:
@@ -45,8 +45,8 @@ def return_deviation(weights: Numbers) -> Numbers:
     """The walk is symmetric, so Z = (1 - P + J/n)^-1 tells all passage times (Kemeny and Snell): sum_i M_ij = n^2 Z_jj."""
     size, lifted = len(weights), laplacian(weights)
     lifted /= lifted.diagonal().max()
-    own = np.linalg.inv(lifted + 1 / size).diagonal()
-    return np.sqrt(np.maximum(2 * size**2 * own - size * (size + 1), 0))
+    diagonal = np.linalg.inv(lifted + 1 / size).diagonal()
+    return np.sqrt(np.maximum(2 * size**2 * diagonal - size * (size + 1), 0))
 
 
 def subgraph(n: int, source: Numbers, target: Numbers, weight: Numbers) -> Numbers:
@@ -54,7 +54,7 @@ def subgraph(n: int, source: Numbers, target: Numbers, weight: Numbers) -> Numbe
 
     Infinite where it is above float64's 1.8e308: lambda_m > 709. Estrada, Rodriguez-Velazquez, "Subgraph centrality", Physical Review E 71 (2005).
     """
-    return by_component(ones(positive(n, source, target, weight)), closed_walks, 1.0)
+    return by_component(binary(positive(n, source, target, weight)), closed_walks, 1.0)
 
 
 def closed_walks(near: Numbers) -> Numbers:

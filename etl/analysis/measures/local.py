@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from etl.analysis.measures.matrices import Numbers, ones, positive
+from etl.analysis.measures.matrices import Numbers, binary, positive
 
 CHUNK = 1 << 25  # two-step walks looked at together
 
@@ -37,7 +37,7 @@ def bipartite_clustering(n: int, source: Numbers, target: Numbers, weight: Numbe
     Latapy, Magnien, Del Vecchio, "Basic notions for the analysis of large two-mode networks", Social Networks 30 (2008), "max".
     Time O(sum of squared degrees), memory flat.
     """
-    near = ones(positive(n, source, target, weight))
+    near = binary(positive(n, source, target, weight))
     degree = np.diff(near.indptr)
     walks = np.concatenate([[0], np.cumsum(near @ degree.astype(np.float64))])
     total, count = np.zeros(n), np.zeros(n)
@@ -45,10 +45,10 @@ def bipartite_clustering(n: int, source: Numbers, target: Numbers, weight: Numbe
     while first < n:
         last = max(first + 1, int(np.searchsorted(walks, walks[first] + CHUNK, side="right")) - 1)
         common = (near[first:last] @ near).tocoo()
-        row, other = common.row + first, common.col
-        share = np.where(row == other, 0.0, common.data / np.maximum(degree[row], degree[other]))
+        row, second_neighbour = common.row + first, common.col
+        share = np.where(row == second_neighbour, 0.0, common.data / np.maximum(degree[row], degree[second_neighbour]))
         total[first:last] = np.bincount(common.row, share, last - first)
-        count[first:last] = np.bincount(common.row, row != other, last - first)
+        count[first:last] = np.bincount(common.row, row != second_neighbour, last - first)
         first = last
     return divided(total, count)
 

@@ -29,13 +29,13 @@ def both_ways(n: int, source: Numbers, target: Numbers, weight: Numbers) -> csr_
 
 def positive(n: int, source: Numbers, target: Numbers, weight: Numbers) -> csr_array[Any]:
     """The undirected network of the edges with a weight above zero; parallel ones add up."""
-    kept = weight > 0
-    return both_ways(n, source[kept], target[kept], weight[kept])
+    above_zero = weight > 0
+    return both_ways(n, source[above_zero], target[above_zero], weight[above_zero])
 
 
 def links(n: int, source: Numbers, target: Numbers) -> csr_array[Any]:
     """Who feeds whom, (n, n) of ones, a row a source; parallel edges are one."""
-    return ones(directed(n, source, target, np.ones(len(source))))
+    return binary(directed(n, source, target, np.ones(len(source))))
 
 
 def directed(n: int, source: Numbers, target: Numbers, weight: Numbers) -> csr_array[Any]:
@@ -45,7 +45,7 @@ def directed(n: int, source: Numbers, target: Numbers, weight: Numbers) -> csr_a
     return coo_array((weight.astype(np.float64), (source, target)), shape=(n, n)).tocsr()
 
 
-def ones(matrix: csr_array[Any]) -> csr_array[Any]:
+def binary(matrix: csr_array[Any]) -> csr_array[Any]:
     """The same entries, each 1."""
     from scipy.sparse import csr_array
 

@@ -24,9 +24,9 @@ def harmonic(n: int, source: Numbers, target: Numbers, weight: Numbers) -> Numbe
     """
     from scipy.sparse.csgraph import dijkstra
 
-    kept = weight > 0
-    require_visits(n, 2 * int(kept.sum()))
-    near = shortest(n, source[kept], target[kept], weight[kept].astype(np.float64))
+    above_zero = weight > 0
+    require_visits(n, 2 * int(above_zero.sum()))
+    near = shortest(n, source[above_zero], target[above_zero], weight[above_zero].astype(np.float64))
     total = np.zeros(n)
     rows = max(1, CHUNK // max(n, 1))
     for first in range(0, n, rows):

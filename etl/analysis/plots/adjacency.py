@@ -105,8 +105,10 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
         return figure
     figure = new(2 * SIDE + 1, SIDE, title)
     left, right = figure.subplots(1, 2)
-    seen = LinearSegmentedColormap.from_list("counts", colormaps["YlGnBu"](np.linspace(0.25, 1, 64)))  # its palest can't be told from nothing
-    draw(left, cells, edges, LogNorm(1, max(edges.max(), 2)), seen, "weights in a cell (count)", down, across)
+    colours_of_counts = LinearSegmentedColormap.from_list(
+        "counts", colormaps["YlGnBu"](np.linspace(0.25, 1, 64))
+    )  # its palest can't be told from nothing
+    draw(left, cells, edges, LogNorm(1, max(edges.max(), 2)), colours_of_counts, "weights in a cell (count)", down, across)
     draw(right, cells, means, *signed, "mean weight in a cell", down, across, range_of.remark())
     return figure
 

@@ -65,7 +65,7 @@ def layer_histograms(rows: Sequence[Row], statistics: Sequence[Row], title: str,
 
 
 @styled
-def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], statistics: Sequence[Row], title: str, *, full: bool = False) -> Figure:
+def kernel_histograms(layer_bins: Sequence[Row], kernels: Sequence[Row], statistics: Sequence[Row], title: str, *, full: bool = False) -> Figure:
     """The layer's own histogram, and a small one for each kernel.
 
     Rows of `weight_histogram`, `kernel_histogram` and `weight_statistics`; full: all kernels, however many.
@@ -76,10 +76,10 @@ def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], statistics: 
     down = math.ceil(len(chosen) / across)
     small = 1.35 if down < 6 else 1.03
     figure = new(max(1.5 * across, 5) + 0.6, 2.6 + small * down, title, full=full)
-    parts: Any = figure.subfigures(2, 1, height_ratios=[2.6, small * down])
-    above, below = parts
+    halves: Any = figure.subfigures(2, 1, height_ratios=[2.6, small * down])
+    above, below = halves
     axes = above.subplots()
-    bars(axes, whole, NEUTRAL)
+    bars(axes, layer_bins, NEUTRAL)
     axes.set(xlabel="weight", ylabel="stored weights (count)", title=f"all {numbers[None]['weights']:,} weights, {mean_and_std(numbers[None])}")
     panels = below.subplots(down, across, squeeze=False, sharex=True, sharey=True)
     for panel, (kernel, bins) in zip(panels.flat, chosen.items(), strict=False):
@@ -87,7 +87,7 @@ def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], statistics: 
         panel.axvline(numbers[kernel]["mean"], color="C1", linewidth=1)
         panel.set_title(f"kernel {kernel}", fontsize=7, pad=2)
         panel.tick_params(labelsize=7)
-    panels.flat[0].set_xlim(whole[0]["low"], whole[-1]["high"] or None)
+    panels.flat[0].set_xlim(layer_bins[0]["low"], layer_bins[-1]["high"] or None)
     for panel in panels.flat[len(chosen) :]:
         panel.set_visible(False)
     total = len(by_kernel(kernels))

@@ -40,8 +40,8 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
 
     down, across = scales(rows, layers, whole=whole)
     left, right, top, bottom = corners(rows, down, across).T
-    columns = {name: [panel[name] for panel in rows] for name in ("source_layer", "target_layer", "source_begin", "target_begin", "edges", "mean")}
-    lasts = {f"{end}_last": [panel[f"{end}_end"] - 1 for panel in rows] for end in ("source", "target")}
+    columns = {name: [area[name] for area in rows] for name in ("source_layer", "target_layer", "source_begin", "target_begin", "edges", "mean")}
+    lasts = {f"{end}_last": [area[f"{end}_end"] - 1 for area in rows] for end in ("source", "target")}
     range_of = colour_range(rows, layers)
     usual, limit = range_of.usual, range_of.limit
     shade = np.arcsinh(np.array(columns["mean"], float) / usual)
@@ -85,9 +85,9 @@ def layer_histograms(rows: Sequence[Row], title: str) -> Any:
     return grid({printable(name): bins for name, bins in by_layer(rows).items()}, title, 3)
 
 
-def kernel_histograms(whole: Sequence[Row], kernels: Sequence[Row], title: str) -> Any:
+def kernel_histograms(layer_bins: Sequence[Row], kernels: Sequence[Row], title: str) -> Any:
     """rows of `weight_histogram` and of `kernel_histogram`; all panels zoom together."""
-    panels = {"all kernels": list(whole)} | {f"kernel {number}": bins for number, bins in by_kernel(kernels).items()}
+    panels = {"all kernels": list(layer_bins)} | {f"kernel {number}": bins for number, bins in by_kernel(kernels).items()}
     return grid(panels, title, 4, together=True)
 
 

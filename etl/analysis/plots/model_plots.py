@@ -20,7 +20,7 @@ SMALL = 24, 60  # neurons and weights of a network that is drawn whole
 class ModelPlots:
     """Pictures of one model. `full` draws every layer by itself, however large the picture gets; else it fits on a screen of 1600 x 1200."""
 
-    def __init__(self, store: Store, name: str, progress: Callable[[str, int, int], None] = lambda what, done, total: None) -> None:
+    def __init__(self, store: Store, name: str, progress: Callable[[str, int, int], None] = lambda unit, done, total: None) -> None:
         self.store, self.name, self.progress = store, name, progress
         axes = {row["name"]: row["axes"] for row in self.read("axes")}
         self.layers = [layer | {"axes": axes.get(layer["name"])} for layer in self.ask("layers")]
@@ -70,28 +70,28 @@ class ModelPlots:
     def histograms(self, layer: str | None, bins: int) -> tuple[Rows, Rows, str]:
         """Bins of layers' weights, of a layer's kernels, and their title."""
         self.neurons()
-        whole = self.ask("weight_histogram", layer=layer, bins=bins)
-        if not whole:
+        layer_bins = self.ask("weight_histogram", layer=layer, bins=bins)
+        if not layer_bins:
             raise BadRequest(f"{self.name}: {layer or 'it'} has no stored weights to draw")
         kernels = self.ask("kernel_histogram", layer=layer, bins=bins) if layer else []
-        return whole, kernels, f"{self.name}: stored weights" + (f" of {layer}" if layer else " of each layer")
+        return layer_bins, kernels, f"{self.name}: stored weights" + (f" of {layer}" if layer else " of each layer")
 
     def weights(self, *, layer: str | None = None, bins: int = 50, full: bool = False) -> Figure:
         """Histograms of the stored weights: of every layer, or of one layer and each of its kernels."""
         from etl.analysis.plots import histograms
 
-        whole, kernels, title = self.histograms(layer, bins)
+        layer_bins, kernels, title = self.histograms(layer, bins)
         statistics = self.ask("weight_statistics", layer=layer)
         if layer:
-            return histograms.kernel_histograms(whole, kernels, statistics, title, full=full)
-        return histograms.layer_histograms(whole, statistics, title, full=full)
+            return histograms.kernel_histograms(layer_bins, kernels, statistics, title, full=full)
+        return histograms.layer_histograms(layer_bins, statistics, title, full=full)
 
     def weights_page(self, *, layer: str | None = None, bins: int = 50) -> Any:
         """The same, to zoom and point into."""
         from etl.analysis.plots import interactive
 
-        whole, kernels, title = self.histograms(layer, bins)
-        return interactive.kernel_histograms(whole, kernels, title) if layer else interactive.layer_histograms(whole, title)
+        layer_bins, kernels, title = self.histograms(layer, bins)
+        return interactive.kernel_histograms(layer_bins, kernels, title) if layer else interactive.layer_histograms(layer_bins, title)
 
     def degrees(self, *, full: bool = False) -> Figure:
         """How many neurons have how many weights, in and out."""
@@ -133,7 +133,7 @@ class ModelPlots:
     def paths(
         self,
         neuron: int | str,
-        called: str | None = None,
+        target_name: str | None = None,
         *,
         names: Mapping[int, str] | None = None,
         layer: str | None = None,
@@ -143,19 +143,23 @@ class ModelPlots:
         """The strongest paths into a neuron; a network of a few neurons whole.
 
         neuron  its address, such as digit/4, or its id
-        called  what it is called, a class perhaps; by default its address
+        target_name  what it is called, a class perhaps; by default its address
         names   what neurons of a small network are called, by id
         """
         self.neurons()
         goal = neuron_id(neuron, self.layers, self.name) if isinstance(neuron, str) else neuron
-        called = called or (names or {}).get(goal) or address_of(goal, self.layers)
+        target_name = target_name or (names or {}).get(goal) or address_of(goal, self.layers)
         from etl.analysis.plots import paths
 
         edges = sum(row["edges"] for row in self.layers)
         if layer is None and self.neurons() <= SMALL[0] and edges <= SMALL[1]:
-            return paths.whole_network(self.read("small_network"), self.layers, {**(names or {}), goal: called}, f"{self.name}: every weight")
+            return paths.whole_network(self.read("small_network"), self.layers, {**(names or {}), goal: target_name}, f"{self.name}: every weight")
         rows = self.ask("strongest_paths", neuron=goal, layer=layer, limit=limit)
         if not rows:
-            raise BadRequest(f"{self.name} has no path from {layer or 'an input'} to {called}")
-        title = f"{self.name}: the {len(rows)} strongest paths into {called}" if len(rows) > 1 else f"{self.name}: the strongest path into {called}"
-        return paths.main_paths(rows, self.layers, called, title + (f" from {layer}" if layer else ""), full=full)
+            raise BadRequest(f"{self.name} has no path from {layer or 'an input'} to {target_name}")
+        title = (
+            f"{self.name}: the {len(rows)} strongest paths into {target_name}"
+            if len(rows) > 1
+            else f"{self.name}: the strongest path into {target_name}"
+        )
+        return paths.main_paths(rows, self.layers, target_name, title + (f" from {layer}" if layer else ""), full=full)

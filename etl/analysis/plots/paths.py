@@ -140,11 +140,11 @@ def arranged(edges: Edges, columns: Sequence[Block], full: bool) -> list[Band]:
     pitch = min(max((SCREEN[0] - 2 * MARGIN - 0.2) / max(per_row - 1, 1), PITCH[0]), PITCH[1])
     tallest = [max(sum(within[n] == c for n in neurons) for c in span) for span in spans]
     needed = [ABOVE + BELOW + STEP * (most - 1) + 0.25 for most in tallest]
-    kept = list(range(len(spans)))
-    while not full and len(kept) > 2 and sum(needed[k] for k in kept) + 1.1 > SCREEN[1]:
-        kept.pop(len(kept) // 2)
+    spans_shown = list(range(len(spans)))
+    while not full and len(spans_shown) > 2 and sum(needed[k] for k in spans_shown) + 1.1 > SCREEN[1]:
+        spans_shown.pop(len(spans_shown) // 2)
     bands, top = list[Band](), 0.55
-    for k in kept:
+    for k in spans_shown:
         if bands and spans[k][0] != bands[-1].columns[-1]:
             top += 0.3
         middle = top + ABOVE + STEP * (tallest[k] - 1) / 2

@@ -25,25 +25,25 @@ def owner(name: str, layers: Mapping[str, Row]) -> str:
 
 def owners(layers: Sequence[Row]) -> dict[str, str]:
     """The layer of the file of every row of `layers`, in their order."""
-    known = {layer["name"]: layer for layer in layers}
-    return {name: owner(name, known) for name in known}
+    rows_by_name = {layer["name"]: layer for layer in layers}
+    return {name: owner(name, rows_by_name) for name in rows_by_name}
 
 
 def together(layers: Sequence[Row]) -> list[Row]:
     """The layers of the file that have neurons, in the order of ids, as rows of `layers`: each with its sublayers' neurons, edges and parameters."""
-    whole: dict[str, Row] = {}
+    merged: dict[str, Row] = {}
     belongs = owners(layers)
     types = {layer["name"]: layer["type"] for layer in layers}
     for layer in layers:
         if layer["end"] > layer["begin"]:
             name = belongs[layer["name"]]
-            before = whole.get(name, layer | {"edges": 0, "parameters": 0})
+            before = merged.get(name, layer | {"edges": 0, "parameters": 0})
             counts = {key: before[key] + (layer.get(key) or 0) for key in ("edges", "parameters")}
-            whole[name] = layer | counts | {"name": name, "type": types[name], "begin": before["begin"]}
+            merged[name] = layer | counts | {"name": name, "type": types[name], "begin": before["begin"]}
     for layer in layers:  # where all neurons are sublayers', the parameters are the layer's own
-        if layer["name"] in whole and layer["end"] == layer["begin"]:
-            whole[layer["name"]]["parameters"] += layer.get("parameters") or 0
-    return list(whole.values())
+        if layer["name"] in merged and layer["end"] == layer["begin"]:
+            merged[layer["name"]]["parameters"] += layer.get("parameters") or 0
+    return list(merged.values())
 
 
 @dataclass(frozen=True)

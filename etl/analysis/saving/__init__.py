@@ -154,12 +154,12 @@ def write(model: Model, source: Path, out: Path, changes: Sequence[Change]) -> N
     from etl.frameworks.keras import convert
 
     with TemporaryDirectory() as folder:
-        copy, other = Path(folder) / source.name, Path(folder) / f"model{out.suffix}"
+        copy, converted_file = Path(folder) / source.name, Path(folder) / f"model{out.suffix}"
         with copy.open("wb") as file:
             rewrite(source, file, changes)
-        convert(copy, model, other)
-        check_same(copy, other)
-        with in_place(out) as file, other.open("rb") as converted:
+        convert(copy, model, converted_file)
+        check_same(copy, converted_file)
+        with in_place(out) as file, converted_file.open("rb") as converted:
             shutil.copyfileobj(converted, file)
 
 

@@ -19,18 +19,18 @@ def application(address: str, names: tuple[str, ...]) -> tuple[str, str]:
     import keras
 
     name, _, query = address.removeprefix(PREFIX).partition("?")
-    known = {
-        function_name: getattr(keras.applications, function_name)
-        for function_name in dir(keras.applications)
-        if inspect.isfunction(getattr(keras.applications, function_name))
+    functions = {
+        model_name: getattr(keras.applications, model_name)
+        for model_name in dir(keras.applications)
+        if inspect.isfunction(getattr(keras.applications, model_name))
     }
-    if name not in known:
-        raise BadRequest(f"{address}: no such model; it has {', '.join(sorted(known))}")
+    if name not in functions:
+        raise BadRequest(f"{address}: no such model; it has {', '.join(sorted(functions))}")
     options = {key: option(value) for key, value in parse_qsl(query)}
     try:
-        model = known[name](weights=None, **options)
+        model = functions[name](weights=None, **options)
         if "include_top" not in options and names and model.layers[-1].name not in names:
-            model = known[name](weights=None, include_top=False, **options)
+            model = functions[name](weights=None, include_top=False, **options)
     except (TypeError, ValueError) as error:
         raise BadRequest(f"{address}: {' '.join(str(error).split())}") from error
     return keras.__version__, str(model.to_json())

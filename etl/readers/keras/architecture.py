@@ -138,8 +138,8 @@ def check_keras_1(entry: Any, version: str | None) -> None:
     elif isinstance(entry, Mapping):
         config = entry.get("config")
         written = entry.get("class_name")
-        known = isinstance(written, str) and ALIASES.get(written, written) in ROLES
-        if known and isinstance(config, Mapping) and KERAS_1 & set(config):
+        is_keras_layer = isinstance(written, str) and ALIASES.get(written, written) in ROLES
+        if is_keras_layer and isinstance(config, Mapping) and KERAS_1 & set(config):
             keras = f"Keras 1 ({version})" if version and version.startswith(("0.", "1.")) else "Keras 1"
             odd = ", ".join(sorted(KERAS_1 & set(config)))
             raise Unsupported(
@@ -156,8 +156,8 @@ def kind_of(entry: Mapping[str, Any], written: str, options: Mapping[str, Any], 
         return full_name(entry)
     module = entry.get("module")
     if {"layers", "input_layers", "output_layers"} <= set(options):  # also of somebody's own class, with a graph but a `call` of its own
-        known = written == "Functional" or (written in GRAPHS and keras == 2)
-        return "Functional" if known else written if ">" in written else f"{SCRIPT}>{written}"
+        is_keras_model = written == "Functional" or (written in GRAPHS and keras == 2)
+        return "Functional" if is_keras_model else written if ">" in written else f"{SCRIPT}>{written}"
     if written in ("TFOpLambda", "SlicingOpLambda"):
         return f"op:{options['function']}"
     if module is not None and str(module).startswith(("keras.src.ops", "keras.ops")):

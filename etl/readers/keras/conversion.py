@@ -65,7 +65,7 @@ def joined(layer: KerasLayer, arrays: list[Stored], writer: Writer) -> list[Stor
     if layer.kind == "Bidirectional":
         half = len(arrays) // 2
         pieces = zip(layer.within(), (arrays[:half], arrays[half:]), strict=True)
-        return [array for piece, own in pieces for array in joined(piece, own, writer)]
+        return [array for piece, arrays_of_piece in pieces for array in joined(piece, arrays_of_piece, writer)]
     if layer.kind == "TimeDistributed":
         (inside,) = layer.within()
         if inside.kind in CONVOLUTIONS:
@@ -190,14 +190,14 @@ def adapted(layer: KerasLayer, arrays: list[Stored]) -> list[Stored]:
     """Arrays of layers with low-rank adaptation (LoRA, https://arxiv.org/abs/2106.09685) as those they compute with: kernel + alpha / rank (a b)."""
     for inner in layer.everything():
         rank = inner.options.get("lora_rank")
-        own = [array for array in arrays if inner is layer or f"/{inner.name}/" in f"/{array.name}"] if rank else []
-        ends = {array.name.removesuffix(":0").rpartition("/")[2]: array for array in own}
+        arrays_of_layer = [array for array in arrays if inner is layer or f"/{inner.name}/" in f"/{array.name}"] if rank else []
+        ends = {array.name.removesuffix(":0").rpartition("/")[2]: array for array in arrays_of_layer}
         for role in ("kernel", "embeddings"):
             first, second, base = (ends.get(name) for name in (f"lora_{role}_a", f"lora_{role}_b", role))
             if rank and first is not None and second is not None and base is not None:
                 scale = (inner.options.get("lora_alpha") or rank) / rank
-                whole = replace(base, read=Converted(adaptation, (base.read, first.read, second.read), (scale,)))
-                arrays = [whole if array is base else array for array in arrays if array is not first and array is not second]
+                adapted_array = replace(base, read=Converted(adaptation, (base.read, first.read, second.read), (scale,)))
+                arrays = [adapted_array if array is base else array for array in arrays if array is not first and array is not second]
     return arrays
 
 

@@ -23,11 +23,11 @@ def with_lambdas(network: Network, expressions: Mapping[str, str]) -> Network:
     """
     names: set[str] = set()
     changed = described(network, expressions, "", names)
-    own = {path.rpartition("/")[2] for path in names}
+    own_names = {path.rpartition("/")[2] for path in names}
     for name in expressions:
-        if name not in names | own:
-            known = f"its Lambda layers are {', '.join(sorted(names))}" if names else "it has no Lambda layer"
-            raise BadRequest(f"--lambda {name}: no Lambda layer of the model is called so; {known}")
+        if name not in names | own_names:
+            choices = f"its Lambda layers are {', '.join(sorted(names))}" if names else "it has no Lambda layer"
+            raise BadRequest(f"--lambda {name}: no Lambda layer of the model is called so; {choices}")
     return changed
 
 

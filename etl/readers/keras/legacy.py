@@ -60,15 +60,15 @@ def group_arrays(container: Container, root: h5py.Group, name: str) -> list[Stor
 
 def group_names(layers: list[KerasLayer], groups: dict[str, list[Stored]], slots: dict[str, list[Slot]], writer: Writer) -> dict[str, str]:
     """Layer -> its group: the groups that have arrays in their order, else those of the layers' names."""
-    own = {layer.name: layer.name for layer in layers}
+    by_name = {layer.name: layer.name for layer in layers}
     wanting = [layer for layer in layers if slots[layer.name]]
     having = [name for name, arrays in groups.items() if arrays]
     if len(wanting) != len(having):
-        return own
-    by_place = own | {layer.name: name for layer, name in zip(wanting, having, strict=True)}
+        return by_name
+    by_place = by_name | {layer.name: name for layer, name in zip(wanting, having, strict=True)}
     named = all(groups.get(layer.name) for layer in wanting)
-    if by_place != own and named and any(matched(slots[p.name], joined(p, groups[by_place[p.name]], writer), writer) is None for p in wanting):
-        return own
+    if by_place != by_name and named and any(matched(slots[p.name], joined(p, groups[by_place[p.name]], writer), writer) is None for p in wanting):
+        return by_name
     return by_place
 
 
@@ -109,8 +109,8 @@ def fill(label: str, layer: KerasLayer, slots: list[Slot], arrays: list[Stored],
         raise misfit(label, slots, arrays, writer)
     for slot, _, array in matches:
         slot.layer.arrays[slot.role] = array
-    for twin, known in twins:
-        twin.arrays = known.arrays
+    for twin, original in twins:
+        twin.arrays = original.arrays
     converted = {id(stored): array for _, stored, array in matches}
     assign_unlisted(label, layer, [array for array in arrays if id(array) not in converted])
     layer.order = [converted.get(id(array), array) for array in arrays if not is_computed(array)]
@@ -193,16 +193,18 @@ def by_order(slots: list[Slot], arrays: list[Stored]) -> list[tuple[Slot, Stored
     """Slots and arrays one by one, trainable variables first; None if a name speaks against it."""
     if len(slots) != len(arrays):
         return None
-    known = {name for slot in slots for name in slot.names}
+    all_names = {name for slot in slots for name in slot.names}
     pairs = list(zip(sorted(slots, key=lambda slot: slot.late), arrays, strict=True))
-    return None if any(words(array)[-1] in known - set(slot.names) or other_direction(slot, array) for slot, array in pairs) else pairs
+    return None if any(words(array)[-1] in all_names - set(slot.names) or other_direction(slot, array) for slot, array in pairs) else pairs
 
 
 def other_direction(slot: Slot, array: Stored) -> bool:
     """Whether an array is called after the other half of a Bidirectional layer: a half that was frozen comes last, and only names say so."""
     halves = ("forward_", "backward_")
     return any(
-        owner.startswith(half) and within(array, other + owner.removeprefix(half)) for owner in slot.owners for half, other in (halves, halves[::-1])
+        owner.startswith(half) and within(array, opposite + owner.removeprefix(half))
+        for owner in slot.owners
+        for half, opposite in (halves, halves[::-1])
     )
 
 

@@ -72,7 +72,7 @@ def settled(network: Network, ignore: bool = False, lengths: Sequence[int] = ())
     if ignore:
         return without_masks(network)
     propagation = Propagation()
-    changed = propagation.whole(network)
+    changed = propagation.whole_model(network)
     if not lengths:
         return changed
     masked = sorted(propagation.padded)
@@ -82,25 +82,25 @@ def settled(network: Network, ignore: bool = False, lengths: Sequence[int] = ())
         names = ", ".join(network.inputs[number].name for number in masked)
         raise BadRequest(f"{len(lengths)} --lengths are given; steps are masked of the inputs {names}: give one for all, or one for each of them")
     lengths_by_input = lengths if len(lengths) > 1 else [lengths[0]] * len(masked)
-    return Propagation(dict(zip(masked, lengths_by_input, strict=True))).whole(network)
+    return Propagation(dict(zip(masked, lengths_by_input, strict=True))).whole_model(network)
 
 
 @dataclass
 class Propagation:
     """Masks on their way through a network and the models within it.
 
-    lengths  of the model's inputs, by number, where they are given
-    padded   what the steps hold that don't count, of every input that a layer masks
-    settled  layers that are done, by the identity of the file's and what else decides: each once however often it is called
-    told     whether a refusal has said already what can be done
+    lengths    of the model's inputs, by number, where they are given
+    padded     what the steps hold that don't count, of every input that a layer masks
+    settled    layers that are done, by the identity of the file's and what else decides: each once however often it is called
+    explained  whether a refusal has said already what can be done
     """
 
     lengths: Mapping[int, int] = field(default_factory=dict)
     padded: dict[int, float] = field(default_factory=dict)
-    told: bool = False
+    explained: bool = False
     settled: dict[Any, Any] = field(default_factory=dict)
 
-    def whole(self, network: Network) -> Network:
+    def whole_model(self, network: Network) -> Network:
         """The whole model without masks."""
         changed, _ = self.through(network, [None] * len(network.inputs), range(len(network.inputs)))
         lengths, values = self.lengths, self.padded
@@ -200,9 +200,9 @@ class Propagation:
 
     def why(self) -> str:
         """What to do about a mask that depends on the example; said once."""
-        if self.told:
+        if self.explained:
             return ""
-        self.told = True
+        self.explained = True
         return f", {SETTLING}" if self.lengths else f", {CHOICE}"
 
 
@@ -237,8 +237,8 @@ class Place:
 
     def is_of(self, value: Any, masks: Masks) -> bool:
         """Whether an argument that is a mask was computed, by Keras, as the one that its tensors come with."""
-        known = frozenset().union(*(mask.makers for mask in masks if mask is not None))
-        return bool(known) and frozenset(self.titles(next(leaves(value, Tensor)))) == known
+        makers = frozenset().union(*(mask.makers for mask in masks if mask is not None))
+        return bool(makers) and frozenset(self.titles(next(leaves(value, Tensor)))) == makers
 
     def titles(self, tensor: Tensor) -> set[str]:
         """Which calls make the masks that operations have put together to this one; another tensor is its own maker."""

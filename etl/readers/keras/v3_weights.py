@@ -26,7 +26,7 @@ class MissingArrays(Exception):
     """A layer whose arrays are not where they should be."""
 
     layer: KerasLayer
-    found: int
+    count: int
 
 
 def is_store(root: h5py.Group) -> bool:
@@ -50,8 +50,8 @@ def assign(label: str, shards: Sequence[Shard], model: KerasLayer, version: str 
             failures.append(error)
         else:
             return
-    layer, found = failures[-1].layer, failures[-1].found
-    lacks = f"has only {found} arrays" if found else "has no weights"
+    layer, count = failures[-1].layer, failures[-1].count
+    lacks = f"has only {count} arrays" if count else "has no weights"
     raise BadFile(f"{label}: layer {layer.name!r} ({layer.kind}) {lacks} in the file; save the model again with all its weights")
 
 
@@ -86,7 +86,7 @@ class Walk:
         totals, counts = Counter(snake(layer.written) for layer in stored), Counter[str]()
         for layer in stored:
             name = snake(layer.written)
-            if layer.keras == 2 and self.step == 1 and self.groups(path, name) < totals[name] and self.known(layer):
+            if layer.keras == 2 and self.step == 1 and self.groups(path, name) < totals[name] and self.is_known(layer):
                 self.layer(layer, None)  # an object stored where it was met first, and not counted here
                 continue
             numbered = f"{name}_{counts[name]}" if counts[name] else name
@@ -99,7 +99,7 @@ class Walk:
         if layer.graph is not None:
             self.model(layer, path)
             return True
-        weighted = self.own(layer, path)
+        weighted = self.own_arrays(layer, path)
         for role, inside in layer.inner.items():
             if isinstance(inside, tuple):
                 counts = Counter[str]()
@@ -111,7 +111,7 @@ class Walk:
                 weighted |= self.layer(inside, below(path, role))
         return weighted
 
-    def own(self, layer: KerasLayer, path: Path) -> bool:
+    def own_arrays(self, layer: KerasLayer, path: Path) -> bool:
         """The arrays that a layer has itself, wherever the store keeps them."""
         slots = expected(layer.kind, layer.options)
         if slots is None:
@@ -143,7 +143,7 @@ class Walk:
             check_shape(self.label, layer, role, shape, array)
             layer.arrays[role] = array
 
-    def known(self, layer: KerasLayer) -> bool:
+    def is_known(self, layer: KerasLayer) -> bool:
         return identity(layer) in self.visited
 
     def groups(self, path: Path, name: str) -> int:

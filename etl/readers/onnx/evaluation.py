@@ -88,9 +88,9 @@ class Computed(Derived):
     def sources(self) -> list[Callable[[], Values]]:
         return [read for read in self.inputs if read is not None]
 
-    def compute(self, known: dict[int, Values]) -> Values:
+    def compute(self, computed: dict[int, Values]) -> Values:
         node = NodeProto.FromString(self.node)
-        return evaluate(node, [None if read is None else value_of(read, known) for read in self.inputs])[self.output]
+        return evaluate(node, [None if read is None else value_of(read, computed) for read in self.inputs])[self.output]
 
 
 def check(node: NodeProto, inputs: Sequence[Values | None], often: int = 1) -> None:
@@ -110,13 +110,13 @@ def check(node: NodeProto, inputs: Sequence[Values | None], often: int = 1) -> N
         raise Unsupported(f"asks for a constant of {elements:,} elements; there is a rule for up to {MOST_ELEMENTS:,}")
 
 
-def whole(value: Any) -> list[int]:
+def small_integers(value: Any) -> list[int]:
     """Small whole numbers of a constant."""
     return [int(n) for n in np.asarray(value).reshape(-1)[:64]]
 
 
 def count(value: Any) -> int:
-    return prod(whole(value))
+    return prod(small_integers(value))
 
 
 def together(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
@@ -150,7 +150,7 @@ def ranged(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
 
 
 def padded(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
-    data, pads = inputs[0], whole(inputs[1])
+    data, pads = inputs[0], small_integers(inputs[1])
     half = len(pads) // 2
     if len(inputs) < 4 or inputs[3] is None:
         return prod(max(n + a + b, 0) for n, a, b in zip(data.shape, pads[:half], pads[half:], strict=True))
@@ -160,7 +160,7 @@ def padded(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
 def resized(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
     data, _, scales, sizes = (*inputs, None, None, None)[:4]
     if sizes is not None and sizes.size:
-        return prod(whole(sizes)) * (data.size if sizes.size < data.ndim else 1)
+        return prod(small_integers(sizes)) * (data.size if sizes.size < data.ndim else 1)
     return int(data.size * np.prod(np.maximum(scales.astype(float), 1)))
 
 
@@ -185,7 +185,7 @@ def letters(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
 
 
 def one_hot(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
-    return int(inputs[0].size * whole(inputs[1])[0])
+    return int(inputs[0].size * small_integers(inputs[1])[0])
 
 
 def square(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
@@ -217,12 +217,12 @@ def unpooled(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
 
 def transformed(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
     data, length = (*inputs, None)[:2]
-    return int(data.size * max(1 if length is None else whole(length)[0], 1) * 2)
+    return int(data.size * max(1 if length is None else small_integers(length)[0], 1) * 2)
 
 
 def framed(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
     signal, step = inputs[:2]
-    return int(signal.size * (signal.shape[1] // max(whole(step)[0], 1) + 1) * 2)
+    return int(signal.size * (signal.shape[1] // max(small_integers(step)[0], 1) + 1) * 2)
 
 
 def columns(options: Mapping[str, Any], inputs: Sequence[Any]) -> int:
@@ -261,13 +261,13 @@ SIZES: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], int]] = {
     **dict.fromkeys(BROADCASTING, together),
     **dict.fromkeys(NO_LARGER, largest),
     **dict.fromkeys("BlackmanWindow HammingWindow HannWindow ConstantOfShape".split(), lambda options, inputs: count(inputs[0])),
-    "AffineGrid": lambda options, inputs: count(inputs[1]) * len(whole(inputs[1])),
+    "AffineGrid": lambda options, inputs: count(inputs[1]) * len(small_integers(inputs[1])),
     "Col2Im": columns,
     "Concat": summed,
     "DFT": transformed,
     "DeformConv": deformed,
     "Einsum": letters,
-    "Expand": lambda options, inputs: prod(np.broadcast_shapes(inputs[0].shape, tuple(whole(inputs[1])))),
+    "Expand": lambda options, inputs: prod(np.broadcast_shapes(inputs[0].shape, tuple(small_integers(inputs[1])))),
     "Gather": gathered,
     "GatherND": gathered_points,
     "Gemm": gemm,
@@ -277,7 +277,7 @@ SIZES: dict[str, Callable[[Mapping[str, Any], Sequence[Any]], int]] = {
     "MatMul": product_of_matrices,
     "MatMulInteger": product_of_matrices,
     "MaxUnpool": unpooled,
-    "MelWeightMatrix": lambda options, inputs: whole(inputs[0])[0] * (whole(inputs[1])[0] + 2),
+    "MelWeightMatrix": lambda options, inputs: small_integers(inputs[0])[0] * (small_integers(inputs[1])[0] + 2),
     "NonZero": square,
     "OneHot": one_hot,
     "Pad": padded,

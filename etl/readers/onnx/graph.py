@@ -208,12 +208,12 @@ class Builder:
         if len(places) != values.size:
             raise BadFile(f"tensor {sparse.values.name!r} has {values.size:,} values at {len(places):,} places; the file is broken")
         self.spend(prod(shape))
-        whole = np.zeros(shape, values.dtype)
+        dense_values = np.zeros(shape, values.dtype)
         if places.ndim == 1:
-            whole.reshape(-1)[places] = values
+            dense_values.reshape(-1)[places] = values
         else:
-            whole[tuple(places.T)] = values
-        return constant_array(whole)
+            dense_values[tuple(places.T)] = values
+        return constant_array(dense_values)
 
     def constant(self, proto: NodeProto, scope: str) -> Array:
         """What a Constant node holds: its tensor is stored in the file as initializers are."""
@@ -349,9 +349,9 @@ def laid_end_to_end(kind: str, inputs: Sequence[Value]) -> list[Value]:
     begin, args = 0, list[Value]()
     for place, (value, role) in enumerate(zip(inputs, roles, strict=True)):
         if isinstance(value, Array):
-            own = value.begin is not None and value.dtype.kind == "f" and place not in LITERALS.get(kind, ())
-            value = replace(value, role=role, begin=begin if own else None)
-            begin += value.size if own else 0
+            is_parameter = value.begin is not None and value.dtype.kind == "f" and place not in LITERALS.get(kind, ())
+            value = replace(value, role=role, begin=begin if is_parameter else None)
+            begin += value.size if is_parameter else 0
         args.append(value)
     return args
 
@@ -381,5 +381,5 @@ def pruned(network: Network) -> Network:
         return Tensor(places[tensor.call], tensor.output)
 
     calls = (network.calls[call] for call in sorted(needed))
-    kept = tuple(replace(call, args=substitute(call.args, Tensor, moved)) for call in calls)
-    return Network(kept, network.inputs, tuple(map(moved, network.outputs)))
+    needed_calls = tuple(replace(call, args=substitute(call.args, Tensor, moved)) for call in calls)
+    return Network(needed_calls, network.inputs, tuple(map(moved, network.outputs)))

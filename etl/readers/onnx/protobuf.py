@@ -30,9 +30,9 @@ def checked(model: ModelProto) -> ModelProto:
     """The model with its functions written out. Raises BadFile or Unsupported where there is nothing in it that can be read."""
     if not model.HasField("graph") or not model.graph.output:
         raise BadFile("there is no graph with an output in it; the file is broken, or no ONNX model")
-    known = defs.onnx_opset_version()
-    if opset(model) > known:
-        raise Unsupported(f"is of opset {opset(model)}, and the onnx package that is installed knows {known}: pip install --upgrade onnx")
+    newest = defs.onnx_opset_version()
+    if opset(model) > newest:
+        raise Unsupported(f"is of opset {opset(model)}, and the onnx package that is installed knows {newest}: pip install --upgrade onnx")
     return inlined(model) if model.functions else model
 
 

@@ -49,7 +49,7 @@ class Alias:
     version: int = 0
 
 
-def own(value: Value) -> Alias:
+def in_own_memory(value: Value) -> Alias:
     """A tensor with memory of its own."""
     return Alias(Storage(value), value)
 

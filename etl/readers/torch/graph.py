@@ -10,7 +10,7 @@ import numpy as np
 
 from etl.errors import BadFile, Unsupported
 from etl.network import INPUT, Array, Call, Input, Layer, Network, Tensor, substitute
-from etl.readers.torch.aliases import Alias, Value, own, read, shares_memory, view_of, write
+from etl.readers.torch.aliases import Alias, Value, in_own_memory, read, shares_memory, view_of, write
 from etl.readers.torch.archive import Program
 from etl.readers.torch.names import Name, live_names, names, operator
 from etl.readers.torch.nodes import RESULT, Node, ValueName, name_of, read_nodes
@@ -98,7 +98,7 @@ class Builder:
                 name = name_of(entry["arg"])
                 if name is None:
                     continue  # None, or a number that was fixed at export
-                self.values[name] = own(Tensor(INPUT, len(inputs)))
+                self.values[name] = in_own_memory(Tensor(INPUT, len(inputs)))
                 inputs.append(self.input(name))
             elif kind in ("custom_obj", "token"):
                 raise Unsupported(f"{self.program.label} has an object of its own ({kind}) as input; only tensors can be read")
@@ -134,8 +134,8 @@ class Builder:
                 raise Unsupported(self.program.refused[key])
             source = self.absent(key)
         tensor = source.tensor
-        whole = tensor.read.kind != "f" or kind == "tensor_constant"  # no weight: places in a table, a mask, a number in the program's text
-        return Array(key.rpartition(".")[2], tensor.shape, tensor.read, None if whole else begin or 0, source)
+        is_constant = tensor.read.kind != "f" or kind == "tensor_constant"  # no weight: places in a table, a mask, a number in the program's text
+        return Array(key.rpartition(".")[2], tensor.shape, tensor.read, None if is_constant else begin or 0, source)
 
     def absent(self, key: str) -> Stored:
         raise BadFile(f"{self.program.label} was exported without weights ({key} is missing); give it with --architecture, beside a file of weights")
@@ -172,7 +172,7 @@ class Builder:
                 write(read_before, value)
                 output = read_before
             else:
-                output = own(value)
+                output = in_own_memory(value)
             if name is not None:
                 self.values[name] = output
         if alias and in_place:
@@ -226,7 +226,7 @@ class Builder:
 
     def value(self, name: str) -> Alias:
         if name in self.stored and name not in self.values:
-            self.values[name] = own(self.array(name, 0))
+            self.values[name] = in_own_memory(self.array(name, 0))
         try:
             return self.values[name]
         except KeyError:

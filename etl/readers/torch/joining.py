@@ -28,7 +28,7 @@ def join(program: Program, weights: Weights, label: str, ties: Mapping[str, Coll
     tensors_by_key = without_prefix(weights.tensors, names_by_key)
     problems, tensors, used = [], dict[str, Any](program.tensors), set[str]()
     for key, name in names_by_key.items():
-        twin = next((other for other in (key, *(ties or {}).get(key, ())) if other in tensors_by_key), None)
+        twin = next((alias for alias in (key, *(ties or {}).get(key, ())) if alias in tensors_by_key), None)
         shape = skeleton_shape(program, name)
         if twin is None:
             if key not in optional:

@@ -121,7 +121,7 @@ def ties_of(module: Any) -> dict[str, tuple[str, ...]]:
     keys: dict[int, list[str]] = {}
     for key, parameter in module.named_parameters(remove_duplicate=False):
         keys.setdefault(id(parameter), []).append(key)
-    return {key: tuple(other for other in group if other != key) for group in keys.values() if len(group) > 1 for key in group}
+    return {key: tuple(alias for alias in group if alias != key) for group in keys.values() if len(group) > 1 for key in group}
 
 
 @contextmanager

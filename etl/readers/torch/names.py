@@ -81,14 +81,14 @@ def name_of(
 ) -> Name:
     module = node.modules[-1] if node.modules else ModuleCall("", "")
     kind = module.kind.rpartition(".")[2]
-    whole = module not in outer and last.get(module) == place  # all that the module is, or its last step
-    if whole and module.path:
+    is_whole_module = module not in outer and last.get(module) == place  # all that the module is, or its last step
+    if is_whole_module and module.path:
         return Name(module.path, module.number, kind, module.path)
     prefix = f"{module.path}:{module.number}" if module.number else module.path
     name = f"{prefix}/{operator(node)}" if prefix else operator(node)
     again = used[name]
     used[name] += 1
     name = f"{name}:{again}" if again else name
-    if whole and count[module] == 1 and module.kind.startswith("torch.nn."):  # the model is one module of PyTorch's own
+    if is_whole_module and count[module] == 1 and module.kind.startswith("torch.nn."):  # the model is one module of PyTorch's own
         return Name(name, 0, kind, name)
     return Name(name, 0, None, module.path if module not in outer and module.path else name)

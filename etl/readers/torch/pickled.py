@@ -40,7 +40,7 @@ PLAIN = {  # calls that make something small of what they are given
     "torch._utils _rebuild_sparse_tensor", "torch._utils _rebuild_qtensor", "torch._utils _rebuild_meta_tensor_no_storage",
     "torch._utils _rebuild_wrapper_subclass", "torch._utils _rebuild_device_tensor_from_numpy", "torch._utils _rebuild_device_tensor_from_cpu_tensor",
 }  # fmt: skip
-KNOWN = {*DICTS, *TENSORS, *PARAMETERS, SUBCLASSES, SET, ENCODE, BYTES, *PLAIN}
+ALLOWED = {*DICTS, *TENSORS, *PARAMETERS, SUBCLASSES, SET, ENCODE, BYTES, *PLAIN}
 REMEDY = "nothing in it is run: save PyTorch's model.state_dict(), not the model itself"
 
 
@@ -165,9 +165,9 @@ def step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any], label
     elif name in ("BINGET", "LONG_BINGET"):
         stack.append(memo[int(argument)])
     elif name == "GLOBAL":
-        stack.append(known(str(argument).replace("__builtin__ ", "builtins "), label))
+        stack.append(allowed(str(argument).replace("__builtin__ ", "builtins "), label))
     elif name == "STACK_GLOBAL":
-        known(" ".join(map(str, stack[-2:])), label)
+        allowed(" ".join(map(str, stack[-2:])), label)
         raise BadFile(f"{label}: a pickle of another make than torch.save's; save the weights again with torch.save")
     elif name == "TUPLE":
         stack.append(tuple(popped(stack)))
@@ -214,9 +214,9 @@ def check_keys(keys: Sequence[Any], label: str) -> None:
         raise BadFile(f"{label}: a pickle of a dict whose keys are neither texts nor numbers; {REMEDY}")
 
 
-def known(text: str, label: str) -> Name:
+def allowed(text: str, label: str) -> Name:
     """A function that state dicts need, or a storage's or number's type, which nothing can call."""
-    if text not in KNOWN and not text.startswith("torch "):
+    if text not in ALLOWED and not text.startswith("torch "):
         raise BadFile(f"{label}: a pickle that names {text.replace(' ', '.')}, which could run code; {REMEDY}")
     return Name(text)
 

@@ -76,11 +76,11 @@ def tensor_of(meta: Mapping[str, Any], label: str) -> Tensor:
         raise Unsupported(f"{label}: a sparse tensor; save the model with dense ones")
     if number not in DTYPES:
         raise Unsupported(f"{label}: numbers of type {OTHER_DTYPES.get(number, number)}, which are not read; save the model in float32")
-    shape, strides = (tuple(whole(size, label) for size in meta[key]) for key in ("sizes", "strides"))
-    return Tensor(DTYPES[number], shape, strides, whole(meta["storage_offset"], label))
+    shape, strides = (tuple(plain_size(size, label) for size in meta[key]) for key in ("sizes", "strides"))
+    return Tensor(DTYPES[number], shape, strides, plain_size(meta["storage_offset"], label))
 
 
-def whole(size: Mapping[str, Any], label: str) -> int:
+def plain_size(size: Mapping[str, Any], label: str) -> int:
     """A size that is a number. Expressions are never evaluated: a stored tensor has none."""
     number = size.get("as_int")
     if not isinstance(number, int) or isinstance(number, bool) or not -(2**62) < number < 2**62:

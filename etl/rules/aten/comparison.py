@@ -114,3 +114,34 @@ def heaviside(here: Scope, self: Value, values: Value) -> Value:
     above = function(here, "step", lambda x: x > 0, self, part="above")
     at = function(here, "is_zero", lambda x: x == 0, self, part="is_zero")
     return place.add(here, above, place.multiply(here, at, values, part="at_zero"))
+
+
+COMPARISON: dict[str, Rule] = {
+    "gt": comparison(logic.greater),
+    "lt": comparison(logic.greater, turned=True),
+    "ge": comparison(logic.greater_equal),
+    "le": comparison(logic.greater_equal, turned=True),
+    "eq": comparison(logic.equal),
+    "ne": comparison(logic.not_equal),
+    "logical_and": comparison(logic.both),
+    "logical_or": comparison(logic.either),
+    "logical_xor": comparison(logic.unlike),
+    "logical_not": unary_logic(logic.negation),
+    **dict.fromkeys(("bitwise_and", "__and__"), bitwise(np.bitwise_and, logic.both)),
+    **dict.fromkeys(("bitwise_or", "__or__"), bitwise(np.bitwise_or, logic.either)),
+    **dict.fromkeys(("bitwise_xor", "__xor__"), bitwise(np.bitwise_xor, logic.unlike)),
+    **dict.fromkeys(("__lshift__", "bitwise_left_shift"), on_whole_constants(np.left_shift)),
+    **dict.fromkeys(("__rshift__", "bitwise_right_shift"), on_whole_constants(np.right_shift)),
+    "gcd": on_whole_constants(np.gcd),
+    "lcm": on_whole_constants(np.lcm),
+    "bitwise_not": bitwise_not,
+    **dict.fromkeys(("bitwise_and_whole", "__and___whole"), on_whole_constants(np.bitwise_and)),
+    **dict.fromkeys(("bitwise_or_whole", "__or___whole"), on_whole_constants(np.bitwise_or)),
+    **dict.fromkeys(("bitwise_xor_whole", "__xor___whole"), on_whole_constants(np.bitwise_xor)),
+    "bitwise_not_whole": complement_of_whole,
+    "truth": truth,
+    "isclose": isclose,
+    "isin": isin,
+    "where": where,
+    "masked_fill": masked_fill,
+}

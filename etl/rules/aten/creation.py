@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from etl.rules.aten.values import Value, check_size
 from etl.rules.aten.views import sizes, whole
 from etl.rules.ids import is_live
 from etl.rules.scope import Scope
+
+Rule = Callable[..., Any]
 
 
 def dtype_of(name: str | None, default: Any = None) -> np.dtype[Any]:
@@ -206,3 +208,41 @@ def item(here: Scope, self: Value) -> Value:
     if is_live(self):
         raise Unsupported("needs the value of a tensor that depends on the example")
     return np.asarray(self).reshape(())
+
+
+CREATION: dict[str, Rule] = {
+    "zeros": of_one(0),
+    "ones": of_one(1),
+    "empty": of_one(0),
+    "zeros_like": like_one(0),
+    "ones_like": like_one(1),
+    "empty_like": like_one(0),
+    "full": full,
+    "full_like": full_like,
+    "new_zeros": new_one(0),
+    "new_ones": new_one(1),
+    "new_empty": new_one(0),
+    "new_full": new_full,
+    "fill": fill,
+    "zero": zero,
+    "copy": copy,
+    "arange": arange,
+    "linspace": linspace,
+    "logspace": logspace,
+    "hann_window": window((0.5, 0.5)),
+    "hamming_window": window((0.54, 0.46)),
+    "blackman_window": window((0.42, 0.5, 0.08)),
+    "bartlett_window": bartlett_window,
+    "eye": eye,
+    "scalar_tensor": scalar_tensor,
+    "tril_indices": triangle_indices(lower=True),
+    "triu_indices": triangle_indices(lower=False),
+    "sym_size": sym_size,
+    "sym_numel": sym_numel,
+    "to": cast,
+    "_to_copy": cast,
+    "truncate": truncate,
+    "type_as": type_as,
+    "item": item,
+    "_local_scalar_dense": item,
+}

@@ -138,9 +138,11 @@ def poisson_nll_loss(here: Scope, input: Value, target: Value, log_input: bool, 
         rate, logarithm = input, function(here, "log", np.log, place.add(here, input, eps, part="shifted"), part="log")
     loss = place.subtract(here, rate, place.multiply(here, target, logarithm, part="products"), part="plain" if full else "loss")
     if full:
-        many = place.clip(here, target, 1.0, part="many")  # Stirling's formula is finite there, and left out below
-        log = function(here, "log", np.log, many, part="log_target")
-        inner = place.subtract(here, place.multiply(here, place.add(here, many, 0.5, part="half_more"), log, part="powers"), many, part="inner")
+        at_least_one = place.clip(here, target, 1.0, part="many")  # Stirling's formula is finite there, and left out below
+        log = function(here, "log", np.log, at_least_one, part="log_target")
+        inner = place.subtract(
+            here, place.multiply(here, place.add(here, at_least_one, 0.5, part="half_more"), log, part="powers"), at_least_one, part="inner"
+        )
         stirling = place.add(here, inner, 0.5 * np.log(2 * np.pi), part="stirling")
         above = logic.greater(here, target, 1.0, part="above")
         loss = place.add(here, loss, place.multiply(here, above, stirling, part="counted"), part="loss")

@@ -47,7 +47,7 @@ from etl.rules.keras.pooling import (
     global_max_pooling,
     max_pooling,
 )
-from etl.rules.keras.recurrent import CELLS, called, cudnn_gru, cudnn_lstm, gru, lstm, rnn, simple_rnn
+from etl.rules.keras.recurrent import CELLS, cudnn_gru, cudnn_lstm, gru, lstm, rnn, simple_rnn, single_step
 from etl.rules.keras.resize import center_crop, random_crop, random_crop_2, resizing, up_sampling
 from etl.rules.keras.shape import cropping, flatten, permute, repeat_vector, reshape, unchanged, zero_padding
 from etl.rules.keras.wrappers import annotated, bidirectional, time_distributed
@@ -111,7 +111,7 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
         "CuDNNLSTM": cudnn_lstm,
         "CuDNNGRU": cudnn_gru,
         "RNN": rnn,
-        **{kind: called(cell) for kind, cell in CELLS.items()},
+        **{kind: single_step(cell) for kind, cell in CELLS.items()},
         **{f"ConvLSTM{n}D": convolutional_lstm for n in (1, 2, 3)},
         "Bidirectional": bidirectional,
         "TimeDistributed": time_distributed,

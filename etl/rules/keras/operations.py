@@ -58,9 +58,9 @@ def resize(here: Scope, images: Ids, *, size: Any, preserve_aspect_ratio: bool =
 
 def with_options(rule: Rule, of: Rule, *but: str) -> Rule:
     """A rule that hands further options on to another one, whose signature says which."""
-    own = [p for p in inspect.signature(rule).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    rule_parameters = [p for p in inspect.signature(rule).parameters.values() if p.kind is not p.VAR_KEYWORD]
     more = [p for p in inspect.signature(of).parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in but]
-    rule.__signature__ = inspect.Signature([*own, *more])  # type: ignore[attr-defined]
+    rule.__signature__ = inspect.Signature([*rule_parameters, *more])  # type: ignore[attr-defined]
     return rule
 
 
@@ -69,7 +69,7 @@ def pool(rule: Rule) -> Rule:
 
     def spelled(here: Scope, input: Ids, *, ksize: Any, strides: Any, padding: str, data_format: Any = None) -> Ids:
         rank, first = input.ndim - 1, str(data_format or "N").startswith("NC")
-        size, steps = (inside(one, rank, first) for one in (ksize, strides))
+        size, steps = (inside(sizes, rank, first) for sizes in (ksize, strides))
         options = {"padding": padding.lower(), "data_format": "channels_first" if first else None}
         return rule(here, input, pool_size=size, strides=steps, **options)
 

@@ -44,7 +44,7 @@ def global_max_pooling(here: Scope, inputs: Ids, *, data_format: str | None = No
     inputs (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)
     """
     seen = channels(here, inputs, data_format)
-    return here.max(Edges(seen), **kept(seen, inputs.ndim if keepdims else 1, data_format))
+    return here.max(Edges(seen), **as_image(seen, inputs.ndim if keepdims else 1, data_format))
 
 
 def global_average_pooling(here: Scope, inputs: Ids, *, data_format: str | None = None, keepdims: bool = False, length: int | None = None) -> Ids:
@@ -54,7 +54,7 @@ def global_average_pooling(here: Scope, inputs: Ids, *, data_format: str | None 
     """
     seen = channels(here, inputs, data_format)
     seen = seen[:, counted(seen.shape[1], length)]
-    return here.sum(mean(seen, 1), **kept(seen, inputs.ndim if keepdims else 1, data_format))
+    return here.sum(mean(seen, 1), **as_image(seen, inputs.ndim if keepdims else 1, data_format))
 
 
 def channels(here: Scope, inputs: Ids, data_format: str | None) -> Ids:
@@ -63,7 +63,7 @@ def channels(here: Scope, inputs: Ids, data_format: str | None) -> Ids:
     return ids.reshape(-1, ids.shape[-1]).T
 
 
-def kept(seen: Ids, rank: int, data_format: str | None) -> dict[str, Any]:
+def as_image(seen: Ids, rank: int, data_format: str | None) -> dict[str, Any]:
     """Shape and axes of one number a channel as an array of that rank."""
     ones = (1,) * (rank - 1)
     return {"shape": (len(seen), *ones) if first(data_format) else (*ones, len(seen)), "axes": axes(rank - 1, data_format)}

@@ -247,7 +247,7 @@ CELLS: dict[str, Callable[..., Cell]] = {
 }
 
 
-def called(make: Callable[..., Cell]) -> Callable[..., States]:
+def single_step(make: Callable[..., Cell]) -> Callable[..., States]:
     """The rule of a cell that is called by itself: one step, (inputs, *states) -> (output, *states)."""
 
     @wraps(make)
