@@ -64,7 +64,7 @@ BEYOND = set("sqrt rsqrt reciprocal square negative log abs sign step is_zero fl
 
 
 def call(name: str, **arguments: Any) -> str:
-    """The written form: `relu`, `relu(max_value=6.0)`."""
+    """The written form: `relu`, `relu(max_value=6.0)`. Raises Unsupported where an argument without a default is missing."""
     defaults = FUNCTIONS[name]
     values = {k: v if isinstance(v, bool) or v is None else shortest(v) for k, v in arguments.items()}
     missing = [k for k, default in defaults.items() if default is ... and values.get(k) is None]

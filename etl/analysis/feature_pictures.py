@@ -21,7 +21,10 @@ TILE = 1.5  # inches
 
 
 def draw(features: Features, names: Sequence[str], top: int | None, path: Path) -> None:
-    """Draw what the model is given and the maps of some layers, into .png, .svg or .pdf; or write all of their channels as arrays into .npz."""
+    """Draw what the model is given and the maps of some layers, into .png, .svg or .pdf; or write all of their channels as arrays into .npz.
+
+    Raises BadRequest for any other suffix.
+    """
     if path.suffix == ".npz":
         with in_place(path) as file:
             np.savez_compressed(file, **{name: features.values[name] for name in names})  # type: ignore[arg-type]

@@ -176,7 +176,7 @@ class FrameworkCalls:
                 self.calls[prefix + name] = layer, node, prefix
 
     def call(self, number: int) -> tuple[Any, Any, str]:
-        """Layer, node and prefix of one of the network's calls."""
+        """Layer, node and prefix of one of the network's calls. Raises BadFile where the framework has no such call."""
         name = self.network.calls[number].title
         if name not in self.calls:
             raise BadFile(f"{self.model.name}: {name} is not among the layers that the framework makes of the file; save it anew")
@@ -223,7 +223,10 @@ def keras_part_model(live: FrameworkCalls, part: Part, number: int) -> Any:
 
 
 def new_input(live: FrameworkCalls, tensor: Tensor, names: set[str]) -> Any:
-    """An input in the place of a tensor, with the name of the layer that makes it."""
+    """An input in the place of a tensor, with the name of the layer that makes it.
+
+    Raises BadRequest where a mask comes with it, which Keras 2 has no input for.
+    """
     original, maker = live.tensor(tensor)[0], live.network.name_of(tensor)
     name = file_name_part(maker + (f"_{tensor.output}" if tensor.output else ""))
     while name in names:

@@ -147,7 +147,7 @@ def array(path: Path) -> NDArray[Any]:
 
 
 def arranged(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-    """Given examples with their first axis, checked against the model's inputs."""
+    """Given examples with their first axis, checked against the model's inputs. Raises BadRequest where they don't fit them."""
     if len(inputs) != len(graph.inputs):
         raise BadRequest(f"the model has {len(graph.inputs)} inputs, {len(inputs)} are given: one --input a model input, in order")
     examples = []

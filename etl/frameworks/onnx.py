@@ -75,7 +75,7 @@ def runner(proto: ModelProto, path: Path) -> Any:
 
 
 def referee(proto: ModelProto, path: Path, reason: Exception) -> Any:
-    """The same by `onnx.reference`, which has every operator of the standard."""
+    """The same by `onnx.reference`, which has every operator of the standard. Raises BadFile where it can't take the model either."""
     from onnx.reference import ReferenceEvaluator
 
     try:

@@ -48,7 +48,10 @@ def forward(graph: Graph, inputs: Sequence[NDArray[Any]], rows: int = ROWS) -> V
 
 
 def onehot(example: NDArray[Any], row: Row) -> NDArray[Any]:
-    """Values of input neurons: as given, or, where each position is one of `width` rows of a table, 1 at that row."""
+    """Values of input neurons: as given, or, where each position is one of `width` rows of a table, 1 at that row.
+
+    Raises BadRequest for numbers that are no rows.
+    """
     if example.ndim - 1 == len(row.shape):
         return example
     width = row.shape[-1]

@@ -10,7 +10,10 @@ from etl.rules.scope import MOST_AXES
 
 
 def input_shape_list(network: Network, given: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> list[tuple[int, ...]]:
-    """The shape of each model input's ids: the file's, or the given one where it fits."""
+    """The shape of each model input's ids: the file's, or the given one where it fits.
+
+    Raises BadRequest for names and numbers of inputs that the model doesn't have.
+    """
     if isinstance(given, Mapping):
         names = [declared.name for declared in network.inputs]
         if unknown := set(given) - set(names):

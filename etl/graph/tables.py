@@ -133,7 +133,7 @@ def read_tables(folder: Path) -> TableGraph:
 
 
 def dataset(folder: Path, name: str) -> ds.Dataset:
-    """The files of one table, in the order of their names."""
+    """The files of one table, in the order of their names. Raises BadFile where there are none."""
     files = sorted((folder / name).glob("*.parquet"))
     if not files:
         raise BadFile(f"{folder} has no {name}/*.parquet: tables have the columns of docs/graph.md")
@@ -141,7 +141,7 @@ def dataset(folder: Path, name: str) -> ds.Dataset:
 
 
 def table(path: Path, fields: pa.Schema, optional: Sequence[str] = ()) -> pa.Table:
-    """A small table with those columns and types; optional ones are null where they are missing."""
+    """A small table with those columns and types; optional ones are null where they are missing. Raises BadFile where another one is missing."""
     import pyarrow.parquet as pq
 
     rows = pq.read_table(path)
@@ -154,7 +154,10 @@ def table(path: Path, fields: pa.Schema, optional: Sequence[str] = ()) -> pa.Tab
 
 
 def stream(folder: Path, name: str, fields: pa.Schema, dictionaries: dict[str, pa.Array], rows: int) -> Iterator[pa.RecordBatch]:
-    """One large table in batches. dictionaries: what columns of names are counted in; a name that is not among them becomes null."""
+    """One large table in batches. dictionaries: what columns of names are counted in; a name that is not among them becomes null.
+
+    Raises BadFile where a column is missing that may not be.
+    """
     source = dataset(folder, name)
     nullable = {"op", "bias", "activation", "parameter"}
     if missing := [column for column in fields.names if column not in source.schema.names and column not in nullable]:
@@ -177,7 +180,7 @@ def cast(batch: pa.RecordBatch, name: str, kind: pa.DataType, dictionary: pa.Arr
 
 
 def description(folder: Path) -> dict[str, Any]:
-    """What model.json says; nothing where there is none."""
+    """What model.json says; nothing where there is none. Raises BadFile where it is no JSON object."""
     path = folder / "model.json"
     contents = json.loads(path.read_text("utf-8")) if path.exists() else {}
     if not isinstance(contents, dict):
@@ -195,7 +198,10 @@ def digest(folder: Path) -> str:
 
 
 def layer_rows(folder: Path, layers: pa.Table, labels: dict[str, str]) -> list[Row]:
-    """The layer table, its spans and names checked. labels: layers of the file that rows of another name belong to."""
+    """The layer table, its spans and names checked. labels: layers of the file that rows of another name belong to.
+
+    Raises BadFile with the faults of the first row that has any.
+    """
     rows, faults, names = list[Row](), list[str](), set[str]()
     for number, values in enumerate(layers.to_pylist()):
         name, begin, end = values["name"], values["begin"], values["end"]
@@ -223,7 +229,7 @@ def layer_rows(folder: Path, layers: pa.Table, labels: dict[str, str]) -> list[R
 
 
 def output_ids(folder: Path, returned: pa.Table, described_outputs: Sequence[dict[str, Any]]) -> list[NDArray[np.int64]]:
-    """The ids that each output returns, in the shape that model.json gives it; -1 for a padded zero."""
+    """The ids that each output returns, in the shape that model.json gives it; -1 for a padded zero. Raises BadFile where they are out of order."""
     number = returned.column("output").to_numpy()
     position, ids = returned.column("position").to_numpy(), returned.column("id").fill_null(-1).to_numpy()
     outputs = list[NDArray[np.int64]]()
@@ -254,7 +260,10 @@ def check(graph: TableGraph) -> None:
 
 
 def check_neurons(graph: TableGraph) -> None:
-    """Ids in order without gaps, each in its layer's span and at its index, biases that are numbers, one op and one activation a layer."""
+    """Ids in order without gaps, each in its layer's span and at its index, biases that are numbers, one op and one activation a layer.
+
+    Raises BadFile where that is not so.
+    """
     begins = np.array([row.begin for row in graph.rows if row.neurons])
     spans = [row for row in graph.rows if row.neurons]
     count, ops = 0, dict[int, Any]()
@@ -292,7 +301,7 @@ def check_neurons(graph: TableGraph) -> None:
 
 
 def check_index(graph: TableGraph, row: Row, neurons: pa.RecordBatch) -> None:
-    """Indices are places in the row's shape, in C order."""
+    """Indices are places in the row's shape, in C order. Raises BadFile where they are not."""
     ids = neurons.column("id").to_numpy()
     expected = np.stack(np.unravel_index(ids - row.begin, row.shape), -1) if row.shape else np.empty((len(ids), 0))
     index = neurons.column("index")
@@ -302,7 +311,10 @@ def check_index(graph: TableGraph, row: Row, neurons: pa.RecordBatch) -> None:
 
 
 def check_weights(graph: TableGraph) -> None:
-    """Every end exists, sources lie in layers before the target's, rows come in the order of the targets' layers; weights are numbers."""
+    """Every end exists, sources lie in layers before the target's, rows come in the order of the targets' layers; weights are numbers.
+
+    Raises BadFile where that is not so.
+    """
     begins, counts = np.array([row.begin for row in graph.rows]), np.zeros(len(graph.rows), np.int64)
     ends, last = np.array([row.end for row in graph.rows]), -1
     for batch in graph.weight_batches():

@@ -150,7 +150,7 @@ class Walk:
         return self.graph.values.get(name, zeros(()))
 
     def call(self, call: Call, reach: Mapping[Tensor, Value]) -> list[Value] | None:
-        """One call of one layer: its outputs, each with the row it is known by; None where it has no rule."""
+        """One call of one layer: its outputs, each with the row it is known by; None where it has no rule. Raises TooLarge past MOST_STEPS calls."""
         if len(self.graph.rows) > MOST_STEPS:
             raise TooLarge(f"more than {MOST_STEPS:,} layers: models within models call each other over and over")
         args, keywords = substitute((call.args, dict(call.kwargs)), Tensor, lambda tensor: reach[tensor].content)
@@ -169,7 +169,10 @@ class Walk:
         return [Value(value, leaf.name) if is_live(value) else Value(constant(leaf, number, value), None) for number, value in enumerate(outputs)]
 
     def run_leaf(self, leaf: Leaf) -> list[Any] | None:
-        """Run a layer's rule for the first time, on placeholders; None where it has none."""
+        """Run a layer's rule for the first time, on placeholders; None where it has none.
+
+        Raises BadFile where the layer does not fit what it is called on.
+        """
         self.met.add(leaf.name)
         try:
             outputs = leaf.outputs(self.tape)

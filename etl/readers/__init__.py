@@ -132,7 +132,7 @@ def torch_program(path: Path, architecture: str | None = None, shapes: Shapes = 
 
 
 def parts_of_torch(path: Path, family: str, architecture: str | None, shapes: Shapes) -> tuple[torch.Program, tuple[Path, ...], str]:
-    """A program with its weights, the files that both are in, and what the format is called."""
+    """A program with its weights, the files that both are in, and what the format is called. Raises BadFile for weights without an architecture."""
     if family == "torch-export":
         return torch.exported(path, architecture), (path,), family
     if family == "torch-weights":
@@ -159,7 +159,7 @@ BROKEN = (
 
 @contextmanager
 def stage(path: Path, doing: str) -> Iterator[None]:
-    """One line about the file instead of what a library says about its insides."""
+    """One line about the file instead of what a library says about its insides. Raises BadFile for whatever a library raises over a broken file."""
     try:
         yield
     except EtlError as error:

@@ -154,6 +154,7 @@ def look(path: Path) -> File:
 
 
 def look_into_archive(path: Path) -> File:
+    """A `.keras` archive. Raises BadFile where its configuration or its weights are missing."""
     with archive.opened(path) as opened:
         names = opened.namelist()
         config, metadata = archive.text(opened, path, "config.json"), archive.text(opened, path, "metadata.json")
@@ -168,6 +169,7 @@ def look_into_archive(path: Path) -> File:
 
 
 def look_into_hdf5(container: Container, path: Path) -> File:
+    """A model or weights in HDF5. Raises BadFile where there are no weights of Keras in it."""
     with container.open() as root:
         version = container.text(root, "keras_version")
         architecture = container.text(root, "model_config")
@@ -187,6 +189,7 @@ def lists_layers(group: h5py.Group) -> bool:
 
 
 def look_into_json(path: Path) -> File:
+    """An architecture, or the table of contents of weights in shards. Raises BadFile where it is neither."""
     if path.stat().st_size > LARGEST:
         raise BadFile(f"{path}: {path.stat().st_size:,} bytes of JSON are no architecture; the file is broken")
     text = path.read_bytes()
@@ -199,7 +202,10 @@ def look_into_json(path: Path) -> File:
 
 
 def look_into_shards(path: Path, table: dict[str, str | list[str]]) -> File:
-    """Weights in several files, by their table of contents. They lie beside it: a name that leads elsewhere is not followed."""
+    """Weights in several files, by their table of contents. They lie beside it: a name that leads elsewhere is not followed.
+
+    Raises BadFile where one is missing or is no part of weights.
+    """
     names = sorted({name for entry in table.values() for name in ([entry] if isinstance(entry, str) else entry)})
     odd = [name for name in names if not re.fullmatch(r"[^/\\]+\.weights\.h5", name)]
     if odd or not names:
@@ -219,7 +225,10 @@ def text_or_none(value: object) -> str | None:
 
 
 def with_architecture(file: File, path: Path, architecture: str | os.PathLike[str] | None) -> File:
-    """The file with the architecture that was asked for, where it has none itself."""
+    """The file with the architecture that was asked for, where it has none itself.
+
+    Raises BadFile where there is none, or no weights, BadRequest where the file has one of its own and another is asked for.
+    """
     if not file.weights:
         raise BadFile(f"{path} is an architecture without weights; give the weights file instead, and this one with --architecture")
     if architecture is None:

@@ -48,6 +48,7 @@ class Container:
 
     @contextmanager
     def open(self) -> Iterator[h5py.File]:
+        """The file, open for reading. Raises BadFile where the HDF5 library would never end with it."""
         if not self._looked_through:
             with self.bytes() as stream:
                 if endless(stream):
@@ -64,7 +65,7 @@ class Container:
         return self._source.open("rb") if isinstance(self._source, Path) else self._source()
 
     def find(self, group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset | None:
-        """What lies at `path` below `group`, each step of the way checked to be no link to elsewhere."""
+        """What lies at `path` below `group`, each step of the way checked to be no link to elsewhere. Raises BadFile where one is."""
         here: Any = group
         for name in path.split("/"):
             if name in ("", "."):
@@ -82,7 +83,7 @@ class Container:
         return child if isinstance(child, h5py.Group) else None
 
     def text(self, group: h5py.Group, name: str) -> str | None:
-        """A string attribute, or None where there is none."""
+        """A string attribute, or None where there is none. Raises BadFile where it is something else."""
         if name not in group.attrs:
             return None
         value = self._attribute(group, name)
@@ -104,6 +105,7 @@ class Container:
         return [decoded(element) for piece in pieces if piece is not None for element in piece.ravel().tolist()]
 
     def _attribute(self, group: h5py.Group, name: str) -> NDArray[Any] | None:
+        """An attribute's value. Raises BadFile where it is no text, or declares more bytes than the file has."""
         attribute = h5py.h5a.open(group.id, name.encode())
         shape = attribute.shape
         if shape is None or prod(shape) == 0:  # no names at all are kept as an empty array of numbers
@@ -121,7 +123,10 @@ class Container:
         return np.asarray(group.attrs[name])
 
     def stored(self, group: h5py.Group, path: str, name: str) -> Stored | None:
-        """The array at `path` below `group`, checked but not read. None where there is none."""
+        """The array at `path` below `group`, checked but not read. None where there is none.
+
+        Raises BadFile where it declares more than the file has.
+        """
         dataset = self.find(group, path)
         if not isinstance(dataset, h5py.Dataset):
             return None
@@ -159,6 +164,7 @@ class Container:
         return filed, self._check_chunks(dataset, where, filed)
 
     def _check_chunks(self, dataset: h5py.Dataset, where: str, filed: int) -> int:
+        """Raises BadFile for a dataset in chunks that are missing, too small for what it declares, or compressed in another way than Keras does."""
         filters = dataset.id.get_create_plist()
         codes = {filters.get_filter(i)[0] for i in range(filters.get_nfilters())}
         if not codes <= FILTERS:

@@ -20,7 +20,10 @@ PIECE = 1 << 20
 
 
 def claimed(stream: BinaryIO, address: int, name: str) -> int:
-    """Sum of the lengths of all elements of a variable-length attribute of the object at an address."""
+    """Sum of the lengths of all elements of a variable-length attribute of the object at an address.
+
+    Raises BadFile where it is stored in a way that is not read here.
+    """
     superblock = at(stream, 0, 16)
     if superblock[13:15] != b"\x08\x08" and superblock[9:11] != b"\x08\x08":
         raise BadFile("HDF5 with addresses of an unusual size; save the model again with Keras")

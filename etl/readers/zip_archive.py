@@ -48,7 +48,7 @@ class Window(io.RawIOBase):
 
 
 def opened(path: Path) -> zipfile.ZipFile:
-    """A zip whose table of contents is of a sane size: zipfile reads all of it at once."""
+    """A zip whose table of contents is of a sane size: zipfile reads all of it at once. Raises BadFile where it is none."""
     with path.open("rb") as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(max(0, size - 2**16 - 100))
@@ -95,7 +95,7 @@ def size(archive: zipfile.ZipFile) -> int:
 
 
 def text(archive: zipfile.ZipFile, path: Path, name: str, largest: int = LARGEST) -> bytes | None:
-    """A small member's bytes, or None where there is none."""
+    """A small member's bytes, or None where there is none. Raises BadFile where it is too large."""
     entry = member(archive, path, name)
     if entry is None:
         return None
@@ -127,7 +127,7 @@ def windowed(path: Path, begin: int, size: int) -> BinaryIO:
 
 
 def body(archive: zipfile.ZipFile, path: Path, entry: zipfile.ZipInfo) -> int:
-    """Where a member's bytes begin: behind a header of its own, whose length may differ from the table's."""
+    """Where a member's bytes begin: behind a header of its own, whose length may differ from the table's. Raises BadFile where it is not there."""
     assert archive.fp is not None
     archive.fp.seek(entry.header_offset)
     header = archive.fp.read(30)

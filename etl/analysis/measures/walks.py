@@ -47,6 +47,7 @@ def pagerank(n: int, source: Numbers, target: Numbers, weight: Numbers) -> Numbe
     """Where a walk is that goes on along |weight| with 17 of 20 steps, else starts anew anywhere, as also where no edge goes on. Adds up to 1.
 
     NetworkX's `pagerank` where the weights are |weight|, run until it settles. Page et al., "The PageRank citation ranking" (1999).
+    Raises BadRequest where it does not settle.
     """
     out = directed(n, source, target, np.abs(weight))
     leaving = out.sum(axis=1)

@@ -69,6 +69,7 @@ def save(figure: Figure, path: Path) -> None:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
+    """Around what writes a picture: raises BadRequest where the place can't be written to."""
     try:
         yield
     except OSError as error:

@@ -45,7 +45,7 @@ class ModelPlots:
         return int(count)
 
     def bins(self, source: str | None, target: str | None, bins: int) -> tuple[Rows, str]:
-        """Cells of the adjacency matrix, and their title."""
+        """Cells of the adjacency matrix, and their title. Raises BadRequest where there are no weights between those layers."""
         self.neurons()
         rows = self.ask("adjacency_bins", source=source, target=target, bins=bins)
         ends = "" if source is None and target is None else f" from {source or 'any layer'} to {target or 'any layer'}"
@@ -68,7 +68,7 @@ class ModelPlots:
         return interactive.heat_map(rows, self.layers, title, whole=source is None and target is None)
 
     def histograms(self, layer: str | None, bins: int) -> tuple[Rows, Rows, str]:
-        """Bins of layers' weights, of a layer's kernels, and their title."""
+        """Bins of layers' weights, of a layer's kernels, and their title. Raises BadRequest where there are no stored weights."""
         self.neurons()
         layer_bins = self.ask("weight_histogram", layer=layer, bins=bins)
         if not layer_bins:
@@ -145,6 +145,7 @@ class ModelPlots:
         neuron  its address, such as digit/4, or its id
         target_name  what it is called, a class perhaps; by default its address
         names   what neurons of a small network are called, by id
+        Raises BadRequest where no path leads there.
         """
         self.neurons()
         goal = neuron_id(neuron, self.layers, self.name) if isinstance(neuron, str) else neuron

@@ -15,6 +15,7 @@ def application(address: str, names: tuple[str, ...]) -> tuple[str, str]:
     """Version of Keras, and its JSON of `keras.applications:NAME?option=value&...`.
 
     names  of the layers in the weights file: they tell whether the classifier is in it where `include_top` is not given
+    Raises BadRequest for names and options that Keras doesn't have.
     """
     import keras
 

@@ -81,7 +81,10 @@ def keras_major(version: str | None, text: str) -> int:
 
 
 def model_layer(entry: Mapping[str, Any], keras: int, names: tuple[str, ...] = (), version: str | None = None) -> KerasLayer:
-    """The whole model. `names`: of its layers by position, for old files that leave them out."""
+    """The whole model. `names`: of its layers by position, for old files that leave them out.
+
+    Raises Unsupported or BadFile where it is no graph of Keras' own kinds.
+    """
     check_keras_1(entry, version)
     model = build(entry, keras, 0, names=names)
     if model.graph is None and {"layers", "input_layers", "output_layers"} <= set(model.options):
@@ -101,7 +104,7 @@ def own_model(kind: str) -> Unsupported:
 
 
 def build(entry: Mapping[str, Any], keras: int, depth: int, name: str | None = None, names: tuple[str, ...] = ()) -> KerasLayer:
-    """One entry of the JSON with everything inside it."""
+    """One entry of the JSON with everything inside it. Raises BadFile where it is no layer, or nested too deeply."""
     if depth > DEPTH:
         raise BadFile(f"layers are nested more than {DEPTH} deep; the file is broken")
     written, config = entry["class_name"], entry["config"]
@@ -176,6 +179,7 @@ def shape_of(options: Mapping[str, Any]) -> list[int | None] | None:
 
 
 def checked_shape(shape: Any) -> list[int | None]:
+    """A shape as the file has it. Raises BadFile where it is none."""
     if not isinstance(shape, list) or any(isinstance(n, bool) or not (n is None or isinstance(n, int)) for n in shape):
         raise BadFile(f"{shape!r} is no input shape; the file is broken")
     return shape
@@ -206,7 +210,7 @@ def functional(options: Mapping[str, Any], keras: int, depth: int) -> Graph:
 
 
 def sequential(options: Mapping[str, Any], keras: int, depth: int, names: tuple[str, ...]) -> Graph:
-    """A chain, begun by an input layer even where the file leaves it out."""
+    """A chain, begun by an input layer even where the file leaves it out. Raises BadFile where it is empty or two layers have the same name."""
     entries = options["layers"]
     if not entries:
         raise BadFile("a Sequential model without layers; nothing to read")

@@ -44,6 +44,7 @@ def connected(layers: list[KerasLayer], nodes: list[Any], inputs: Any, outputs: 
     """The graph of a Functional model.
 
     nodes  for each layer its `inbound_nodes`; inputs, outputs  `input_layers` and `output_layers`
+    Raises BadFile where names, calls and inputs contradict each other.
     """
     by_name = {layer.name: layer for layer in layers}
     if len(by_name) != len(layers):
@@ -74,6 +75,7 @@ def connected(layers: list[KerasLayer], nodes: list[Any], inputs: Any, outputs: 
 def written_calls(
     layer: KerasLayer, inbound: Any, names: set[str], read: Callable[[KerasLayer, Any, set[str]], tuple[Any, Any]]
 ) -> list[WrittenCall]:
+    """All calls of a layer. Raises BadFile where there is none, Unsupported for an input of somebody's own class."""
     if layer.kind == "InputLayer":
         return [WrittenCall(layer, 0, (), {})]
     if not inbound and ">" in layer.kind:
@@ -189,6 +191,7 @@ def keras3_value(value: Any) -> Any:
 
 
 def constant(value: Any, dtype: str) -> np.ndarray[Any, Any]:
+    """A constant among a call's arguments. Raises BadFile for a type that is no number's."""
     if dtype not in {"bool", "bfloat16"} and np.dtype(dtype).kind not in "iuf":
         raise BadFile(f"a constant of type {dtype!r}; the file is broken")
     array = np.asarray(value, dtype=np.float32 if dtype == "bfloat16" else dtype)
@@ -196,7 +199,7 @@ def constant(value: Any, dtype: str) -> np.ndarray[Any, Any]:
 
 
 def references(value: Any) -> Iterator[Reference]:
-    """`input_layers` or `output_layers`: a tensor, a list of tensors, or any nesting of lists and dictionaries."""
+    """`input_layers` or `output_layers`: a tensor, a list of tensors, or any nesting of lists and dictionaries. Raises BadFile for anything else."""
     if is_leaf(value, (3,)):
         yield Reference(*value)
     elif isinstance(value, dict):
@@ -267,7 +270,10 @@ def numbering(
 
 
 def topological(calls: list[WrittenCall], sources: list[list[int]], begins: list[int]) -> list[int]:
-    """Positions of the calls, each after those it reads: the inputs first, then always the earliest in the file."""
+    """Positions of the calls, each after those it reads: the inputs first, then always the earliest in the file.
+
+    Raises BadFile where there is no such order.
+    """
     if len(set(begins)) != len(begins):
         raise BadFile("an input of the model is listed twice; the file is broken")
     rank = {position: place - len(begins) for place, position in enumerate(begins)}

@@ -141,7 +141,10 @@ def flipped(kernel: NDArray[Any]) -> NDArray[Any]:
 
 
 def recurrent(layer: KerasLayer, arrays: dict[str, Stored]) -> dict[str, Stored]:
-    """Arrays of CuDNNLSTM and CuDNNGRU under LSTM and GRU(reset_after=True), and the reverse; the shape of the bias tells whose they are."""
+    """Arrays of CuDNNLSTM and CuDNNGRU under LSTM and GRU(reset_after=True), and the reverse; the shape of the bias tells whose they are.
+
+    Raises Unsupported where the layer can't compute the same.
+    """
     gates, bias = GATES[layer.kind], arrays["bias"]
     units = arrays["recurrent_kernel"].shape[0]
     both, single = 2 * gates * units, gates * units

@@ -46,6 +46,7 @@ def assign(container: Container, root: h5py.Group, layers: list[KerasLayer], wri
 
 
 def group_arrays(container: Container, root: h5py.Group, name: str) -> list[Stored]:
+    """The arrays of a layer's group, in the order in which the file lists them. Raises BadFile where one is listed and not there."""
     group = container.group(root, name)
     if group is None:
         raise BadFile(f"{container.label}: layer {name!r} is listed but has no group; the file is broken")
@@ -101,7 +102,7 @@ def slot_of(layer: KerasLayer, role: str, shape: Pattern, owners: tuple[str, ...
 
 
 def fill(label: str, layer: KerasLayer, slots: list[Slot], arrays: list[Stored], writer: Writer) -> None:
-    """Give all of one layer the arrays of one group."""
+    """Give all of one layer the arrays of one group. Raises BadFile where they don't fit."""
     arrays = adapted(layer, joined(layer, arrays, writer))
     slots, twins = (slots, []) if len(slots) <= len(arrays) else without_twins(slots)
     matches = matched(slots, arrays, writer)
@@ -152,6 +153,7 @@ def without_twins(slots: list[Slot]) -> tuple[list[Slot], list[tuple[KerasLayer,
 
 
 def check_shape(label: str, layer: KerasLayer, role: str, shape: Pattern, array: Stored) -> None:
+    """Raises BadFile for an array of another shape than its role has."""
     if shape is not None and not fits(array.shape, shape):
         expected_shape = " x ".join("any" if n is None else str(n) for n in shape) or "a single number"
         stored_shape = " x ".join(map(str, array.shape)) or "a single number"
@@ -236,7 +238,10 @@ def missing(slots: list[Slot], arrays: list[Stored]) -> Slot:
 
 
 def assign_unlisted(label: str, layer: KerasLayer, arrays: list[Stored]) -> None:
-    """Arrays that nothing known asks for belong to classes that are not Keras' own, under the names that the file has."""
+    """Arrays that nothing known asks for belong to classes that are not Keras' own, under the names that the file has.
+
+    Raises Unsupported where there is no such class.
+    """
     unknown = [piece for piece in layer.everything() if expected(piece.kind, piece.options) is None]
     for array in arrays:
         owners = [piece for piece in unknown if piece.name in words(array)] or (unknown if len(unknown) == 1 else [])

@@ -50,7 +50,10 @@ def read_keras_model(keras_model: Any, *, ignore_masks: bool = False, lambdas: M
 
 
 def assign(live: Any, layer: KerasLayer) -> None:
-    """Give a layer and all inside it the variables of the live layer."""
+    """Give a layer and all inside it the variables of the live layer.
+
+    Raises BadFile for a layer that is not built, Unsupported for one that has more arrays than its kind.
+    """
     tell_apart(live, layer)
     if layer.graph is not None:
         layers = {live_layer.name: live_layer for live_layer in live.layers}

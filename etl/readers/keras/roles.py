@@ -30,6 +30,7 @@ def fits(shape: tuple[int, ...], pattern: Pattern) -> bool:
 
 
 def number(options: Options, name: str, default: int | None = None) -> int:
+    """An option that is a number of units, filters and the like. Raises BadFile where it is none."""
     value = options.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0 or (isinstance(value, float) and not value.is_integer()):
         raise BadFile(f"layer {options.get('name')!r}: option {name} is {value!r}, not a number of things; the file is broken")
@@ -37,6 +38,7 @@ def number(options: Options, name: str, default: int | None = None) -> int:
 
 
 def sizes(options: Options, rank: int, name: str = "kernel_size") -> tuple[int, ...]:
+    """An option that is one size for all axes, or one for each. Raises BadFile where it is neither."""
     value = options.get(name)
     values = value if isinstance(value, list | tuple) else [value] * rank
     if len(values) != rank:

@@ -132,6 +132,7 @@ class Walk:
         return bool(slots)
 
     def fill(self, layer: KerasLayer, slots: Slots, arrays: list[Stored]) -> None:
+        """Give a layer its arrays by role. Raises MissingArrays for too few, Unsupported for too many."""
         if len(arrays) < len(slots):
             raise MissingArrays(layer, len(arrays))
         if len(arrays) > len(slots):
@@ -168,7 +169,10 @@ class Walk:
         return [(container, group) for container, group in groups if group is not None]
 
     def variables(self, path: Path) -> list[Stored]:
-        """The arrays in a layer's `vars`, in the order of their numbers; those of one layer may lie in several shards."""
+        """The arrays in a layer's `vars`, in the order of their numbers; those of one layer may lie in several shards.
+
+        Raises BadFile for one that is no array.
+        """
         groups, arrays = self.inside(self.at(path), "vars"), list[Stored]()
         while holder := next(((container, group) for container, group in groups if str(len(arrays)) in group), None):
             container, group = holder

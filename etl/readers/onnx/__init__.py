@@ -50,6 +50,7 @@ def named_values(path: Path, constants: Mapping[str, Any]) -> tuple[ModelProto, 
 
 
 def graph_of(proto: ModelProto, folder: Path | None, constants: Mapping[str, Any]) -> Network:
+    """The graph of a model as a network. Raises BadFile where it does not hold together."""
     try:
         model = checked(proto)
         return network(model.graph, folder, opset(model), constants)

@@ -154,7 +154,7 @@ class Builder:
         return [self.value(entry) for entry in proto.input]
 
     def value(self, name: str) -> Value:
-        """What a name stands for; what flows in a graph outside becomes an input of this one."""
+        """What a name stands for; what flows in a graph outside becomes an input of this one. Raises BadFile where nothing gives it."""
         if name in self.values:
             return self.values[name]
         if self.parent is None:
@@ -168,7 +168,10 @@ class Builder:
         return self.values[name]
 
     def branch(self, proto: NodeProto, condition: Array, outputs: Sequence[str]) -> None:
-        """An `If` whose condition is constant: the nodes of the branch that is taken stand in its place."""
+        """An `If` whose condition is constant: the nodes of the branch that is taken stand in its place.
+
+        Raises BadFile where that branch is missing.
+        """
         branch_name = "then_branch" if bool(np.asarray(condition.read()).reshape(-1)[:1].all()) else "else_branch"
         graph = next((a.g for a in proto.attribute if a.name == branch_name), None)
         if graph is None:
@@ -201,7 +204,7 @@ class Builder:
             raise Unsupported(f"brings the computed constants of this file to {self.context.folded:,} elements, more than {MOST_ELEMENTS:,}")
 
     def dense(self, sparse: SparseTensorProto) -> Array:
-        """A sparse tensor with its zeros."""
+        """A sparse tensor with its zeros. Raises BadFile where its places and numbers contradict each other."""
         values, places, shape = numpy_helper.to_array(sparse.values), numpy_helper.to_array(sparse.indices), tuple(sparse.dims)
         if any(n < 0 for n in shape):
             raise BadFile(f"tensor {sparse.values.name!r} has the shape {list(shape)[:8]}; the file is broken")
@@ -216,7 +219,7 @@ class Builder:
         return constant_array(dense_values)
 
     def constant(self, proto: NodeProto, scope: str) -> Array:
-        """What a Constant node holds: its tensor is stored in the file as initializers are."""
+        """What a Constant node holds: its tensor is stored in the file as initializers are. Raises Unsupported for text."""
         (attribute,) = proto.attribute
         value = helper.get_attribute_value(attribute)
         if attribute.name == "value":
@@ -250,7 +253,7 @@ class Builder:
                 self.values[output] = Tensor(len(self.calls) - 1, place)
 
     def bodies(self, proto: NodeProto, name: Name) -> tuple[dict[str, Layer], list[list[Tensor]]]:
-        """The graphs inside a node as layers that are models, and what each takes from outside."""
+        """The graphs inside a node as layers that are models, and what each takes from outside. Raises Unsupported for a graph that no rule takes."""
         inner: dict[str, Layer] = {}
         captured: list[list[Tensor]] = []
         graphs = sorted((a for a in proto.attribute if a.type == AttributeProto.GRAPH), key=lambda a: a.name)
@@ -282,7 +285,7 @@ def kind_of(proto: NodeProto) -> str:
 
 
 def read(proto: NodeProto) -> Node:
-    """A node with its attributes as Python values; graphs aside."""
+    """A node with its attributes as Python values; graphs aside. Raises BadFile where an attribute refers to a function that is not there."""
     options = {}
     for attribute in proto.attribute:
         if attribute.ref_attr_name:
@@ -303,7 +306,10 @@ def plain(value: Any) -> Any:
 
 
 def dimensions(declared: ValueInfoProto) -> tuple[int | None, ...] | None:
-    """The shape that a value is declared with, None for open axes; None where nothing is said."""
+    """The shape that a value is declared with, None for open axes; None where nothing is said.
+
+    Raises Unsupported for an input that is no tensor, BadFile for one of too many axes.
+    """
     value_type = type_of(declared)
     if not value_type.HasField("tensor_type"):
         raise Unsupported(f"input {declared.name} is no tensor but {value_type.WhichOneof('value') or 'of no type'}, for which there is no rule")
@@ -327,6 +333,7 @@ def input_of(declared: ValueInfoProto) -> Input:
 
 
 def dtype_of(declared: ValueInfoProto) -> np.dtype[Any]:
+    """The type of an input's elements. Raises BadFile for one that ONNX doesn't have."""
     try:
         return helper.tensor_dtype_to_np_dtype(type_of(declared).tensor_type.elem_type or TensorProto.FLOAT)
     except (KeyError, ValueError):
@@ -334,7 +341,7 @@ def dtype_of(declared: ValueInfoProto) -> np.dtype[Any]:
 
 
 def typed(declared: ValueInfoProto, value: Any) -> np.ndarray[Any, Any]:
-    """A value for an input, in the input's type and rank."""
+    """A value for an input, in the input's type and rank. Raises BadRequest where it is no such number."""
     shape = dimensions(declared)
     try:
         array = np.asarray(value).astype(dtype_of(declared))

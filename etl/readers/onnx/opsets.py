@@ -130,6 +130,7 @@ def cast(node: Node) -> None:
 
 
 def scan(node: Node) -> None:
+    """Raises Unsupported: a Scan of opset 8 runs over the examples of a batch."""
     raise Unsupported("is a Scan of opset 8, which runs over the examples of a batch; convert the file to opset 9 or later")
 
 
@@ -141,7 +142,7 @@ def rename(kind: str) -> Callable[[Node], None]:
 
 
 def tile(node: Node) -> None:
-    """One axis at a time: the count and the axis as inputs."""
+    """One axis at a time: the count and the axis as inputs. Raises Unsupported."""
     raise Unsupported("is a Tile of opset 1; convert the file to opset 6 or later")
 
 
@@ -154,12 +155,14 @@ def without(*names: str) -> Callable[[Node], None]:
 
 
 def spatial(node: Node) -> None:
+    """One mean for each channel, as later opsets have it. Raises Unsupported where each place is normalized by itself."""
     if node.take("spatial", 1) != 1:
         raise Unsupported("normalizes each place by itself (spatial=0), which opset 9 gave up")
     node.take("is_test")
 
 
 def mean_variance(node: Node) -> None:
+    """The normalized axes, which were said in words. Raises Unsupported where the variance is left alone."""
     if not node.take("normalize_variance", 1):
         raise Unsupported("has no rule for normalize_variance=0")
     node.options["axes"] = [0, 1, 2, 3] if node.take("across_channels", 0) else [0, 2, 3]

@@ -42,7 +42,10 @@ def opset(model: ModelProto) -> int:
 
 
 def inlined(model: ModelProto) -> ModelProto:
-    """The model without functions of its own: each call is replaced by the function's nodes."""
+    """The model without functions of its own: each call is replaced by the function's nodes.
+
+    Raises Unsupported where they become too many, BadFile where that can't be done.
+    """
     from onnx import inliner
 
     functions = {(function.domain, function.name): function for function in model.functions}

@@ -66,7 +66,7 @@ class ConstantBytes:
 
 
 def constant_array(values: NDArray[Any], role: str = "constant") -> Array:
-    """A constant that is no stored number of the file."""
+    """A constant that is no stored number of the file. Raises Unsupported for text."""
     values = np.asarray(values)
     if values.dtype.kind in "OUS":
         raise Unsupported("holds text, which no neuron holds")

@@ -18,7 +18,7 @@ MEMORY = "memory"
 
 
 def exported(path: Path, architecture: str | None = None) -> Program:
-    """The program in a `.pt2` of torch.export.save."""
+    """The program in a `.pt2` of torch.export.save. Raises BadRequest where another architecture is asked for."""
     if architecture is not None:
         raise BadRequest(f"{path} has an architecture of its own; leave --architecture out")
     return read_program(Source(path))
@@ -37,6 +37,7 @@ def joined(path: Path, weights: Weights, architecture: str, shapes: Shapes = ())
 
 
 def skeleton(path: Path) -> Program:
+    """The program that gives the architecture. Raises BadRequest where there is no such file, BadFile where it is no program."""
     if not path.is_file():
         raise BadRequest(f"{path} does not exist; give a .pt2, or package.module:callable, or script.py:callable as --architecture")
     with path.open("rb") as file:
@@ -56,7 +57,10 @@ def lacks(program: Program, weights: Weights) -> bool:
 
 
 def read_live(model: Any, shapes: Shapes = ()) -> Model:
-    """A module or an exported program in memory. Modules need the shapes of their inputs, without the batch."""
+    """A module or an exported program in memory. Modules need the shapes of their inputs, without the batch.
+
+    Raises BadRequest where those are missing.
+    """
     name = type(model).__name__
     if hasattr(model, "graph_signature"):
         program = program_of_exported(model, name)

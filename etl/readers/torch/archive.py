@@ -107,6 +107,7 @@ def read_program(source: Source, ties: Mapping[str, tuple[str, ...]] | None = No
 
 
 def program_document(source: Source, archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
+    """The program's JSON. Raises Unsupported where it is of another schema."""
     document = json_member(source, archive, name)
     version = document.get("schema_version")
     major = version.get("major") if isinstance(version, dict) else None
@@ -116,6 +117,7 @@ def program_document(source: Source, archive: zipfile.ZipFile, name: str) -> dic
 
 
 def json_member(source: Source, archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
+    """A member that is a JSON object. Raises BadFile where it is missing or none."""
     text = zip_archive.text(archive, source.path, name, LARGEST_PROGRAM)
     if text is None:
         raise BadFile(f"{source.path}: member {name} is missing; export the model again")
@@ -131,7 +133,7 @@ def json_member(source: Source, archive: zipfile.ZipFile, name: str) -> dict[str
 
 
 def table_of(source: Source, archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
-    """A table of contents; a program without tensors of that kind may have none."""
+    """A table of contents; a program without tensors of that kind may have none. Raises BadFile where it is none."""
     if name not in archive.namelist():
         return {}
     entries = json_member(source, archive, name).get("config")
@@ -154,6 +156,7 @@ def read_keys(document: Mapping[str, Any]) -> set[str]:
 def add_tensor(
     source: Source, archive: zipfile.ZipFile, folder: str, key: str, entry: Mapping[str, Any], tensors: dict[str, Stored], refused: dict[str, str]
 ) -> None:
+    """Take in one tensor of a table; what can't be read goes into `refused`. Raises BadFile where its place leads out of the folder."""
     label = f"{source.path}: tensor {key}"
     meta = entry.get("tensor_meta")
     if entry.get("use_pickle") or meta is None:
@@ -175,7 +178,7 @@ def add_tensor(
 
 
 def read_old_program(source: Source, archive: zipfile.ZipFile) -> Program:
-    """The layout of torch 2.6 and 2.7."""
+    """The layout of torch 2.6 and 2.7. Raises BadFile where it is in memory and not in a file."""
     document = program_document(source, archive, OLD_PROGRAM)
     tensors: dict[str, Stored] = {}
     for name in OLD_TENSORS:

@@ -89,7 +89,7 @@ class Builder:
         return Network(tuple(self.calls), inputs, outputs)
 
     def inputs(self) -> tuple[Input, ...]:
-        """The example's tensors, in order; stored tensors become values on the way."""
+        """The example's tensors, in order; stored tensors become values on the way. Raises Unsupported for an input that is no tensor."""
         specs = self.module["signature"]["input_specs"]
         inputs: list[Input] = []
         for spec in specs:
@@ -138,6 +138,7 @@ class Builder:
         return Array(key.rpartition(".")[2], tensor.shape, tensor.read, None if is_constant else begin or 0, source)
 
     def absent(self, key: str) -> Stored:
+        """Raises BadFile: the program was exported without the numbers of this array."""
         raise BadFile(f"{self.program.label} was exported without weights ({key} is missing); give it with --architecture, beside a file of weights")
 
     def node(self, node: Node) -> None:
@@ -225,6 +226,7 @@ class Builder:
         return None if name is None else self.described.get(name.rpartition("/")[2])
 
     def value(self, name: str) -> Alias:
+        """What a name of the program stands for. Raises BadFile where nothing makes it."""
         if name in self.stored and name not in self.values:
             self.values[name] = in_own_memory(self.array(name, 0))
         try:

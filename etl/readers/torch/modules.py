@@ -44,6 +44,7 @@ def program_of_callable(architecture: str, shapes: Shapes, device: str = "meta")
 
 
 def import_torch(label: str) -> Any:
+    """torch, which is needed for what `label` names. Raises BadFile where it is not installed."""
     try:
         import torch
     except ImportError as error:
@@ -54,6 +55,7 @@ def import_torch(label: str) -> Any:
 
 
 def build(architecture: str) -> Any:
+    """The model that a callable makes. Raises BadRequest with whatever the user's code raises."""
     match = CALLABLE.fullmatch(architecture)
     assert match is not None
     place, name = match["place"], match["name"]
@@ -72,7 +74,7 @@ def build(architecture: str) -> Any:
 
 
 def script(path: Path) -> Any:
-    """A script of the user's as a module; what lies beside it can be imported from it."""
+    """A script of the user's as a module; what lies beside it can be imported from it. Raises BadRequest where it does not exist."""
     if not path.is_file():
         raise BadRequest(f"{path} does not exist; give the script that makes the model")
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -87,7 +89,10 @@ def script(path: Path) -> Any:
 
 
 def program_of_module(module: Any, shapes: Shapes, label: str) -> Program:
-    """Export a module for inputs of these shapes, with a batch of one in front. Inputs are floats, or whole numbers where those don't do."""
+    """Export a module for inputs of these shapes, with a batch of one in front. Inputs are floats, or whole numbers where those don't do.
+
+    Raises BadRequest where torch can't export it.
+    """
     torch = import_torch(label)
     tensor = next((tensor for tensor in [*module.parameters(), *module.buffers()]), torch.zeros(()))
     dtype = tensor.dtype if tensor.dtype.is_floating_point else torch.get_default_dtype()

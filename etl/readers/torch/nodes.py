@@ -65,7 +65,10 @@ class Modules:
     calls: dict[str, dict[tuple[str, ...], int]] = field(default_factory=dict)
 
     def parse(self, written: str) -> tuple[ModuleCall, ...]:
-        """`key,path,class;key,path,class`, from the outermost module; a key ends in `@1` at a module's second call."""
+        """`key,path,class;key,path,class`, from the outermost module; a key ends in `@1` at a module's second call.
+
+        Raises BadFile past MOST_NESTED modules.
+        """
         stack: list[ModuleCall] = []
         keys: tuple[str, ...] = ()
         entries = [entry for entry in written.split(";") if entry]
@@ -91,7 +94,7 @@ def read_nodes(graph: Mapping[str, Any]) -> list[Node]:
 
 
 def _append(nodes: list[Node], written: list[Mapping[str, Any]], outer: Mapping[str, Any], prefix: str, modules: Modules) -> None:
-    """Nodes of a region are called `region/name`; `outer` says what its inputs are."""
+    """Nodes of a region are called `region/name`; `outer` says what its inputs are. Raises BadFile past MOST_NODES."""
     for node in written:
         if len(nodes) >= MOST_NODES:
             raise BadFile(f"more than {MOST_NODES:,} operations; the file is broken")
@@ -112,7 +115,7 @@ def _append(nodes: list[Node], written: list[Mapping[str, Any]], outer: Mapping[
 
 
 def _append_region(nodes: list[Node], node: Mapping[str, Any], region: str, outer: Mapping[str, Any], prefix: str, modules: Modules) -> None:
-    """The nodes of a region, and its outputs as aliases of what they make."""
+    """The nodes of a region, and its outputs as aliases of what they make. Raises Unsupported for autocast, which rounds."""
     arguments = [entry["arg"] for entry in node["inputs"]]
     place = next(number for number, value in enumerate(arguments) if "as_graph" in value)
     if region == "wrap_with_autocast" and argument(arguments[place - 2], outer, prefix) is True:
@@ -146,7 +149,10 @@ def name_of(value: Mapping[str, Any]) -> str | None:
 
 
 def argument(written: Mapping[str, Any], outer: Mapping[str, Any], prefix: str) -> Any:
-    """One argument: a plain value, or a structure with `ValueName` leaves. None where it says nothing."""
+    """One argument: a plain value, or a structure with `ValueName` leaves. None where it says nothing.
+
+    Raises Unsupported for complex numbers, BadFile for a kind that the schema doesn't have.
+    """
     kind, value = next(iter(written.items()))
 
     def named(tensor: Mapping[str, Any]) -> Any:

@@ -97,6 +97,7 @@ def saved_tensors(place: FileBytes, label: str) -> dict[str, Stored]:
 
 
 def stored(archive: zipfile.ZipFile, place: FileBytes, folder: str, value: Any, label: str) -> Stored:
+    """A tensor of an archive, checked but not read. Raises Unsupported or BadFile where it has no numbers there."""
     if not isinstance(value, Rebuilt):
         raise Unsupported(f"{label} is no plain tensor; export the model again")
     member = zip_archive.member(archive, place.path, folder + value.storage.key)
@@ -133,6 +134,7 @@ def run_pickle(stream: BinaryIO, label: str, stored: int | None = None) -> Any:
     """What a pickle describes, as dicts, lists, tuples and Rebuilt tensors.
 
     stored  the bytes that all tensors' numbers are in: none of them can have more
+    Raises BadFile for any pickle that is broken, too large or more than a state dict.
     """
     stack: list[Any] = []
     memo: dict[int, Any] = {}
@@ -149,7 +151,7 @@ def run_pickle(stream: BinaryIO, label: str, stored: int | None = None) -> Any:
 
 
 def step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any], label: str, stored: int | None) -> None:
-    """One instruction."""
+    """One instruction. Raises BadFile for one that torch.save doesn't write, or that could run code."""
     if name in ("PROTO", "FRAME"):
         return
     if name in CONSTANTS:
@@ -215,14 +217,14 @@ def check_keys(keys: Sequence[Any], label: str) -> None:
 
 
 def allowed(text: str, label: str) -> Name:
-    """A function that state dicts need, or a storage's or number's type, which nothing can call."""
+    """A function that state dicts need, or a storage's or number's type, which nothing can call. Raises BadFile for any other."""
     if text not in ALLOWED and not text.startswith("torch "):
         raise BadFile(f"{label}: a pickle that names {text.replace(' ', '.')}, which could run code; {REMEDY}")
     return Name(text)
 
 
 def storage(described: Sequence[Any], label: str, stored: int | None) -> Storage | OtherObject:
-    """('storage', type, key, device, elements)"""
+    """('storage', type, key, device, elements). Raises BadFile where it declares more than is stored."""
     kind, name, key = described[:3]
     if kind != "storage" or not isinstance(name, Name) or not isinstance(key, str) or "/" in key:
         raise BadFile(f"{label}: a storage of an unknown make; export the model again")

@@ -81,7 +81,7 @@ def tensor_of(meta: Mapping[str, Any], label: str) -> Tensor:
 
 
 def plain_size(size: Mapping[str, Any], label: str) -> int:
-    """A size that is a number. Expressions are never evaluated: a stored tensor has none."""
+    """A size that is a number. Expressions are never evaluated: a stored tensor has none. Raises BadFile where it is none."""
     number = size.get("as_int")
     if not isinstance(number, int) or isinstance(number, bool) or not -(2**62) < number < 2**62:
         raise BadFile(f"{label}: a size that is no number; the file is broken")

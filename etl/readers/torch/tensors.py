@@ -45,7 +45,10 @@ def read_safetensors(path: Path) -> Weights:
 
 
 def safe_tensors(path: Path) -> dict[str, Stored]:
-    """A header of JSON, whose length stands in the first eight bytes, then the tensors' bytes (https://github.com/huggingface/safetensors)."""
+    """A header of JSON, whose length stands in the first eight bytes, then the tensors' bytes (https://github.com/huggingface/safetensors).
+
+    Raises BadFile where it is none, Unsupported for a type of numbers that is not read.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -74,7 +77,10 @@ def safe_tensors(path: Path) -> dict[str, Stored]:
 
 
 def read_sharded(path: Path, table: Mapping[str, Any]) -> Weights:
-    """Shards by their index: they lie beside it, a name that leads elsewhere is not followed."""
+    """Shards by their index: they lie beside it, a name that leads elsewhere is not followed.
+
+    Raises BadFile where one is missing, or lacks a tensor that is listed.
+    """
     names = sorted(set(map(str, table.values())))
     odd = [name for name in names if not re.fullmatch(r"[^/\\\0]+\.safetensors", name)]
     if odd or not names:
@@ -112,7 +118,10 @@ class SavedTensor:
 
 
 def read_state_dict(path: Path) -> Weights:
-    """The state dict in a file that `check_archive` has seen, by torch itself with `weights_only=True`: nothing in the file is run."""
+    """The state dict in a file that `check_archive` has seen, by torch itself with `weights_only=True`: nothing in the file is run.
+
+    Raises Unsupported for a type of numbers that is not read.
+    """
     tensors, written = {}, path.stat().st_mtime_ns
     for key, tensor in state_dict(path, written).items():
         dtype = str(tensor.dtype).removeprefix("torch.")
