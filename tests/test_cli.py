@@ -587,7 +587,7 @@ def test_status_of_nothing_makes_nothing(run: Run, monkeypatch: pytest.MonkeyPat
 
 
 def test_lines_say_how_far_and_how_long_still() -> None:
-    lines = progress.Lines()
+    lines = progress.ProgressLines()
     lines.doing = "Loading digits"
     assert lines.line(20) == "Loading digits: 20 s so far"
     lines.counted = "weights", 1_200_000, 4_800_000

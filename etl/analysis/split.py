@@ -16,7 +16,7 @@ from etl.errors import BadFile, BadRequest, Conflict
 from etl.frameworks import is_onnx
 from etl.frameworks.keras import flat, framework_of, keras_model, model_calls
 from etl.network import INPUT, Model, Tensor
-from etl.network.cut_points import Part, cut_points, parts, path, unfolded
+from etl.network.cut_points import ModelPart, cut_points, parts, path, unfolded
 from etl.sinks.atomic_folder import in_place
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def refuse_programs(file: Path, model: Model) -> None:
     raise BadRequest(f"{file} is PyTorch's: {NO_PARTS}. It can be cut after {', '.join(names) or 'no layer'}")
 
 
-def written_part(model: Model, part: Part, number: int, suffix: str = ".keras") -> Written:
+def written_part(model: Model, part: ModelPart, number: int, suffix: str = ".keras") -> Written:
     """What is in a part; its file has its number and the layer that it ends with."""
     network = model.network
     layers = tuple(network.calls[call].title for call in part.calls)
@@ -138,7 +138,7 @@ def file_name_part(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:80]
 
 
-def keras_part_models(model: Model, framework_model: Any, planned: Sequence[Part], opened: Set[str] = frozenset()) -> list[Any]:
+def keras_part_models(model: Model, framework_model: Any, planned: Sequence[ModelPart], opened: Set[str] = frozenset()) -> list[Any]:
     """The parts of a model of a framework, in memory, each a model of that framework.
 
     opened  nested models whose layers are the model's own: see etl/network/cut_points.py; these layers get other names
@@ -208,7 +208,7 @@ def rename(layer: Any, name: str) -> None:
     setattr(layer, "_name" if type(layer).__module__.startswith("tf_keras") else "name", name)
 
 
-def keras_part_model(live: FrameworkCalls, part: Part, number: int) -> Any:
+def keras_part_model(live: FrameworkCalls, part: ModelPart, number: int) -> Any:
     """One part: its calls made again on new inputs."""
     names = {live.call(n)[0].name for n in part.calls}
     inputs = [new_input(live, tensor, names) for tensor in part.inputs]

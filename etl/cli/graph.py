@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import etl
-from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, Where, selects
+from etl.cli.options import Format, Mode, ModelFile, Quiet, Rows, Uri, VerifiedIn, selects
 from etl.cli.output import counted, duration, plain, program, remark, say, show, to_json
 from etl.cli.progress import display, running
 from etl.cli.server import say_login
@@ -201,7 +201,7 @@ def verify(
         ),
     ] = None,
     within: Annotated[
-        Where | None,
+        VerifiedIn | None,
         typer.Option("--in", help="Let the stored query `forward` compute the outputs inside Neo4j.", show_default=False),
     ] = None,
     name: Annotated[str | None, typer.Option(help="With --in store: the model's name there. [default: the file's stem]", show_default=False)] = None,

@@ -31,7 +31,7 @@ class Granularity(StrEnum):
     layer = "layer"
 
 
-class Where(StrEnum):
+class VerifiedIn(StrEnum):
     store = "store"
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_LINES = 10.0  # seconds between two lines
 
 
-class Lines:
+class ProgressLines:
     """What is going on, for those who look into a log: said when it begins, and again every ten seconds with how far it is.
 
     doing  what it is, None before anything is known
@@ -68,10 +68,10 @@ class Lines:
             self.ticking.join()
 
 
-class Display:
+class ProgressDisplay:
     """What library calls are given to tell how far they are. title: what the counts are of."""
 
-    def __init__(self, title: str, open_contexts: ExitStack, lines: Lines, *, quiet: bool) -> None:
+    def __init__(self, title: str, open_contexts: ExitStack, lines: ProgressLines, *, quiet: bool) -> None:
         self.title, self.open_contexts, self.lines, self.quiet = title, open_contexts, lines, quiet
         self.target = console(stderr=True)
         self.bar: Progress | None = None
@@ -101,7 +101,7 @@ class Display:
             self.open_contexts.close()
             self.bar = self.open_contexts.enter_context(counting(self.target))
         if unit not in self.tasks:
-            self.tasks[unit] = self.bar.add_task(plain(self.title), total=total, what=unit)
+            self.tasks[unit] = self.bar.add_task(plain(self.title), total=total, unit=unit)
         self.bar.update(self.tasks[unit], completed=done, total=total)
 
 
@@ -121,24 +121,24 @@ def counting(target: Console) -> Progress:
         def render(self, task: Task) -> Text:
             return Text(f"{task.speed:,.0f}/s" if task.speed else "")
 
-    counts = TextColumn("{task.completed:,} of {task.total:,} {task.fields[what]}", markup=False)
+    counts = TextColumn("{task.completed:,} of {task.total:,} {task.fields[unit]}", markup=False)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), counts, Rate(), TimeRemainingColumn())
     return Progress(*columns, console=target, transient=True, speed_estimate_period=10)
 
 
 @contextmanager
-def display(title: str = "", *, quiet: bool) -> Iterator[Display]:
+def display(title: str = "", *, quiet: bool) -> Iterator[ProgressDisplay]:
     """Show how far a call is: give it `stage` and `count`."""
-    lines = Lines()
+    lines = ProgressLines()
     try:
         with ExitStack() as open_contexts:
-            yield Display(title, open_contexts, lines, quiet=quiet)
+            yield ProgressDisplay(title, open_contexts, lines, quiet=quiet)
     finally:
         lines.end()
 
 
 @contextmanager
-def running(title: str, *, quiet: bool) -> Iterator[Display]:
+def running(title: str, *, quiet: bool) -> Iterator[ProgressDisplay]:
     """Show that something runs which tells nothing of itself: a framework, say. Without a terminal it is said when ten seconds have gone."""
     with display(title, quiet=quiet) as shown:
         if shown.target.is_terminal:

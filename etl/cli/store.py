@@ -13,7 +13,7 @@ import typer
 import etl
 from etl.cli.options import Architecture, Format, ModelName, Quiet, Rows, Uri
 from etl.cli.output import counted, plain, program, remark, say, show
-from etl.cli.progress import Display, display
+from etl.cli.progress import ProgressDisplay, display
 from etl.errors import BadRequest
 
 MODELS = ("name", "state", "neurons", "edges", "parameters", "stored_neurons", "stored_edges", "format", "selection", "sha256", "loadedAt")
@@ -25,7 +25,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 @contextmanager
-def connected(uri: str | None, title: str = "", *, quiet: bool = False) -> Iterator[tuple[etl.Store, Display]]:
+def connected(uri: str | None, title: str = "", *, quiet: bool = False) -> Iterator[tuple[etl.Store, ProgressDisplay]]:
     """The store that is meant: the one at `uri`, else NEO4J_URI's, else the local one, started if need be; and how far calls on it are."""
     with display(title, quiet=quiet) as shown, etl.connect(uri, stage=shown.stage) as store:
         yield store, shown

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from etl.errors import BadFile, BadRequest, EtlError
 from etl.network import Model
-from etl.readers.formats import File, look, with_architecture
+from etl.readers.formats import KerasFile, look, with_architecture
 
 
 def keras_model(
@@ -172,7 +172,7 @@ def nests(config: Any) -> bool:
 
 
 @contextmanager
-def named(path: Path, file: File) -> Iterator[Path]:
+def named(path: Path, file: KerasFile) -> Iterator[Path]:
     """The file under a name that ends as Keras wants it for what is inside: Keras goes by names, we by contents."""
     if file.format == "keras-zip" and (mended := with_slashes(path)):
         with TemporaryDirectory() as folder:
@@ -200,7 +200,7 @@ def with_slashes(path: Path) -> bytes | None:
     with ZipFile(path) as archive:
         if "model.weights.h5" not in archive.namelist():
             return None
-        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as stored, h5py.File(weights, "w") as copied:
+        with h5py.KerasFile(io.BytesIO(archive.read("model.weights.h5"))) as stored, h5py.KerasFile(weights, "w") as copied:
             if not any("\\" in name for name in stored):
                 return None
             for name in stored:

@@ -13,7 +13,7 @@ from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto,
 from etl.errors import BadFile, BadRequest
 from etl.extras import needed
 from etl.network import INPUT, Model, Tensor
-from etl.network.cut_points import Part
+from etl.network.cut_points import ModelPart
 from etl.readers.onnx import named_values
 from etl.readers.onnx.graph import every_graph
 from etl.readers.onnx.protobuf import MOST_BYTES, every_node
@@ -89,7 +89,7 @@ def first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
-def part_models(path: Path, model: Model, planned: Sequence[Part], constants: Mapping[str, Any]) -> list[ModelProto]:
+def part_models(path: Path, model: Model, planned: Sequence[ModelPart], constants: Mapping[str, Any]) -> list[ModelProto]:
     """The parts of a cut model, each an ONNX model of its own. Raises BadRequest where a cut lies inside a node."""
     import onnx
     from onnx import shape_inference

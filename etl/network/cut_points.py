@@ -17,7 +17,7 @@ from etl.network.ranges import after, before, maker
 
 
 @dataclass(frozen=True)
-class Part:
+class ModelPart:
     """Calls between two cuts.
 
     calls            numbers of the network's calls, in order
@@ -42,7 +42,7 @@ def layers_above(network: Network, name: str) -> list[str]:
     return list(dict.fromkeys(wiring.name(number) for number in sorted(calls)))
 
 
-def parts(network: Network, at: Sequence[str], *, branches: bool = False) -> list[Part]:
+def parts(network: Network, at: Sequence[str], *, branches: bool = False) -> list[ModelPart]:
     """The parts of a model that is cut after all calls of some layers, in order; k cuts in a chain give k + 1.
 
     branches  pass what goes around a cut from part to part
@@ -60,7 +60,7 @@ def parts(network: Network, at: Sequence[str], *, branches: bool = False) -> lis
     inputs = tuple(Tensor(INPUT, number) for number in range(len(network.inputs)))
     borders = [inputs, *wiring.borders(height), network.outputs]
     calls = [tuple(n for n in sorted(wiring.used) if height[n] == level) for level in range(len(borders) - 1)]
-    return [Part(*part) for part in zip(calls, borders[:-1], borders[1:], strict=True)]
+    return [ModelPart(*part) for part in zip(calls, borders[:-1], borders[1:], strict=True)]
 
 
 def unfolded(network: Network, at: Sequence[str]) -> tuple[Network, Set[str]]:

@@ -33,7 +33,7 @@ OTHER_FORMATS = {
 
 
 @dataclass(frozen=True)
-class File:
+class KerasFile:
     """What a file turned out to be.
 
     version       of the Keras that wrote it, where it says so
@@ -127,7 +127,7 @@ def is_onnx(path: Path) -> bool:
 MODEL_FIELDS = frozenset({0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42, 0x72, 0xCA})
 
 
-def look(path: Path) -> File:
+def look(path: Path) -> KerasFile:
     """Raises BadFile for everything that is no Keras model."""
     if path.is_dir():
         raise BadFile(f"{path} is a folder; a SavedModel can't be read: load it with its framework and save it as .keras or .h5")
@@ -153,7 +153,7 @@ def look(path: Path) -> File:
     raise BadFile(f"{path} is no model: it is {other}; give a file that Keras (.keras, .h5), PyTorch (.pt2, .pth) or an ONNX exporter saved")
 
 
-def look_into_archive(path: Path) -> File:
+def look_into_archive(path: Path) -> KerasFile:
     """A `.keras` archive. Raises BadFile where its configuration or its weights are missing."""
     with archive.opened(path) as opened:
         names = opened.namelist()
@@ -165,30 +165,30 @@ def look_into_archive(path: Path) -> File:
             sharded = " in one piece (it holds shards)" if "model.weights.json" in names else ""
             raise BadFile(f"{path} is an archive without model.weights.h5{sharded}; save the model again with all its weights")
     version = parsed(metadata, f"{path} (metadata.json)").get("keras_version") if metadata is not None else None
-    return File("keras-zip", text_or_none(version), config.decode("utf-8"), (weights,), "store", sources=(path,))
+    return KerasFile("keras-zip", text_or_none(version), config.decode("utf-8"), (weights,), "store", sources=(path,))
 
 
-def look_into_hdf5(container: Container, path: Path) -> File:
+def look_into_hdf5(container: Container, path: Path) -> KerasFile:
     """A model or weights in HDF5. Raises BadFile where there are no weights of Keras in it."""
     with container.open() as root:
         version = container.text(root, "keras_version")
         architecture = container.text(root, "model_config")
         if architecture is None and not lists_layers(root) and store.is_store(root):
-            return File("weights", version, None, (container,), "store", sources=(path,))
+            return KerasFile("weights", version, None, (container,), "store", sources=(path,))
         group = container.group(root, "model_weights") or root
         if not lists_layers(group):
             lacks = "its weights" if architecture else "layers or weights in it"
             raise BadFile(f"{path} is HDF5 without {lacks}, not a whole Keras model; save the model again with model.save(...)")
         names = tuple(container.texts(group, "layer_names") or ())
         version = version or container.text(group, "keras_version")
-    return File("keras-h5" if architecture else "weights", version, architecture, (container,), "legacy", names, (path,))
+    return KerasFile("keras-h5" if architecture else "weights", version, architecture, (container,), "legacy", names, (path,))
 
 
 def lists_layers(group: h5py.Group) -> bool:
     return "layer_names" in group.attrs or "layer_names0" in group.attrs
 
 
-def look_into_json(path: Path) -> File:
+def look_into_json(path: Path) -> KerasFile:
     """An architecture, or the table of contents of weights in shards. Raises BadFile where it is neither."""
     if path.stat().st_size > LARGEST:
         raise BadFile(f"{path}: {path.stat().st_size:,} bytes of JSON are no architecture; the file is broken")
@@ -198,10 +198,10 @@ def look_into_json(path: Path) -> File:
         return look_into_shards(path, document["weight_map"])
     if not {"class_name", "config"} <= set(document):
         raise BadFile(f"{path} is JSON, but no architecture; give the text that model.to_json() returns")
-    return File("json", text_or_none(document.get("keras_version")), text.decode("utf-8-sig"), (), sources=(path,))
+    return KerasFile("json", text_or_none(document.get("keras_version")), text.decode("utf-8-sig"), (), sources=(path,))
 
 
-def look_into_shards(path: Path, table: dict[str, str | list[str]]) -> File:
+def look_into_shards(path: Path, table: dict[str, str | list[str]]) -> KerasFile:
     """Weights in several files, by their table of contents. They lie beside it: a name that leads elsewhere is not followed.
 
     Raises BadFile where one is missing or is no part of weights.
@@ -217,14 +217,14 @@ def look_into_shards(path: Path, table: dict[str, str | list[str]]) -> File:
     shard_files = [look_into_hdf5(Container(str(shard), shard, shard.stat().st_size), shard) for shard in shards]
     if any(entry.layout != "store" for entry in shard_files):
         raise BadFile(f"{path} lists files that are no parts of weights; save the weights again")
-    return File("weights", None, None, tuple(entry.weights[0] for entry in shard_files), "store", sources=(path, *shards))
+    return KerasFile("weights", None, None, tuple(entry.weights[0] for entry in shard_files), "store", sources=(path, *shards))
 
 
 def text_or_none(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def with_architecture(file: File, path: Path, architecture: str | os.PathLike[str] | None) -> File:
+def with_architecture(file: KerasFile, path: Path, architecture: str | os.PathLike[str] | None) -> KerasFile:
     """The file with the architecture that was asked for, where it has none itself.
 
     Raises BadFile where there is none, or no weights, BadRequest where the file has one of its own and another is asked for.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from etl.errors import BadFile
 from etl.readers.hdf5_attributes import claimed, endless
-from etl.readers.keras.builder import Stored
+from etl.readers.keras.builder import StoredArray
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, h5py.h5z.FILTER_LZF}
@@ -122,7 +122,7 @@ class Container:
                 raise BadFile(f"{self.label}: attribute {name!r} declares more bytes than the file has; the file is broken")
         return np.asarray(group.attrs[name])
 
-    def stored(self, group: h5py.Group, path: str, name: str) -> Stored | None:
+    def stored(self, group: h5py.Group, path: str, name: str) -> StoredArray | None:
         """The array at `path` below `group`, checked but not read. None where there is none.
 
         Raises BadFile where it declares more than the file has.
@@ -142,7 +142,7 @@ class Container:
             )
         shape = tuple(int(n) for n in dataset.shape)
         dtype = np.dtype(np.float64 if dataset.dtype.kind == "f" and dataset.dtype.itemsize == 8 else np.float32)
-        return Stored(name, shape, dtype, Dataset(self, place, shape))
+        return StoredArray(name, shape, dtype, Dataset(self, place, shape))
 
     def _check(self, dataset: h5py.Dataset, place: str) -> tuple[int, int]:
         """Bytes of a dataset in the file and in memory. Raises BadFile where they can't be true or the data lie elsewhere."""

@@ -79,14 +79,14 @@ class Step:
     axes: Axes = ()
 
 
-class Places(NamedTuple):
+class IdLayout(NamedTuple):
     """Where ids lie: the first one that is a neuron, and how far the next along each axis is (None where there is none)."""
 
     first: int
     strides: tuple[int | None, ...]
 
     @staticmethod
-    def of(ids: Ids, shared: bool = False) -> Places | None:
+    def of(ids: Ids, shared: bool = False) -> IdLayout | None:
         """None where none of them is a neuron. shared: ids that are counted alone stand for others along some axis, which tells no distance."""
         array = thin(ids) if shared else np.asarray(ids)
         real = array >= 0
@@ -98,7 +98,7 @@ class Places(NamedTuple):
             beyond = (*at[:axis], at[axis] + 1, *at[axis + 1 :])
             known = at[axis] + 1 < size and real[beyond] and not (shared and array[beyond] == array[at])
             strides.append(int(array[beyond] - array[at]) if known else None)
-        return Places(int(array[at]), tuple(strides))
+        return IdLayout(int(array[at]), tuple(strides))
 
     def fits(self, shape: Sequence[int]) -> bool:
         """Whether they lie in a row of that shape axis by axis: whole, padded or cut."""
@@ -128,7 +128,7 @@ class Tape:
     lookups: Lookups = field(default_factory=Lookups)
     folding: Container[int] = ()
     folded: dict[int, Step] = field(default_factory=dict)
-    expected: dict[Places, Axes] = field(default_factory=dict)
+    expected: dict[IdLayout, Axes] = field(default_factory=dict)
     same: dict[int, int] = field(default_factory=dict)
     called: int = 0
     shared: int | None = None
@@ -256,7 +256,7 @@ class Scope:
         if not is_live(ids):
             raise Unsupported("is given constants alone, of which it has no rule")
         names = tuple(own or axis for own, axis in zip(axis_names(ids), axes, strict=True))
-        if None in axis_names(ids) and any(axes) and (places := Places.of(ids, self.tape.shared is not None)):
+        if None in axis_names(ids) and any(axes) and (places := IdLayout.of(ids, self.tape.shared is not None)):
             own = self.tape.expected.get(places, ())
             self.tape.expected[places] = names if len(list(filter(None, names))) > len(list(filter(None, own))) else own
         return named(ids, names)

@@ -101,7 +101,7 @@ def arranged(count: int, pairs: Sequence[tuple[int, int]]) -> Plan:
         across = [x for x, rank in (*boxes, *(point for points in bends for point in points)) if rank // per_column == number]
         columns.append(Column(width - min(across) + WIDTH / 2, width + max(across) - min(across) + WIDTH + BESIDE / 2))
         width += max(across) - min(across) + WIDTH + BESIDE
-    wrapped = Wrapped(columns, per_column)
+    wrapped = WrappedRanks(columns, per_column)
     lines = [wrapped.line([boxes[source], *points, boxes[target]]) for (source, target), points in zip(pairs, bends, strict=True)]
     height = TITLE + min(per_column, highest) * (HEIGHT + UNDER) - UNDER + MARGIN
     return Plan([wrapped.place(*box) for box in boxes], lines, width - BESIDE + MARGIN, height)
@@ -116,7 +116,7 @@ class Column:
 
 
 @dataclass(frozen=True)
-class Wrapped:
+class WrappedRanks:
     """Ranks cut into columns of `per_column`."""
 
     columns: list[Column]

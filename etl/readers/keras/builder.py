@@ -18,7 +18,7 @@ NOT_TRAINABLE = {"moving_mean", "moving_variance", "mean", "variance", "count", 
 
 
 @dataclass(frozen=True, eq=False)
-class Stored:
+class StoredArray:
     """One array where it lies: its name there, its shape, the type it is read as (float32 or float64), and how to read it."""
 
     name: str
@@ -44,8 +44,8 @@ class KerasLayer:
     keras: int
     inner: dict[str, KerasLayer | tuple[KerasLayer, ...]] = field(default_factory=dict)
     graph: Graph | None = None
-    arrays: dict[str, Stored] = field(default_factory=dict)
-    order: list[Stored] = field(default_factory=list)
+    arrays: dict[str, StoredArray] = field(default_factory=dict)
+    order: list[StoredArray] = field(default_factory=list)
     refusal: str | None = None
 
     @property
@@ -147,7 +147,7 @@ def file_layer(layer: KerasLayer) -> Layer:
     return network_layer(layer, begins)
 
 
-def canonical(layer: KerasLayer) -> list[Stored]:
+def canonical(layer: KerasLayer) -> list[StoredArray]:
     """Arrays in the order of Keras' `layer.weights`: trainable ones first, then the others."""
     arrays = [(role in NOT_TRAINABLE, stored) for inner in layer.pieces() for role, stored in inner.arrays.items()]
     return [stored for _, stored in sorted(arrays, key=lambda pair: pair[0])]

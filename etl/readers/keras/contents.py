@@ -7,18 +7,18 @@ from collections.abc import Iterator
 import h5py
 
 from etl.readers.hdf5 import Container
-from etl.readers.keras.builder import Stored
+from etl.readers.keras.builder import StoredArray
 from etl.readers.keras.legacy import group_arrays
 
 
-def legacy_layers(container: Container, group: h5py.Group) -> Iterator[tuple[str, list[Stored]]]:
+def legacy_layers(container: Container, group: h5py.Group) -> Iterator[tuple[str, list[StoredArray]]]:
     """Layers in their order, those without arrays left out."""
     for name in container.texts(group, "layer_names") or []:
         if arrays := group_arrays(container, group, name):
             yield name, arrays
 
 
-def store_layers(container: Container, root: h5py.Group) -> Iterator[tuple[str, list[Stored]]]:
+def store_layers(container: Container, root: h5py.Group) -> Iterator[tuple[str, list[StoredArray]]]:
     """Groups with arrays, by their paths without what every path has: `dense_1`, `functional/dense`."""
     waiting = [("", root)]
     while waiting:
@@ -36,11 +36,11 @@ def store_layers(container: Container, root: h5py.Group) -> Iterator[tuple[str, 
             yield "/".join(word for word in words if word not in ("layers", "_layer_checkpoint_dependencies", "vars")), arrays
 
 
-def described(layers: Iterator[tuple[str, list[Stored]]]) -> str:
+def described(layers: Iterator[tuple[str, list[StoredArray]]]) -> str:
     """`conv2d: kernel 3x3x1x8, bias 8; dense: kernel 72x10, bias 10`"""
     return "; ".join(f"{name}: {', '.join(map(shaped, arrays))}" for name, arrays in layers)
 
 
-def shaped(array: Stored) -> str:
+def shaped(array: StoredArray) -> str:
     name = array.name.removesuffix(":0").rpartition("/")[2]
     return f"{name} {'x'.join(map(str, array.shape)) or 'a number'}"

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import Unsupported
-from etl.readers.keras.builder import KerasLayer, Stored
+from etl.readers.keras.builder import KerasLayer, StoredArray
 from etl.readers.keras.roles import Pattern, expected, fits, sizes
 
 Read = Callable[[], NDArray[Any]]
@@ -58,7 +58,7 @@ class Converted:
         return np.ascontiguousarray(self.change(*(read() for read in self.reads), *self.options))
 
 
-def joined(layer: KerasLayer, arrays: list[Stored], writer: Writer) -> list[Stored]:
+def joined(layer: KerasLayer, arrays: list[StoredArray], writer: Writer) -> list[StoredArray]:
     """The arrays of one layer of the file with Keras 1's separate gates side by side. Raises Unsupported for what Keras itself converted wrongly."""
     if not writer.keras_1:
         return arrays
@@ -82,7 +82,7 @@ def joined(layer: KerasLayer, arrays: list[Stored], writer: Writer) -> list[Stor
     return [side_by_side([arrays[3 * gates.index(gate) + place] for gate in TOGETHER[layer.kind]]) for place in range(3)]
 
 
-def side_by_side(arrays: list[Stored]) -> Stored:
+def side_by_side(arrays: list[StoredArray]) -> StoredArray:
     first = arrays[0]
     shape = (*first.shape[:-1], sum(array.shape[-1] for array in arrays))
     return replace(first, shape=shape, read=Converted(concatenated, tuple(array.read for array in arrays)))
@@ -92,7 +92,7 @@ def concatenated(*arrays: NDArray[Any]) -> NDArray[Any]:
     return np.concatenate(arrays, axis=-1)
 
 
-def convert(layer: KerasLayer, arrays: dict[str, Stored], writer: Writer) -> dict[str, Stored]:
+def convert(layer: KerasLayer, arrays: dict[str, StoredArray], writer: Writer) -> dict[str, StoredArray]:
     """One layer's own arrays by role as Keras 2 takes them. Raises Unsupported for CuDNN arrays under a layer that can't compute the same."""
     if layer.kind in CONVOLUTIONS and "kernel" in arrays:
         roles = ("kernel", "recurrent_kernel") if layer.kind == "ConvLSTM2D" else ("kernel",)
@@ -102,7 +102,7 @@ def convert(layer: KerasLayer, arrays: dict[str, Stored], writer: Writer) -> dic
     return arrays
 
 
-def convolution(layer: KerasLayer, role: str, array: Stored, writer: Writer) -> Stored:
+def convolution(layer: KerasLayer, role: str, array: StoredArray, writer: Writer) -> StoredArray:
     if writer.keras_1:
         array = of_keras_1(layer, array)
     if writer.backend == "theano":
@@ -113,7 +113,7 @@ def convolution(layer: KerasLayer, role: str, array: Stored, writer: Writer) -> 
     return array
 
 
-def of_keras_1(layer: KerasLayer, array: Stored) -> Stored:
+def of_keras_1(layer: KerasLayer, array: StoredArray) -> StoredArray:
     """A kernel of Keras 1: rows and columns last for Theano's order, transposed convolutions by what they are the gradient of."""
     if layer.kind == "Conv1D" and len(array.shape) == 4:  # (length, 1, in, out), and in 1.1 (out, in, length, 1)
         if array.shape[:2] != (*sizes(layer.options, 1), 1) or array.shape[3] != layer.options.get("filters"):
@@ -131,7 +131,7 @@ def reordered(shape: tuple[int, ...], axes: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(shape[axis] for axis in axes)
 
 
-def transposed(array: Stored, axes: tuple[int, ...]) -> Stored:
+def transposed(array: StoredArray, axes: tuple[int, ...]) -> StoredArray:
     return replace(array, shape=reordered(array.shape, axes), read=Converted(np.transpose, (array.read,), (axes,)))
 
 
@@ -140,7 +140,7 @@ def flipped(kernel: NDArray[Any]) -> NDArray[Any]:
     return np.flip(kernel, axis=tuple(range(kernel.ndim - 2)))
 
 
-def recurrent(layer: KerasLayer, arrays: dict[str, Stored]) -> dict[str, Stored]:
+def recurrent(layer: KerasLayer, arrays: dict[str, StoredArray]) -> dict[str, StoredArray]:
     """Arrays of CuDNNLSTM and CuDNNGRU under LSTM and GRU(reset_after=True), and the reverse; the shape of the bias tells whose they are.
 
     Raises Unsupported where the layer can't compute the same.
@@ -189,7 +189,7 @@ def reshaped(bias: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     return bias.reshape(shape)
 
 
-def adapted(layer: KerasLayer, arrays: list[Stored]) -> list[Stored]:
+def adapted(layer: KerasLayer, arrays: list[StoredArray]) -> list[StoredArray]:
     """Arrays of layers with low-rank adaptation (LoRA, https://arxiv.org/abs/2106.09685) as those they compute with: kernel + alpha / rank (a b)."""
     for inner in layer.everything():
         rank = inner.options.get("lora_rank")
@@ -208,6 +208,6 @@ def adaptation(base: NDArray[Any], first: NDArray[Any], second: NDArray[Any], sc
     return base + base.dtype.type(scale) * (first @ second)
 
 
-def is_computed(array: Stored) -> bool:
+def is_computed(array: StoredArray) -> bool:
     """Whether an array's elements are no stored numbers."""
     return isinstance(array.read, Converted) and array.read.change is adaptation

@@ -13,7 +13,7 @@ import h5py
 
 from etl.errors import BadFile, Unsupported
 from etl.readers.hdf5 import Container
-from etl.readers.keras.builder import NOT_TRAINABLE, KerasLayer, Stored, identity
+from etl.readers.keras.builder import NOT_TRAINABLE, KerasLayer, StoredArray, identity
 from etl.readers.keras.conversion import Writer, adapted, convert, is_computed, joined
 from etl.readers.keras.roles import PROJECTIONS, Pattern, expected, fits
 
@@ -45,7 +45,7 @@ def assign(container: Container, root: h5py.Group, layers: list[KerasLayer], wri
         fill(container.label, layer, slots[layer.name], groups.get(places[layer.name], []), writer)
 
 
-def group_arrays(container: Container, root: h5py.Group, name: str) -> list[Stored]:
+def group_arrays(container: Container, root: h5py.Group, name: str) -> list[StoredArray]:
     """The arrays of a layer's group, in the order in which the file lists them. Raises BadFile where one is listed and not there."""
     group = container.group(root, name)
     if group is None:
@@ -59,7 +59,7 @@ def group_arrays(container: Container, root: h5py.Group, name: str) -> list[Stor
     return arrays
 
 
-def group_names(layers: list[KerasLayer], groups: dict[str, list[Stored]], slots: dict[str, list[Slot]], writer: Writer) -> dict[str, str]:
+def group_names(layers: list[KerasLayer], groups: dict[str, list[StoredArray]], slots: dict[str, list[Slot]], writer: Writer) -> dict[str, str]:
     """Layer -> its group: the groups that have arrays in their order, else those of the layers' names."""
     by_name = {layer.name: layer.name for layer in layers}
     wanting = [layer for layer in layers if slots[layer.name]]
@@ -101,7 +101,7 @@ def slot_of(layer: KerasLayer, role: str, shape: Pattern, owners: tuple[str, ...
     return Slot(layer, role, shape, names, owners, late or role in NOT_TRAINABLE)
 
 
-def fill(label: str, layer: KerasLayer, slots: list[Slot], arrays: list[Stored], writer: Writer) -> None:
+def fill(label: str, layer: KerasLayer, slots: list[Slot], arrays: list[StoredArray], writer: Writer) -> None:
     """Give all of one layer the arrays of one group. Raises BadFile where they don't fit."""
     arrays = adapted(layer, joined(layer, arrays, writer))
     slots, twins = (slots, []) if len(slots) <= len(arrays) else without_twins(slots)
@@ -117,10 +117,10 @@ def fill(label: str, layer: KerasLayer, slots: list[Slot], arrays: list[Stored],
     layer.order = [converted.get(id(array), array) for array in arrays if not is_computed(array)]
 
 
-Match = tuple[Slot, Stored, Stored]  # a slot, the array that lies in the file, and what Keras makes of it
+Match = tuple[Slot, StoredArray, StoredArray]  # a slot, the array that lies in the file, and what Keras makes of it
 
 
-def matched(slots: list[Slot], arrays: list[Stored], writer: Writer) -> list[Match] | None:
+def matched(slots: list[Slot], arrays: list[StoredArray], writer: Writer) -> list[Match] | None:
     """Every slot with its array, by order or else by names; None where neither fits."""
     for pairs in (by_order(slots, arrays), by_names(slots, arrays)):
         matches = converted(pairs, writer) if pairs is not None else None
@@ -129,9 +129,9 @@ def matched(slots: list[Slot], arrays: list[Stored], writer: Writer) -> list[Mat
     return None
 
 
-def converted(pairs: list[tuple[Slot, Stored]], writer: Writer) -> list[Match]:
+def converted(pairs: list[tuple[Slot, StoredArray]], writer: Writer) -> list[Match]:
     """The arrays of each layer as Keras takes them."""
-    by_role: dict[int, dict[str, Stored]] = {}
+    by_role: dict[int, dict[str, StoredArray]] = {}
     for slot, array in pairs:
         by_role.setdefault(id(slot.layer), {})[slot.role] = array
     layers = {id(slot.layer): slot.layer for slot, _ in pairs}
@@ -152,7 +152,7 @@ def without_twins(slots: list[Slot]) -> tuple[list[Slot], list[tuple[KerasLayer,
     return distinct, list(twins.values())
 
 
-def check_shape(label: str, layer: KerasLayer, role: str, shape: Pattern, array: Stored) -> None:
+def check_shape(label: str, layer: KerasLayer, role: str, shape: Pattern, array: StoredArray) -> None:
     """Raises BadFile for an array of another shape than its role has."""
     if shape is not None and not fits(array.shape, shape):
         expected_shape = " x ".join("any" if n is None else str(n) for n in shape) or "a single number"
@@ -160,20 +160,20 @@ def check_shape(label: str, layer: KerasLayer, role: str, shape: Pattern, array:
         raise BadFile(f"{label}: wrong shapes: {role} of layer {layer.name!r} ({layer.kind}) should be {expected_shape}, but is {stored_shape}")
 
 
-def words(array: Stored) -> list[str]:
+def words(array: StoredArray) -> list[str]:
     """`conv1/kernel:0` -> conv1, kernel."""
     return array.name.removesuffix(":0").split("/")
 
 
-def by_names(slots: list[Slot], arrays: list[Stored]) -> list[tuple[Slot, Stored]] | None:
+def by_names(slots: list[Slot], arrays: list[StoredArray]) -> list[tuple[Slot, StoredArray]] | None:
     """Every slot with the one array whose name says its role and its owners; None if one is not settled so."""
-    by_role: dict[str, list[Stored]] = {}
+    by_role: dict[str, list[StoredArray]] = {}
     for array in arrays:
         by_role.setdefault(words(array)[-1], []).append(array)
     pairs = []
     for slot in slots:
         anywhere = [array for name in slot.names for array in by_role.get(name, ())]
-        candidates: list[Stored] = []
+        candidates: list[StoredArray] = []
         for owner in reversed(slot.owners):
             owned = [array for array in anywhere if within(array, owner)]
             candidates = [array for array in candidates if array in owned] or candidates or owned
@@ -186,12 +186,12 @@ def by_names(slots: list[Slot], arrays: list[Stored]) -> list[tuple[Slot, Stored
     return pairs if len({id(array) for _, array in pairs}) == len(pairs) else None
 
 
-def within(array: Stored, owner: str) -> bool:
+def within(array: StoredArray, owner: str) -> bool:
     """Whether a layer stands in the path of an array; names of layers may hold slashes themselves."""
     return f"/{owner}/" in f"/{array.name}"
 
 
-def by_order(slots: list[Slot], arrays: list[Stored]) -> list[tuple[Slot, Stored]] | None:
+def by_order(slots: list[Slot], arrays: list[StoredArray]) -> list[tuple[Slot, StoredArray]] | None:
     """Slots and arrays one by one, trainable variables first; None if a name speaks against it."""
     if len(slots) != len(arrays):
         return None
@@ -200,7 +200,7 @@ def by_order(slots: list[Slot], arrays: list[Stored]) -> list[tuple[Slot, Stored
     return None if any(words(array)[-1] in all_names - set(slot.names) or other_direction(slot, array) for slot, array in pairs) else pairs
 
 
-def other_direction(slot: Slot, array: Stored) -> bool:
+def other_direction(slot: Slot, array: StoredArray) -> bool:
     """Whether an array is called after the other half of a Bidirectional layer: a half that was frozen comes last, and only names say so."""
     halves = ("forward_", "backward_")
     return any(
@@ -210,7 +210,7 @@ def other_direction(slot: Slot, array: Stored) -> bool:
     )
 
 
-def misfit(label: str, slots: list[Slot], arrays: list[Stored], writer: Writer) -> BadFile:
+def misfit(label: str, slots: list[Slot], arrays: list[StoredArray], writer: Writer) -> BadFile:
     """What is wrong with the arrays of one group."""
     pairs = by_order(slots, arrays) or by_names(slots, arrays)
     for slot, _, array in converted(pairs, writer) if pairs is not None else ():
@@ -232,12 +232,12 @@ def counted(count: int) -> str:
     return f"{count} array" + ("" if count == 1 else "s")
 
 
-def missing(slots: list[Slot], arrays: list[Stored]) -> Slot:
+def missing(slots: list[Slot], arrays: list[StoredArray]) -> Slot:
     """The first slot that no array is named for."""
     return next((slot for slot in slots if not any(within(array, slot.layer.name) and words(array)[-1] in slot.names for array in arrays)), slots[0])
 
 
-def assign_unlisted(label: str, layer: KerasLayer, arrays: list[Stored]) -> None:
+def assign_unlisted(label: str, layer: KerasLayer, arrays: list[StoredArray]) -> None:
     """Arrays that nothing known asks for belong to classes that are not Keras' own, under the names that the file has.
 
     Raises Unsupported where there is no such class.

@@ -111,13 +111,13 @@ class Propagation:
 
     def through(self, network: Network, masks: Masks, origins: Sequence[int | None], prefix: str = "") -> tuple[Network, Masks]:
         """A model and the masks of its outputs. masks, origins: of its inputs, and which inputs of the whole model they are."""
-        place = Place(network, prefix, {Tensor(INPUT, n): mask for n, mask in enumerate(masks)}, dict(enumerate(origins)))
+        place = NetworkMasks(network, prefix, {Tensor(INPUT, n): mask for n, mask in enumerate(masks)}, dict(enumerate(origins)))
         calls = [self.call(call, number, place) for number, call in enumerate(network.calls)]
         changed = replace(network, calls=tuple(calls))
         changed = without_unread(network, changed)
         return changed, [place.masks.get(tensor) for tensor in network.outputs]
 
-    def call(self, call: Call, number: int, place: Place) -> Call:
+    def call(self, call: Call, number: int, place: NetworkMasks) -> Call:
         """One call without masks, or told of their lengths; the masks of its outputs are noted."""
         masks = [place.mask_at(tensor, number) for tensor in operands(call)]
         mask_arguments = {name: value for name, value in call.kwargs.items() if is_mask(name, value)}
@@ -137,7 +137,7 @@ class Propagation:
                 place.masks[Tensor(number, output)] = mask
         return replace(call, layer=replace(layer, refusal=layer.refusal or refusal) if refusal else layer, kwargs=kwargs)
 
-    def nested(self, call: Call, masks: Masks, place: Place) -> tuple[Layer, Masks]:
+    def nested(self, call: Call, masks: Masks, place: NetworkMasks) -> tuple[Layer, Masks]:
         """A model in the model. Called with the same masks again, it stays one object."""
         layer, origins = call.layer, tuple(place.origin(tensor) for tensor in leaves(call.args, Tensor))
         key = id(layer), tuple(masks), origins
@@ -148,7 +148,7 @@ class Propagation:
         changed: tuple[Layer, Masks] = self.settled[key]
         return changed
 
-    def maker(self, call: Call, kwargs: Mapping[str, Any], place: Place) -> tuple[Layer, dict[str, Any], Masks]:
+    def maker(self, call: Call, kwargs: Mapping[str, Any], place: NetworkMasks) -> tuple[Layer, dict[str, Any], Masks]:
         """A layer that makes a mask: as it computes values, without it."""
         source, value = next(leaves(call.args, Tensor)), masked_value(call.layer)
         title, origin = place.prefix + call.title, place.origin(source)
@@ -207,7 +207,7 @@ class Propagation:
 
 
 @dataclass
-class Place:
+class NetworkMasks:
     """One network while masks go through it: the masks of its tensors, which inputs of the whole model are its own, and who makes masks of what."""
 
     network: Network

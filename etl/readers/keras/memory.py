@@ -15,7 +15,7 @@ from etl.errors import BadFile, Unsupported
 from etl.network import Model
 from etl.readers.hdf5 import widened
 from etl.readers.keras.architecture import keras_major, model_layer, own_model, parsed
-from etl.readers.keras.builder import KerasLayer, Stored, network
+from etl.readers.keras.builder import KerasLayer, StoredArray, network
 from etl.readers.keras.lambdas import with_lambdas
 from etl.readers.keras.legacy import check_shape
 from etl.readers.keras.masks import settled
@@ -108,9 +108,9 @@ def variables(live: Any, layer: KerasLayer) -> list[Any]:
     return list((live.cell if layer.kind in CELLS else live).weights)
 
 
-def stored(variable: Any) -> Stored:
+def stored(variable: Any) -> StoredArray:
     wide = str(getattr(variable.dtype, "name", variable.dtype)) == "float64"
-    return Stored(variable.name, tuple(variable.shape), np.dtype(np.float64 if wide else np.float32), lambda: widened(variable.numpy()))
+    return StoredArray(variable.name, tuple(variable.shape), np.dtype(np.float64 if wide else np.float32), lambda: widened(variable.numpy()))
 
 
 def unique(names: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import h5py
 
 from etl.errors import BadFile, Unsupported
 from etl.readers.hdf5 import Container
-from etl.readers.keras.builder import KerasLayer, Stored, identity
+from etl.readers.keras.builder import KerasLayer, StoredArray, identity
 from etl.readers.keras.legacy import check_shape
 from etl.readers.keras.roles import CELLS, PROJECTIONS, Slots, expected, projected
 
@@ -43,7 +43,7 @@ def assign(label: str, shards: Sequence[Shard], model: KerasLayer, version: str 
         steps = [2] if version and version.startswith(("2.12", "2.13")) else [1] if version else [2, 1]
     failures = []
     for step in steps:
-        walk = Walk(label, shards, layers, separator, step)
+        walk = StoreReader(label, shards, layers, separator, step)
         try:
             walk.model(model, ())
         except MissingArrays as error:
@@ -68,7 +68,7 @@ def snake(name: str) -> str:
 
 
 @dataclass
-class Walk:
+class StoreReader:
     """One way through the store, in the order in which Keras wrote it."""
 
     label: str
@@ -131,7 +131,7 @@ class Walk:
         self.fill(layer, slots, arrays)
         return bool(slots)
 
-    def fill(self, layer: KerasLayer, slots: Slots, arrays: list[Stored]) -> None:
+    def fill(self, layer: KerasLayer, slots: Slots, arrays: list[StoredArray]) -> None:
         """Give a layer its arrays by role. Raises MissingArrays for too few, Unsupported for too many."""
         if len(arrays) < len(slots):
             raise MissingArrays(layer, len(arrays))
@@ -168,12 +168,12 @@ class Walk:
         groups = ((container, container.group(group, name)) for container, group in shards)
         return [(container, group) for container, group in groups if group is not None]
 
-    def variables(self, path: Path) -> list[Stored]:
+    def variables(self, path: Path) -> list[StoredArray]:
         """The arrays in a layer's `vars`, in the order of their numbers; those of one layer may lie in several shards.
 
         Raises BadFile for one that is no array.
         """
-        groups, arrays = self.inside(self.at(path), "vars"), list[Stored]()
+        groups, arrays = self.inside(self.at(path), "vars"), list[StoredArray]()
         while holder := next(((container, group) for container, group in groups if str(len(arrays)) in group), None):
             container, group = holder
             array = container.stored(group, str(len(arrays)), str(len(arrays)))
@@ -182,9 +182,9 @@ class Walk:
             arrays.append(array)
         return arrays
 
-    def everything(self, path: Path) -> dict[str, Stored]:
+    def everything(self, path: Path) -> dict[str, StoredArray]:
         """All arrays of a layer of unknown class: its own by number, those below by path."""
-        arrays: dict[str, Stored] = {}
+        arrays: dict[str, StoredArray] = {}
         visited = set[tuple[int, int]]()
         waiting = [("", *shard) for shard in self.at(path)]
         while waiting:

@@ -14,9 +14,9 @@ from onnx import ModelProto
 
 from etl.errors import BadFile
 from etl.network import Array, Model, Network
+from etl.readers.onnx.arrays import External
 from etl.readers.onnx.graph import network, value_names
 from etl.readers.onnx.protobuf import checked, opset, parsed
-from etl.readers.onnx.stored import External
 
 __all__ = ["named_values", "read_onnx", "read_onnx_model"]
 

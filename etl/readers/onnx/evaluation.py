@@ -19,7 +19,7 @@ from onnx import NodeProto, helper
 
 from etl.errors import BadFile, Unsupported
 from etl.network import Derived, value_of
-from etl.readers.onnx.stored import widened
+from etl.readers.onnx.arrays import widened
 
 if TYPE_CHECKING:
     from onnx.reference import ReferenceEvaluator

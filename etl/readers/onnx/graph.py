@@ -14,11 +14,11 @@ from onnx import AttributeProto, GraphProto, NodeProto, SparseTensorProto, Tenso
 
 from etl.errors import BadFile, BadRequest, EtlError, Unsupported
 from etl.network import INPUT, Array, Call, Input, Layer, Network, Tensor, placeholder, substitute
+from etl.readers.onnx.arrays import constant_array, learned, stored
 from etl.readers.onnx.evaluation import MOST_ELEMENTS, SIZES, Computed, evaluate, node_of
 from etl.readers.onnx.names import Name, names
 from etl.readers.onnx.opsets import Node, newest
 from etl.readers.onnx.protobuf import every_node
-from etl.readers.onnx.stored import constant_array, learned, stored
 
 Value: TypeAlias = Tensor | Array | None
 SMALL = 4096  # elements of an array of floats that is read to fold with it; constants made of larger ones are computed when they are needed
@@ -92,7 +92,7 @@ class Builder:
         self.captured: list[Tensor] = []
         self.calls: list[Call] = []
         self.layers: dict[str, Layer] = {}
-        self.taken: set[str] = set()
+        self.used_names: set[str] = set()
         self.store(graph, scope)
         for declared in graph.input:
             if constants and declared.name in constants:
@@ -102,7 +102,7 @@ class Builder:
             elif declared.name not in self.values:
                 self.values[declared.name] = Tensor(INPUT, len(self.inputs))
                 self.inputs.append(Input(declared.name, None) if parent and not declared.type.WhichOneof("value") else input_of(declared))
-                self.taken.add(declared.name)
+                self.used_names.add(declared.name)
 
     def store(self, graph: GraphProto, scope: str) -> None:
         """The tensors that a graph stores."""
@@ -124,7 +124,7 @@ class Builder:
     def add(self, graph: GraphProto) -> None:
         """Take in the nodes of a graph: this one, or a branch that is always taken."""
         weights = {tensor.name for tensor in graph.initializer}
-        for node, name in zip(graph.node, names(graph.node, weights, self.taken), strict=True):
+        for node, name in zip(graph.node, names(graph.node, weights, self.used_names), strict=True):
             try:
                 self.node(node, name)
             except Unsupported as error:

@@ -21,11 +21,11 @@ class Name:
     label: str | None = None
 
 
-def names(nodes: Sequence[NodeProto], weights: Container[str], taken: set[str]) -> list[Name]:
+def names(nodes: Sequence[NodeProto], weights: Container[str], used: set[str]) -> list[Name]:
     """A name for each node, in order; unique and the same at every reading.
 
     weights  names of the tensors that the file stores
-    taken    names that are given out, to which these are added
+    used    names that are given out, to which these are added
     """
     modules = [module(node) for node in nodes]
     members = defaultdict[str, list[NodeProto]](list)
@@ -38,11 +38,11 @@ def names(nodes: Sequence[NodeProto], weights: Container[str], taken: set[str]) 
         for path, nodes_of_module in members.items()
         if path not in containers and len({signature(node, weights) for node in nodes_of_module}) == 1
     }
-    single -= taken
+    single -= used
     calls, repeats, result = Counter[str](), Counter[str](), list[Name]()
     for number, (node, path) in enumerate(zip(nodes, modules, strict=True)):
         if path in single:
-            taken.add(str(path))
+            used.add(str(path))
             result.append(Name(str(path), calls[str(path)]))
             calls[str(path)] += 1
             continue
@@ -51,10 +51,10 @@ def names(nodes: Sequence[NodeProto], weights: Container[str], taken: set[str]) 
         else:
             wish = node.name or prefix(node, weights) or f"{node.op_type}_{number}"
         name = wish
-        while name in taken or name in single:
+        while name in used or name in single:
             repeats[wish] += 1
             name = f"{wish}_{repeats[wish] + 1}"
-        taken.add(name)
+        used.add(name)
         result.append(Name(name, 0, path if path and path not in containers else None))
     return result
 

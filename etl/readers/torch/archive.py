@@ -17,7 +17,7 @@ from typing import Any
 from etl.errors import BadFile, Unsupported
 from etl.readers import zip_archive
 from etl.readers.torch.pickled import saved_tensors
-from etl.readers.torch.storage import FileBytes, MemoryBytes, Stored, tensor_of
+from etl.readers.torch.storage import FileBytes, MemoryBytes, StoredTensor, tensor_of
 
 MAJOR = 8  # of the schema: torch/_export/serde/schema.py. Minor versions only add
 LARGEST_PROGRAM = 128 * 2**20  # bytes of JSON: ten thousand nodes with their stack traces are about 20 MB
@@ -38,7 +38,7 @@ class Program:
 
     label: str
     document: Mapping[str, Any]
-    tensors: Mapping[str, Stored] = field(default_factory=dict)
+    tensors: Mapping[str, StoredTensor] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     ties: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -96,7 +96,7 @@ def read_program(source: Source, ties: Mapping[str, tuple[str, ...]] | None = No
             raise BadFile(f"{source.path} holds {len(programs)} programs; save one model a file")
         top = programs[0].removesuffix(PROGRAM)
         document = program_document(source, archive, programs[0])
-        tensors: dict[str, Stored] = {}
+        tensors: dict[str, StoredTensor] = {}
         refused: dict[str, str] = {}
         keys = read_keys(document)
         for kind, table in TABLES.items():
@@ -154,7 +154,13 @@ def read_keys(document: Mapping[str, Any]) -> set[str]:
 
 
 def add_tensor(
-    source: Source, archive: zipfile.ZipFile, folder: str, key: str, entry: Mapping[str, Any], tensors: dict[str, Stored], refused: dict[str, str]
+    source: Source,
+    archive: zipfile.ZipFile,
+    folder: str,
+    key: str,
+    entry: Mapping[str, Any],
+    tensors: dict[str, StoredTensor],
+    refused: dict[str, str],
 ) -> None:
     """Take in one tensor of a table; what can't be read goes into `refused`. Raises BadFile where its place leads out of the folder."""
     label = f"{source.path}: tensor {key}"
@@ -174,13 +180,13 @@ def add_tensor(
         return
     place = source.member_bytes(archive, folder + name)
     tensor.check(label, place.size)
-    tensors[key] = Stored(tensor, place)
+    tensors[key] = StoredTensor(tensor, place)
 
 
 def read_old_program(source: Source, archive: zipfile.ZipFile) -> Program:
     """The layout of torch 2.6 and 2.7. Raises BadFile where it is in memory and not in a file."""
     document = program_document(source, archive, OLD_PROGRAM)
-    tensors: dict[str, Stored] = {}
+    tensors: dict[str, StoredTensor] = {}
     for name in OLD_TENSORS:
         if name in archive.namelist():
             place = source.member_bytes(archive, name)

@@ -14,7 +14,7 @@ from etl.readers.torch.aliases import Alias, Value, in_own_memory, read, shares_
 from etl.readers.torch.archive import Program
 from etl.readers.torch.names import Name, live_names, names, operator
 from etl.readers.torch.nodes import RESULT, Node, ValueName, name_of, read_nodes
-from etl.readers.torch.storage import DTYPES, Stored, tensor_of
+from etl.readers.torch.storage import DTYPES, StoredTensor, tensor_of
 
 DIALECT = "aten"
 SIZES = ("_operator.", "math.", "torch.")  # arithmetic of sizes, whose arguments have places and no names
@@ -137,7 +137,7 @@ class Builder:
         is_constant = tensor.read.kind != "f" or kind == "tensor_constant"  # no weight: places in a table, a mask, a number in the program's text
         return Array(key.rpartition(".")[2], tensor.shape, tensor.read, None if is_constant else begin or 0, source)
 
-    def absent(self, key: str) -> Stored:
+    def absent(self, key: str) -> StoredTensor:
         """Raises BadFile: the program was exported without the numbers of this array."""
         raise BadFile(f"{self.program.label} was exported without weights ({key} is missing); give it with --architecture, beside a file of weights")
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 
 from etl.errors import BadFile, Unsupported
 from etl.readers import zip_archive
-from etl.readers.torch.storage import FileBytes, Stored, Tensor
+from etl.readers.torch.storage import FileBytes, StoredTensor, Tensor
 
 LARGEST_PICKLE = 16 * 2**20  # bytes of an archive's pickle, in which tensors are named only
 MOST_INSTRUCTIONS = 2**20  # of a pickle: a tensor takes about forty
@@ -45,7 +45,7 @@ REMEDY = "nothing in it is run: save PyTorch's model.state_dict(), not the model
 
 
 @dataclass(frozen=True)
-class Name:
+class GlobalName:
     """A class or function that a pickle names: data, never looked up."""
 
     text: str
@@ -74,14 +74,14 @@ class Storage:
 
 
 @dataclass(frozen=True)
-class Rebuilt:
+class RebuiltTensor:
     """A tensor over a storage."""
 
     storage: Storage
     tensor: Tensor
 
 
-def saved_tensors(place: FileBytes, label: str) -> dict[str, Stored]:
+def saved_tensors(place: FileBytes, label: str) -> dict[str, StoredTensor]:
     """The tensors of a file of `torch.save` that lies within another file. Raises BadFile, or Unsupported for a tensor of another kind."""
     window = zip_archive.windowed(place.path, place.begin, place.size)
     with zipfile.ZipFile(window) as archive:
@@ -96,16 +96,16 @@ def saved_tensors(place: FileBytes, label: str) -> dict[str, Stored]:
         return {key: stored(archive, place, f"{top}data/", value, f"{label}: tensor {key}") for key, value in entries.items() if key is not None}
 
 
-def stored(archive: zipfile.ZipFile, place: FileBytes, folder: str, value: Any, label: str) -> Stored:
+def stored(archive: zipfile.ZipFile, place: FileBytes, folder: str, value: Any, label: str) -> StoredTensor:
     """A tensor of an archive, checked but not read. Raises Unsupported or BadFile where it has no numbers there."""
-    if not isinstance(value, Rebuilt):
+    if not isinstance(value, RebuiltTensor):
         raise Unsupported(f"{label} is no plain tensor; export the model again")
     member = zip_archive.member(archive, place.path, folder + value.storage.key)
     if member is None or member.compress_type != zipfile.ZIP_STORED:
         raise BadFile(f"{label}: its numbers are missing; export the model again")
     value.tensor.check(label, member.file_size)
     begin = place.begin + zip_archive.body(archive, place.path, member)
-    return Stored(value.tensor, FileBytes(place.path, begin, member.file_size))
+    return StoredTensor(value.tensor, FileBytes(place.path, begin, member.file_size))
 
 
 def check_saved(path: Path) -> None:
@@ -131,7 +131,7 @@ def check_saved(path: Path) -> None:
 
 
 def run_pickle(stream: BinaryIO, label: str, stored: int | None = None) -> Any:
-    """What a pickle describes, as dicts, lists, tuples and Rebuilt tensors.
+    """What a pickle describes, as dicts, lists, tuples and RebuiltTensors.
 
     stored  the bytes that all tensors' numbers are in: none of them can have more
     Raises BadFile for any pickle that is broken, too large or more than a state dict.
@@ -197,7 +197,7 @@ def step(name: str, argument: Any, stack: list[Any], memo: dict[int, Any], label
 CONSTANTS: Mapping[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}
 WITH_VALUE = ("BINUNICODE", "SHORT_BINSTRING", "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT")
 EMPTY: Mapping[str, type] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_SET": OtherObject, "MARK": Mark}
-HASHED_AT_ONCE = (str, int, float, type(None), Name)
+HASHED_AT_ONCE = (str, int, float, type(None), GlobalName)
 
 
 def popped(stack: list[Any]) -> list[Any]:
@@ -216,17 +216,17 @@ def check_keys(keys: Sequence[Any], label: str) -> None:
         raise BadFile(f"{label}: a pickle of a dict whose keys are neither texts nor numbers; {REMEDY}")
 
 
-def allowed(text: str, label: str) -> Name:
+def allowed(text: str, label: str) -> GlobalName:
     """A function that state dicts need, or a storage's or number's type, which nothing can call. Raises BadFile for any other."""
     if text not in ALLOWED and not text.startswith("torch "):
         raise BadFile(f"{label}: a pickle that names {text.replace(' ', '.')}, which could run code; {REMEDY}")
-    return Name(text)
+    return GlobalName(text)
 
 
 def storage(described: Sequence[Any], label: str, stored: int | None) -> Storage | OtherObject:
     """('storage', type, key, device, elements). Raises BadFile where it declares more than is stored."""
     kind, name, key = described[:3]
-    if kind != "storage" or not isinstance(name, Name) or not isinstance(key, str) or "/" in key:
+    if kind != "storage" or not isinstance(name, GlobalName) or not isinstance(key, str) or "/" in key:
         raise BadFile(f"{label}: a storage of an unknown make; export the model again")
     dtype = STORAGES.get(name.text.removeprefix("torch "))
     if dtype is None:
@@ -239,7 +239,7 @@ def storage(described: Sequence[Any], label: str, stored: int | None) -> Storage
 
 def rebuilt(function: Any, arguments: Sequence[Any], label: str) -> Any:
     """What a call would make, for the few functions that state dicts and checkpoints need. Raises BadFile for all others."""
-    text = function.text if isinstance(function, Name) else ""
+    text = function.text if isinstance(function, GlobalName) else ""
     if text in DICTS:
         check_keys(list(arguments[0]) if arguments and isinstance(arguments[0], dict) else (), label)
         if not arguments or isinstance(arguments[0], dict):
@@ -258,7 +258,7 @@ def rebuilt(function: Any, arguments: Sequence[Any], label: str) -> Any:
     raise BadFile(f"{label}: a pickle that calls {text.replace(' ', '.') or 'something'} as no state dict does; {REMEDY}")
 
 
-def tensor_over(arguments: Sequence[Any], label: str) -> Rebuilt | OtherObject:
+def tensor_over(arguments: Sequence[Any], label: str) -> RebuiltTensor | OtherObject:
     """(storage, offset, shape, strides, ...) as a tensor. Raises BadFile where it doesn't lie within the storage."""
     over, offset, shape, strides = arguments[:4]
     if not isinstance(over, Storage):
@@ -267,4 +267,4 @@ def tensor_over(arguments: Sequence[Any], label: str) -> Rebuilt | OtherObject:
         raise BadFile(f"{label}: a tensor whose shape is no number; the file is broken")
     tensor = Tensor(over.dtype, tuple(shape), tuple(strides), offset)
     tensor.check(f"{label}: a tensor over storage {over.key}", over.size)
-    return Rebuilt(over, tensor)
+    return RebuiltTensor(over, tensor)

@@ -121,7 +121,7 @@ class MemoryBytes:
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredTensor:
     """Reads one tensor when it is called: a NumPy array in C order."""
 
     tensor: Tensor

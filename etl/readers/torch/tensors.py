@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from etl.errors import BadFile, Unsupported
 from etl.readers import zip_archive
 from etl.readers.torch.pickled import check_saved
-from etl.readers.torch.storage import FileBytes, Stored, Tensor, contiguous
+from etl.readers.torch.storage import FileBytes, StoredTensor, Tensor, contiguous
 
 SAFE_DTYPES = {
     "BOOL": "bool", "U8": "uint8", "I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "F16": "float16", "BF16": "bfloat16",
@@ -34,7 +34,7 @@ Source: TypeAlias = Callable[[], NDArray[Any]]
 class Weights:
     """Tensors by their keys, none of which is read yet, and the files that they are in."""
 
-    tensors: Mapping[str, Stored | SavedTensor]
+    tensors: Mapping[str, StoredTensor | SavedTensor]
     format: str
     sources: tuple[Path, ...]
 
@@ -44,7 +44,7 @@ def read_safetensors(path: Path) -> Weights:
     return Weights(safe_tensors(path), "safetensors", (path,))
 
 
-def safe_tensors(path: Path) -> dict[str, Stored]:
+def safe_tensors(path: Path) -> dict[str, StoredTensor]:
     """A header of JSON, whose length stands in the first eight bytes, then the tensors' bytes (https://github.com/huggingface/safetensors).
 
     Raises BadFile where it is none, Unsupported for a type of numbers that is not read.
@@ -72,7 +72,7 @@ def safe_tensors(path: Path) -> dict[str, Stored]:
         shape = tuple(int(size) for size in entry["shape"])
         tensor = Tensor(dtype, shape, contiguous(shape))
         tensor.check(f"{path}: tensor {key}", end - begin)
-        tensors[key] = Stored(tensor, FileBytes(path, 8 + length + begin, end - begin))
+        tensors[key] = StoredTensor(tensor, FileBytes(path, 8 + length + begin, end - begin))
     return tensors
 
 

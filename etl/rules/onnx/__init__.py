@@ -12,7 +12,7 @@ from typing import Any
 from etl.rules.dialect import Dialect
 from etl.rules.onnx.control import CONTROL
 from etl.rules.onnx.elementwise import ARITHMETIC, FUNCTIONS
-from etl.rules.onnx.evaluated import Linear, OnConstants, Written, folded
+from etl.rules.onnx.evaluated import ConstantOperator, FunctionOperator, LinearOperator, folded
 from etl.rules.onnx.learned import LEARNED
 from etl.rules.onnx.microsoft import MICROSOFT
 from etl.rules.onnx.recurrent import RECURRENT
@@ -26,8 +26,8 @@ DEFINED = (
     "ai.onnx.preview.FlexAttention"
 ).split()
 LINEAR = {
-    **{kind: Linear(kind) for kind in "AffineGrid Col2Im DFT DeformConv GridSample MaxUnpool STFT".split()},
-    "RoiAlign": Linear("RoiAlign", {"mode": "max"}),
+    **{kind: LinearOperator(kind) for kind in "AffineGrid Col2Im DFT DeformConv GridSample MaxUnpool STFT".split()},
+    "RoiAlign": LinearOperator("RoiAlign", {"mode": "max"}),
 }
 ON_CONSTANTS = (
     "BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor BlackmanWindow ConstantOfShape DequantizeLinear EyeLike HammingWindow HannWindow "
@@ -45,10 +45,10 @@ FAMILIES: dict[str, dict[str, Callable[..., Any]]] = {
     "Recurrent": {kind: folded(kind, rule) for kind, rule in RECURRENT.items()},
     "Shape": {kind: folded(kind, rule) for kind, rule in SHAPE.items()},
     "Control flow": CONTROL,
-    "Defined by others": {kind: Written(kind) for kind in DEFINED},
+    "Defined by others": {kind: FunctionOperator(kind) for kind in DEFINED},
     "Learned": LEARNED,
     "Microsoft": MICROSOFT,
-    "On constants": {kind: OnConstants(kind) for kind in ON_CONSTANTS},
+    "On constants": {kind: ConstantOperator(kind) for kind in ON_CONSTANTS},
 }
 
 QUANTIZED = "computes with quantized numbers, which no sum, product or activation does; export the model in float32"

@@ -51,7 +51,7 @@ def check_work(kind: str, inputs: Sequence[Any], options: dict[str, Any], often:
 MULTIPLE = {"TopK": 2, "LSTM": 3, "GRU": 2, "RNN": 2}
 
 
-class Described:
+class SchemaRule:
     """A rule that takes the options which the onnx package's schema of the operator lists."""
 
     def __init__(self, kind: str) -> None:
@@ -67,7 +67,7 @@ class Described:
         return inspect.Signature([*first, *(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in names)])
 
 
-class OnConstants(Described):
+class ConstantOperator(SchemaRule):
     """An operator that has a meaning on constants only: shapes, masks, tables."""
 
     __doc__ = "On constants only: what the operator returns for them."
@@ -78,7 +78,7 @@ class OnConstants(Described):
         return computed(self.kind, inputs, {name: value for name, value in options.items() if value is not None})
 
 
-class Linear(Described):
+class LinearOperator(SchemaRule):
     """An operator that is linear in one input, the others being constants: its weights are what it makes of each place by itself."""
 
     __doc__ = "Linear in one input, the others constant: the weights are what the operator makes of each place by itself."
@@ -123,7 +123,7 @@ class Linear(Described):
         return here.sum(Edges(source, weight), bias=bias, shape=base.shape)
 
 
-class Written(Described):
+class FunctionOperator(SchemaRule):
     """An operator that the onnx package defines as a function of others: its nodes become sublayers."""
 
     __doc__ = "A function of other operators, as the onnx package defines it: its nodes are sublayers."
