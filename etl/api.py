@@ -164,7 +164,7 @@ def features(
 
 def layer_kinds() -> list[dict[str, Any]]:
     """Every layer kind with a rule: family, kind, options."""
-    from etl.rules.page import layer_rows
+    from etl.rules.layers_page import layer_rows
 
     return list(layer_rows())
 

@@ -190,12 +190,12 @@ class Graph:
         Killed or interrupted, the same call goes on with what is finished; a KeyboardInterrupt has a note that says so.
         Raises BadRequest where it can't be written, BadFile where a weight is NaN or infinite.
         """
-        from etl.sinks.parquet_parts import by
+        from etl.sinks.parquet_parts import run_by
         from etl.sinks.processes import in_processes, jobs_for
 
         if jobs is None:
             jobs = jobs_for(self._graph.edges) if Path(path).suffix == ".parquet" else 1
-        return self._write(Path(path), by(executor) if executor else in_processes(jobs) if jobs > 1 else None, progress)
+        return self._write(Path(path), run_by(executor) if executor else in_processes(jobs) if jobs > 1 else None, progress)
 
     def _write(self, path: Path, run: Run | None, progress: Progress = silent) -> Written:
         """Write the graph, its parts made by whoever runs them."""
@@ -226,12 +226,12 @@ class Graph:
         """
         import numpy as np
 
-        from etl.analysis.verify import arranged, require_whole
+        from etl.analysis.verify import checked_examples, require_whole
         from etl.graph.forward import forward, outputs
 
         require_whole(self._selection)
         graph = self._traced()
-        examples = arranged(graph, [np.asarray(values) for values in inputs])
+        examples = checked_examples(graph, [np.asarray(values) for values in inputs])
         return outputs(graph, forward(graph, examples))
 
     def cut_points(self) -> list[str]:

@@ -398,9 +398,9 @@ def test_a_narrow_terminal_shows_all_columns() -> None:
 
 
 def test_columns_go_in_groups_that_tell_their_rows() -> None:
-    assert output.parts({"layer": 5, "kernel": 6, "mean": 9, "std": 9}, 2, 80) == [["layer", "kernel", "mean", "std"]]
-    assert output.parts({"layer": 5, "kernel": 6, "mean": 9, "std": 9}, 2, 27) == [["layer", "kernel", "mean"], ["layer", "kernel", "std"]]
-    assert output.parts({"layer": 90, "mean": 9}, 1, 20) == [["layer", "mean"]]
+    assert output.column_groups({"layer": 5, "kernel": 6, "mean": 9, "std": 9}, 2, 80) == [["layer", "kernel", "mean", "std"]]
+    assert output.column_groups({"layer": 5, "kernel": 6, "mean": 9, "std": 9}, 2, 27) == [["layer", "kernel", "mean"], ["layer", "kernel", "std"]]
+    assert output.column_groups({"layer": 90, "mean": 9}, 1, 20) == [["layer", "mean"]]
     assert output.leading({"layer": ["a", "a"], "kernel": ["0", "1"], "mean": ["3", "4"]}) == 2
     assert output.leading({"layer": ["a", "a"], "mean": ["3", "3"]}) == 1
 

@@ -14,7 +14,7 @@ import pytest
 
 import etl
 from etl.errors import Unsupported
-from etl.readers.keras.origin import foreign, full_name
+from etl.readers.keras.origin import full_name, is_foreign
 from tests.test_bad_files import dense, fitting, functional, sequential, write
 from tests.test_readers import FRAMEWORKS, saved
 
@@ -139,7 +139,7 @@ def test_a_direction_of_ones_own(tmp_path: Path) -> None:
     ],
 )
 def test_whose_a_class_is(entry: dict[str, Any], name: str | None) -> None:
-    assert foreign(entry) == (name is not None)
+    assert is_foreign(entry) == (name is not None)
     if name:
         assert full_name(entry) == name
 

@@ -22,7 +22,7 @@ from etl.cli import main
 from etl.errors import BadFile, BadRequest, EtlError
 from etl.graph.slices import Source, traced
 from etl.sinks import parquet_parts, processes
-from etl.sinks.parquet_parts import PartFile, Task, by
+from etl.sinks.parquet_parts import PartFile, Task, run_by
 from tests.parts import hashes, network, network_file, small_parts
 
 DATA = Path(__file__).parent / "data"
@@ -258,4 +258,4 @@ def test_a_task_is_small(model: Path, tmp_path: Path) -> None:
     task = Task(parquet_parts.parts_of(etl.read(model)._traced())[0], etl.read(model).slices(1)[0].source, tmp_path, 1000)
     assert len(pickle.dumps(task)) < 1500
     with ThreadPoolExecutor(1) as executor, pytest.raises(FileNotFoundError):  # nobody made the folder
-        list(by(executor)([task]))
+        list(run_by(executor)([task]))

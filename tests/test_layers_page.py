@@ -15,7 +15,7 @@ from etl.network import INPUT, Call, Input, Layer, Model, Network, Tensor
 from etl.readers.keras.architecture import ALIASES
 from etl.rules.binding import run
 from etl.rules.keras import FAMILIES, KERAS3, OWN, REFUSED
-from etl.rules.page import layer_rows, layers_page
+from etl.rules.layers_page import layer_rows, layers_page
 from etl.rules.scope import Ids, Scope, Tape
 
 PAGE = Path(__file__).parents[1] / "docs" / "layers.md"
@@ -41,7 +41,7 @@ def test_nothing_has_both():
 
 
 def test_the_page_is_current():
-    assert PAGE.read_text(encoding="utf-8") == layers_page(), "python -m etl.rules.page > docs/layers.md"
+    assert PAGE.read_text(encoding="utf-8") == layers_page(), "python -m etl.rules.layers_page > docs/layers.md"
 
 
 def test_the_page_names_every_kind():

@@ -8,7 +8,7 @@ import pytest
 import tf_keras
 from typer.testing import CliRunner
 
-from etl.analysis.verify import arranged, drawn
+from etl.analysis.verify import checked_examples, random_examples
 from etl.cli import app
 from etl.errors import BadRequest, Unsupported
 from etl.graph.trace import trace
@@ -202,10 +202,10 @@ def test_a_length_beyond_the_sequence_is_refused():
 
 def test_examples_are_of_the_length():
     graph = trace(read_keras_model(text(keras, keras.layers.LSTM(2)), lengths=[-2]))
-    (example,) = drawn(graph, 0)
+    (example,) = random_examples(graph, 0)
     assert (example[:, :3] == 0).all() and (example[:, 3:] > 0).all()
     with pytest.raises(BadRequest, match=r"does not count its last 2 steps alone: the others must be 0, those not"):
-        arranged(graph, [words(3)])
+        checked_examples(graph, [words(3)])
 
 
 def test_verify_with_a_length_as_a_user_would(tmp_path):

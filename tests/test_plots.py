@@ -256,7 +256,7 @@ def test_a_line_of_folded_layers_is_the_product_of_its_weights() -> None:
     weights = np.random.default_rng(5).normal(size=24).tolist()
     row = {"neurons": list(range(25)), "weights": weights}
     columns = paths.columns_of(range(25), with_followers(table))
-    edges = paths.joined([row], columns)
+    edges = paths.path_weights([row], columns)
     assert [part.name for part in columns] == ["x", *(f"Dense_{n}" for n in range(12))]
     assert list(edges) == [(0, 2), *((n, n + 2) for n in range(2, 24, 2))]
     assert_allclose(list(edges.values()), np.prod(np.reshape(weights, (12, 2)), axis=1))

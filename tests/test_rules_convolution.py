@@ -16,7 +16,7 @@ from etl.readers import read_keras_model
 from etl.rules.binding import run
 from etl.rules.ids import live
 from etl.rules.keras import KERAS3
-from etl.rules.primitives.windows import spread, windows
+from etl.rules.primitives.windows import transposed_windows, windows
 from etl.rules.scope import NOTHING, Scope, Tape
 from tests.forward import run_graph
 from tests.oracle import check, check_channels_first
@@ -185,7 +185,7 @@ def test_spread_turns_a_convolution_around(axes):
     """Output o gets input i through place j of its filter where o = i * stride + j * dilation - before; the filter is turned around."""
     shape, size, strides, dilation, before, outs = (tuple(a) for a in zip(*axes, strict=True))
     ids = np.arange(np.prod(shape)).reshape(*shape, 1)
-    seen = spread(ids, outs, size, strides, before, dilation)
+    seen = transposed_windows(ids, outs, size, strides, before, dilation)
     assert seen.shape == (*outs, *size, 1)
     for place in np.ndindex(*outs, *size):
         at = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.analysis.verify import arranged, array, flowing_shapes, layers
+from etl.analysis.verify import array, checked_examples, flowing_shapes, layers
 from etl.analysis.verify import input_shapes as input_shapes_of
 from etl.errors import BadFile, BadRequest, NotInStore, reason
 from etl.extras import needed
@@ -106,7 +106,7 @@ def features(
     graph = trace(model, input_shapes)
     preset = None
     if image.suffix == ".npy":
-        inputs = arranged(graph, [array(image)])
+        inputs = checked_examples(graph, [array(image)])
     else:
         preset = preprocess or trained_with(model, channels_first(graph))
         picture = prepared(image, picture_shape(graph), preset)
@@ -164,7 +164,7 @@ def prepared(path: Path, shape: tuple[int, int, int], preset: str) -> Values:
     height, width, channels = shape
     if preset in ("imagenet", "caffe") and channels != 3:
         raise BadRequest(f"--preprocess {preset} is for three colours, the model takes {channels} channels: take unit, symmetric or none")
-    picture = eight_bit(opened(path), path).convert(MODES[channels])
+    picture = eight_bit(opened_picture(path), path).convert(MODES[channels])
     scale = max(height / picture.height, width / picture.width) * (MARGIN if preset in ("imagenet", "caffe") else 1)
     size = max(width, int(picture.width * scale + ROUNDING)), max(height, int(picture.height * scale + ROUNDING))
     left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
@@ -172,7 +172,7 @@ def prepared(path: Path, shape: tuple[int, int, int], preset: str) -> Values:
     return PRESETS[preset](np.asarray(picture, dtype=np.float64).reshape(shape)).astype(np.float32)
 
 
-def opened(path: Path) -> Image:
+def opened_picture(path: Path) -> Image:
     """A picture, upright. Raises BadFile where it is none, or too large."""
     needed("PIL")
     from PIL import Image, ImageOps, UnidentifiedImageError

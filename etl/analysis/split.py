@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from etl.errors import BadFile, BadRequest, Conflict
 from etl.frameworks import is_onnx
-from etl.frameworks.keras import flat, framework_of, keras_model, model_calls
+from etl.frameworks.keras import framework_of, keras_model, leaves_of, model_calls
 from etl.network import INPUT, Model, Tensor
 from etl.network.cut_points import ModelPart, cut_points, parts, path, unfolded
 from etl.sinks.atomic_folder import in_place
@@ -169,8 +169,8 @@ class FrameworkCalls:
         for name, layer, node in model_calls(framework_model):
             inside = f"{prefix}{name}/"
             if path(inside)[:-1] in opened:
-                self.same.update(zip(keys(inside, flat(layer.inputs)), keys(prefix, inputs_of(node)), strict=True))
-                self.same.update(zip(keys(prefix, outputs_of(node)), keys(inside, flat(layer.outputs)), strict=True))
+                self.same.update(zip(keys(inside, leaves_of(layer.inputs)), keys(prefix, inputs_of(node)), strict=True))
+                self.same.update(zip(keys(prefix, outputs_of(node)), keys(inside, leaves_of(layer.outputs)), strict=True))
                 self.open(layer, opened, inside)
             else:
                 self.calls[prefix + name] = layer, node, prefix
@@ -185,7 +185,7 @@ class FrameworkCalls:
     def tensor(self, tensor: Tensor) -> tuple[Any, Key]:
         """A tensor of the network as the framework has it, with its key."""
         if tensor.call == INPUT:
-            framework_tensor, prefix = flat(self.framework_model.inputs)[tensor.output], ""
+            framework_tensor, prefix = leaves_of(self.framework_model.inputs)[tensor.output], ""
         else:
             _, node, prefix = self.call(tensor.call)
             framework_tensor = outputs_of(node)[tensor.output]
@@ -216,7 +216,7 @@ def keras_part_model(live: FrameworkCalls, part: ModelPart, number: int) -> Any:
     for call in part.calls:
         layer, node, prefix = live.call(call)
         args, keywords = arguments(node, {id(tensor): reach[live.key(prefix, tensor)] for tensor in inputs_of(node)})
-        reach.update(zip(keys(prefix, outputs_of(node)), flat(layer(*args, **keywords)), strict=True))
+        reach.update(zip(keys(prefix, outputs_of(node)), leaves_of(layer(*args, **keywords)), strict=True))
     outputs = [reach[live.tensor(tensor)[1]] for tensor in part.outputs]
     ends = (tensors if len(tensors) > 1 else tensors[0] for tensors in (inputs, outputs))
     return framework_of(live.framework_model).Model(*ends, name=file_name_part(f"{live.model.name}_{number}"))
@@ -247,14 +247,14 @@ def arguments(node: Any, reach: dict[int, Any]) -> tuple[tuple[Any, ...], dict[s
     if hasattr(node, "arguments"):
         args, keywords = node.arguments.fill_in(reach)
         return tuple(args), keywords
-    return node.map_arguments({str(number): [tensor] * len(flat(node.keras_inputs)) for number, tensor in reach.items()})
+    return node.map_arguments({str(number): [tensor] * len(leaves_of(node.keras_inputs)) for number, tensor in reach.items()})
 
 
 def inputs_of(node: Any) -> list[Any]:
     """The tensors that a call reads."""
-    return flat(node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors)
+    return leaves_of(node.keras_inputs if hasattr(node, "keras_inputs") else node.input_tensors)
 
 
 def outputs_of(node: Any) -> list[Any]:
     """The tensors that a call makes."""
-    return flat(node.output_tensors if hasattr(node, "output_tensors") else node.outputs)
+    return leaves_of(node.output_tensors if hasattr(node, "output_tensors") else node.outputs)

@@ -42,8 +42,8 @@ def verify(path: Path, selection: Selection = Selection(), inputs: Sequence[NDAr
     trust  let the framework run the code of Lambda layers too
     The file is trusted: its framework runs it. Raises BadRequest for a selection whose graph isn't exact, BadFile where the framework can't run it.
     """
-    model, graph = exact(path, selection)
-    examples = arranged(graph, inputs) if inputs else drawn(graph, seed)
+    model, graph = exact_graph(path, selection)
+    examples = checked_examples(graph, inputs) if inputs else random_examples(graph, seed)
     framework_model = loaded_model(path, model, selection.architecture, input_shapes(graph), flowing_shapes(graph), selection.constants, trust)
     values = forward(graph, examples)
     shown = [(name, kind, ids) for name, kind, ids in layers(graph) if kind != "InputLayer"]
@@ -68,14 +68,14 @@ def verify_in_store(
     name  the model's in the store; by default the file's
     Raises NotInStore where this very graph is not loaded under that name.
     """
-    model, graph = exact(path, selection)
+    model, graph = exact_graph(path, selection)
     name = name or model.name
     loaded = catalogue.find(store, name)
     if loaded is not None and loaded["selection"] and set(loaded["selection"].split()) & set(queries.find("forward").not_with):
         raise BadRequest(f"{name} in the store is not the whole network: it was loaded with {loaded['selection']}; load it without that, then verify")
     if loaded is None or loaded["state"] != "COMPLETE" or loaded["fingerprint"] != fingerprint(graph):
         raise NotInStore(f"the store holds no complete load of {path} as {name}: load it first, with the same options (etl load).")
-    examples = arranged(graph, inputs) if inputs else drawn(graph, seed)
+    examples = checked_examples(graph, inputs) if inputs else random_examples(graph, seed)
     framework_model = loaded_model(path, model, selection.architecture, input_shapes(graph), flowing_shapes(graph), selection.constants, trust)
     ours: dict[Key, NDArray[Any]] = {number: np.zeros((len(examples[0]), *ids.shape)) for number, ids in enumerate(graph.outputs)}
     for number in range(len(examples[0])):
@@ -85,7 +85,7 @@ def verify_in_store(
     return Proof(*compared(ours, dict.fromkeys(ours, "output"), framework_model, examples))
 
 
-def exact(path: Path, selection: Selection) -> tuple[Model, Graph]:
+def exact_graph(path: Path, selection: Selection) -> tuple[Model, Graph]:
     """A file and its graph, which must be all of it."""
     require_whole(selection)
     model = read_selected(path, selection)
@@ -114,7 +114,7 @@ def pick(values: NDArray[Any], ids: Ids) -> NDArray[Any]:
     return np.where(ids < 0, 0.0, values[:, np.maximum(ids, 0)])
 
 
-def drawn(graph: Graph, seed: int) -> list[NDArray[Any]]:
+def random_examples(graph: Graph, seed: int) -> list[NDArray[Any]]:
     """Random examples: normal numbers, or row numbers of a table."""
     generator = np.random.default_rng(seed)
     examples: list[NDArray[Any]] = []
@@ -146,7 +146,7 @@ def array(path: Path) -> NDArray[Any]:
     return np.asarray(loaded)
 
 
-def arranged(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+def checked_examples(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
     """Given examples with their first axis, checked against the model's inputs. Raises BadRequest where they don't fit them."""
     if len(inputs) != len(graph.inputs):
         raise BadRequest(f"the model has {len(graph.inputs)} inputs, {len(inputs)} are given: one --input a model input, in order")
@@ -156,7 +156,7 @@ def arranged(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]
         if shape not in (array.shape, array.shape[1:]) or not array.size:
             raise BadRequest(f"--input for {step.name} has shape {list(array.shape)}, the model takes {list(shape)} (or several of them)")
         examples.append(array if array.ndim > rank else array[None])
-        if declared.padding is not None and not fits(examples[-1], declared.padding):
+        if declared.padding is not None and not has_padding(examples[-1], declared.padding):
             steps = f"{'first' if declared.padding.length > 0 else 'last'} {abs(declared.padding.length)}"
             raise BadRequest(
                 f"--input for {step.name} does not count its {steps} steps alone: the others must be {declared.padding.value:g}, those not"
@@ -164,7 +164,7 @@ def arranged(graph: Graph, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]
     return examples
 
 
-def fits(examples: NDArray[Any], padding: Padding) -> bool:
+def has_padding(examples: NDArray[Any], padding: Padding) -> bool:
     """Whether the steps that count in each example, (examples, steps, ...), are those of the graph."""
     counted = (examples != padding.value).reshape(*examples.shape[:2], -1).any(axis=-1)
     return bool((counted == padding.counts(examples.shape[1])).all())

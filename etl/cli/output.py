@@ -91,7 +91,7 @@ def table(rows: Sequence[Row], columns: Sequence[str], styles: Mapping[int, str]
     numbers = {name for name in columns if any(is_number(row.get(name)) for row in rows)}
     widest = {name: max(map(cell_len, (name, *cells[name]))) for name in columns}
     least = {name: width if name in numbers else min(width, FOLDED) for name, width in widest.items()}
-    for place, group in enumerate(parts(least, leading(cells), target.width)):
+    for place, group in enumerate(column_groups(least, leading(cells), target.width)):
         printed_table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
         for name in group:
             right = name in numbers
@@ -106,7 +106,7 @@ def table(rows: Sequence[Row], columns: Sequence[str], styles: Mapping[int, str]
         print(*(lines if target.is_terminal else map(str.rstrip, lines)), sep="\n")  # what goes into a file has no blanks at the ends of its lines
 
 
-def parts(widths: Mapping[str, int], leading: int, width: int) -> list[list[str]]:
+def column_groups(widths: Mapping[str, int], leading: int, width: int) -> list[list[str]]:
     """Columns in as few groups as fit side by side, each led by the `leading` columns, which say whose row it is."""
     columns = list(widths)
     groups = [columns[:leading]]

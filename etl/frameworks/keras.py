@@ -41,7 +41,9 @@ def keras_model(
     refuse_code(path, model, trust)
     with explained(f"{path}: {framework_name(model)} itself can't load it"):
         framework_model = loaded(path, model, architecture, trust)
-        return changed(framework_of(framework_model), framework_model, lambda config: resized(stateless(single(config)), shapes or {}))
+        return with_config(
+            framework_of(framework_model), framework_model, lambda config: with_input_shapes(stateless(in_float32(config)), shapes or {})
+        )
 
 
 def framework_name(model: Model) -> str:
@@ -53,7 +55,7 @@ def loaded(path: Path, model: Model, architecture: str | None = None, trust: boo
     """A file in its own framework, its configuration as it is; but for layers that need a graphics card, where there is none."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     file, keras = look(path), import_module(framework_name(model))
-    with named(path, file) as named_file:
+    with named_for_keras(path, file) as named_file:
         text = with_architecture(file, path, architecture).architecture
         assert text is not None
         portable = without_cards(keras, text)
@@ -97,7 +99,7 @@ def flip(model: Any) -> None:
 def explained(failure: str) -> Iterator[None]:
     """Whatever a framework raises, as one line: its errors have no common class. Nothing on stderr meanwhile."""
     try:
-        with quiet():
+        with without_stderr():
             yield
     except EtlError:
         raise
@@ -117,7 +119,7 @@ def without_cards(keras: Any, text: str) -> str:
     return re.sub(r'"CuDNN(LSTM|GRU)"', r'"\1"', text)
 
 
-def changed(keras: Any, model: Any, change: Callable[[Any], Any]) -> Any:
+def with_config(keras: Any, model: Any, change: Callable[[Any], Any]) -> Any:
     """The same model with another configuration, its weights taken along; itself where `change` leaves the configuration as it is."""
     config = json.loads(model.to_json())
     new_config = change(config)
@@ -132,7 +134,7 @@ def changed(keras: Any, model: Any, change: Callable[[Any], Any]) -> Any:
     return copied
 
 
-def single(config: Any) -> Any:
+def in_float32(config: Any) -> Any:
     """A configuration in float32 where layers compute in half precision: the file's numbers are the graph's, the rounding on the way is not."""
     return json.loads(re.sub(r'"(mixed_)?b?float16"', '"float32"', json.dumps(config)))
 
@@ -145,7 +147,7 @@ def stateless(config: Any) -> Any:
     return json.loads(re.sub(r'("batch_(?:input_)?shape": \[)\d+', r"\1null", text.replace('"stateful": true', '"stateful": false')))
 
 
-def resized(config: Any, shapes: Mapping[str, Sequence[int]], prefix: str = "") -> Any:
+def with_input_shapes(config: Any, shapes: Mapping[str, Sequence[int]], prefix: str = "") -> Any:
     """A model's configuration with other shapes of inputs, by their rows' names."""
     if not isinstance(config, dict) or not isinstance(inner := config.get("config"), dict):
         return config
@@ -157,7 +159,7 @@ def resized(config: Any, shapes: Mapping[str, Sequence[int]], prefix: str = "") 
             return config
         return config | {"config": inner | {key: [None, *shape]}}
     if "layers" in inner:
-        layers = [resized(layer, shapes, prefix + (f"{layer['config']['name']}/" if nests(layer) else "")) for layer in inner["layers"]]
+        layers = [with_input_shapes(layer, shapes, prefix + (f"{layer['config']['name']}/" if nests(layer) else "")) for layer in inner["layers"]]
         if layers != inner["layers"]:  # what was noted of shapes while it was built holds no longer
             layers = [{key: value for key, value in layer.items() if key != "build_config"} for layer in layers]
             inner = {key: value for key, value in inner.items() if key != "build_input_shape"}
@@ -172,7 +174,7 @@ def nests(config: Any) -> bool:
 
 
 @contextmanager
-def named(path: Path, file: KerasFile) -> Iterator[Path]:
+def named_for_keras(path: Path, file: KerasFile) -> Iterator[Path]:
     """The file under a name that ends as Keras wants it for what is inside: Keras goes by names, we by contents."""
     if file.format == "keras-zip" and (mended := with_slashes(path)):
         with TemporaryDirectory() as folder:
@@ -213,7 +215,7 @@ def with_slashes(path: Path) -> bytes | None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def without_stderr() -> Iterator[None]:
     """Nothing on stderr: TensorFlow tells of missing graphics cards there while it is imported, whatever its log level is."""
     sys.stderr.flush()
     stderr_copy, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -241,7 +243,7 @@ def predictions(model: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict[str, N
     """
     layers: dict[str, NDArray[Any]] = {}
     with explained(f"{model.name}: its own framework can't run it here"):
-        return layers, collect(model, list(inputs), "", layers)
+        return layers, collect_outputs(model, list(inputs), "", layers)
 
 
 def precise_predictions(model: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dict[str, NDArray[Any]], list[NDArray[Any]]] | None:
@@ -251,7 +253,7 @@ def precise_predictions(model: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dic
     try:
         keras.backend.set_floatx("float64")
         with explained(model.name):
-            wide = changed(keras, model, lambda config: json.loads(json.dumps(config).replace('"float32"', '"float64"')))
+            wide = with_config(keras, model, lambda config: json.loads(json.dumps(config).replace('"float32"', '"float64"')))
         return predictions(wide, [array.astype(np.float64) if array.dtype.kind == "f" else array for array in inputs])
     except BadFile:
         return None
@@ -259,18 +261,18 @@ def precise_predictions(model: Any, inputs: Sequence[NDArray[Any]]) -> tuple[dic
         keras.backend.set_floatx(usual)
 
 
-def collect(model: Any, inputs: list[Any], prefix: str, layers: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+def collect_outputs(model: Any, inputs: list[Any], prefix: str, layers: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """Run one model, and the models inside it on what reaches them; the outputs come back."""
     calls = list(model_calls(model))
-    first_outputs = [flat(node.output_tensors if hasattr(node, "output_tensors") else node.outputs)[0] for _, _, node in calls]
-    inner = [flat(node.input_tensors) if is_model(layer) else [] for _, layer, node in calls]
+    first_outputs = [leaves_of(node.output_tensors if hasattr(node, "output_tensors") else node.outputs)[0] for _, _, node in calls]
+    inner = [leaves_of(node.input_tensors) if is_model(layer) else [] for _, layer, node in calls]
     probe = framework_of(model).Model(model.inputs, [*first_outputs, *model.outputs, *(tensor for reads in inner for tensor in reads)])
-    values = [np.asarray(value) for value in flat(probe(inputs, training=False))]
+    values = [np.asarray(value) for value in leaves_of(probe(inputs, training=False))]
     reached = iter(values[len(first_outputs) + len(model.outputs) :])
     for (name, layer, _), value, reads in zip(calls, values, inner, strict=False):
         layers[prefix + name] = value
         if is_model(layer):
-            collect(layer, [next(reached) for _ in reads], f"{prefix}{name}/", layers)
+            collect_outputs(layer, [next(reached) for _ in reads], f"{prefix}{name}/", layers)
     return values[len(first_outputs) : len(first_outputs) + len(model.outputs)]
 
 
@@ -297,10 +299,10 @@ def framework_of(model: Any) -> Any:
     return import_module("tf_keras" if type(model).__module__.startswith("tf_keras") else "keras")
 
 
-def flat(value: Any) -> list[Any]:
+def leaves_of(value: Any) -> list[Any]:
     """The leaves of a structure of tensors, in order."""
     if isinstance(value, dict):
-        return [leaf for element in value.values() for leaf in flat(element)]
+        return [leaf for element in value.values() for leaf in leaves_of(element)]
     if isinstance(value, list | tuple):
-        return [leaf for element in value for leaf in flat(element)]
+        return [leaf for element in value for leaf in leaves_of(element)]
     return [value]

@@ -111,10 +111,10 @@ def part_models(path: Path, model: Model, planned: Sequence[ModelPart], constant
             raise BadRequest(f"{title} stands inside another node of the file, where no part can end: cut elsewhere")
         return names[title, tensor.output]
 
-    return [between(proto, [name_of(t) for t in part.inputs], [name_of(t) for t in part.outputs], types) for part in planned]
+    return [submodel(proto, [name_of(t) for t in part.inputs], [name_of(t) for t in part.outputs], types) for part in planned]
 
 
-def between(proto: ModelProto, inputs: Sequence[str], outputs: Sequence[str], types: Mapping[str, ValueInfoProto]) -> ModelProto:
+def submodel(proto: ModelProto, inputs: Sequence[str], outputs: Sequence[str], types: Mapping[str, ValueInfoProto]) -> ModelProto:
     """What computes some values from others, as a model: with what branches and loops read from outside, which onnx.utils.Extractor leaves out.
 
     types  of values, as far as they are known; the others are floats, as what flows through a network is

@@ -175,12 +175,12 @@ def layer_graph(fine: Graph) -> LayerGraph:
     coarse.inputs.extend(fine.inputs)
     for row in fine.rows:
         if row.name not in within:
-            inputs = tuple(dict.fromkeys(name for name in outside(row.inputs, within) if name != row.name))
+            inputs = tuple(dict.fromkeys(name for name in file_layers(row.inputs, within) if name != row.name))
             coarse.rows.append(replace(row, position=len(coarse.rows), begin=0, end=0, edges=0, inputs=inputs))
     return coarse
 
 
-def outside(names: tuple[str, ...], within: Mapping[str, Row]) -> Iterator[str]:
+def file_layers(names: tuple[str, ...], within: Mapping[str, Row]) -> Iterator[str]:
     """The layers of the file behind names that may be sublayers."""
     visited: set[str] = set()
     waiting = list(reversed(names))

@@ -75,14 +75,14 @@ def neurons_among(array: Any) -> int:
     ids, runs, times = distinct(array)
     if not ids.size or int(ids.min()) >= 0:
         return np.asarray(array).size
-    return times * counted(ids, tuple(run and run.often() for run in runs))
+    return times * count_places(ids, tuple(run and run.often() for run in runs))
 
 
-def counted(ids: NDArray[np.int64], often: tuple[NDArray[np.int32] | None, ...]) -> int:
+def count_places(ids: NDArray[np.int64], often: tuple[NDArray[np.int32] | None, ...]) -> int:
     """The sum over all places that hold a neuron of how often they are there: the product along the axes."""
     if ids.size > LOOKED_AT and ids.ndim > 1:
         first = [1] * len(ids) if often[0] is None else often[0].tolist()
-        return sum(weight * counted(block, often[1:]) for block, weight in zip(ids, first, strict=True))
+        return sum(weight * count_places(block, often[1:]) for block, weight in zip(ids, first, strict=True))
     real: Any = ids >= 0
     if all(weights is None for weights in often):
         return int(np.count_nonzero(real))

@@ -40,14 +40,14 @@ def foldable(steps: Sequence[Step], alone: Container[int], outputs: Sequence[Ids
         if below is None:
             continue
         top = last.get(below.number, below)
-        if fits(top, below, step) and (readers[top.ids] == 1).all():
+        if can_fold(top, below, step) and (readers[top.ids] == 1).all():
             folds[below.number] = (*folds.get(below.number, ()), (step.number, step.activation))
             last[below.number] = step
             root[int(step.ids.flat[0])] = below
     return folds
 
 
-def fits(top: Step, root: Step, step: Step) -> bool:
+def can_fold(top: Step, root: Step, step: Step) -> bool:
     """Whether `step` does one thing to each neuron of `top` (whose neurons are those of `root`), in their order, and `root` can take it in."""
     edges = step.edges[0]
     if step.op != "sum" or len(step.edges) != 1 or edges.over or top.activation != "linear":
@@ -67,7 +67,7 @@ def last_axis_only(array: Weight | None, shape: tuple[int, ...]) -> bool:
     return array is None or np.size(array) in (1, shape[-1] if shape else 1)
 
 
-def merged(step: Step, above: Step) -> Step:
+def folded_step(step: Step, above: Step) -> Step:
     """`step` with `above` folded into it."""
     weight, bias = above.edges[0].weight, above.bias
     if np.ndim(weight) or weight != 1:

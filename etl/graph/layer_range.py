@@ -9,11 +9,13 @@ from etl.errors import BadRequest, did_you_mean
 from etl.graph.trace import trace
 from etl.network import INPUT, Input, Model, Network, Tensor
 from etl.network.nesting import flat
-from etl.network.ranges import after, before, cut, maker
+from etl.network.ranges import after, before, maker, subnetwork
 from etl.rules.dialects import DIALECTS
 
 
-def between(model: Model, first: str | None, last: str | None, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]] = ()) -> Model:
+def layers_between(
+    model: Model, first: str | None, last: str | None, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]] = ()
+) -> Model:
     """The layers on the ways from `first` to `last` (None: from the inputs, to the outputs), both included.
 
     What they read from elsewhere becomes an input with the name and shape of the layer that makes it; `last` makes the output.
@@ -33,10 +35,10 @@ def between(model: Model, first: str | None, last: str | None, input_shapes: Seq
     if not between_numbers:
         raise BadRequest(f"--layers: no path leads from {first} to {last}")
     ends = [Tensor(numbers[last])] if last else [tensor for tensor in network.outputs if tensor.call in between_numbers]
-    return replace(model, network=cut(network, between_numbers, ends, described(model, network, input_shapes)))
+    return replace(model, network=subnetwork(network, between_numbers, ends, described_inputs(model, network, input_shapes)))
 
 
-def described(model: Model, network: Network, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> dict[Tensor, Input]:
+def described_inputs(model: Model, network: Network, input_shapes: Sequence[Sequence[int]] | Mapping[str, Sequence[int]]) -> dict[Tensor, Input]:
     """Every tensor that a call of a flat network reads, as an input of its name and shape: traced with all of them as outputs."""
     read = list(dict.fromkeys(tensor for call in network.calls for tensor in call.reads))
     graph = trace(replace(model, network=replace(network, outputs=tuple(read))), input_shapes)

@@ -159,9 +159,9 @@ def graph_in(model: Model, selection: Selection = Selection(), *, counts: bool =
 
     shapes, written = selection.input_shapes, selection.written(model)
     if selection.layers:
-        from etl.graph.layer_range import between
+        from etl.graph.layer_range import layers_between
 
-        model, shapes = between(model, *selection.layers, shapes), ()
+        model, shapes = layers_between(model, *selection.layers, shapes), ()
     plain = selection.granularity == "neuron" and not (selection.fold or selection.min_weight or selection.top_k or selection.layers)
     graph = trace(model, shapes, fold=selection.fold, shared=SHARED if counts and plain else None)
     if selection.granularity != "neuron":

@@ -169,7 +169,7 @@ def weight_batches(graph: Graph, span: Span) -> Iterator[pa.RecordBatch]:
     return batches.joined_weights(graph, weight_blocks(graph, span))
 
 
-def touched(graph: Graph, span: Span) -> Iterator[tuple[int, Row, Step, Sequence[tuple[Array, Weights]]]]:
+def touched_rows(graph: Graph, span: Span) -> Iterator[tuple[int, Row, Step, Sequence[tuple[Array, Weights]]]]:
     """The rows of neurons that a span touches, by number, with their steps; each layer's rule runs once."""
     rows = [row for row in graph.rows if row.neurons]
     last = span.end.row + (span.end > Mark(span.end.row, 0, 0))
@@ -184,23 +184,23 @@ def touched(graph: Graph, span: Span) -> Iterator[tuple[int, Row, Step, Sequence
 
 def neuron_places(graph: Graph, span: Span) -> Iterator[tuple[Step, Row, Box]]:
     """The neurons of a span, box by box."""
-    for number, row, step, _ in touched(graph, span):
-        for box in islice(boxes(step.ids.shape, ROWS), *inside(span, number, 0)):
+    for number, row, step, _ in touched_rows(graph, span):
+        for box in islice(boxes(step.ids.shape, ROWS), *boxes_in_span(span, number, 0)):
             yield step, row, box
 
 
 def weight_blocks(graph: Graph, span: Span) -> Iterator[Block]:
     """The edges of a span."""
-    for number, row, step, stored in touched(graph, span):
+    for number, row, step, stored in touched_rows(graph, span):
         if graph.pruning is not None:
-            yield from graph.pruning(row, step, stored, graph.dtype, ROWS, *inside(span, number, 0))
+            yield from graph.pruning(row, step, stored, graph.dtype, ROWS, *boxes_in_span(span, number, 0))
             continue
         for term, edges in enumerate(step.edges):
-            for box in islice(boxes(edges_shape(step.ids.shape, edges), ROWS), *inside(span, number, term)):
+            for box in islice(boxes(edges_shape(step.ids.shape, edges), ROWS), *boxes_in_span(span, number, term)):
                 yield term_block(row, step, edges, stored, graph.dtype, box)
 
 
-def inside(span: Span, row: int, term: int) -> tuple[int, int | None]:
+def boxes_in_span(span: Span, row: int, term: int) -> tuple[int, int | None]:
     """From which of a piece's boxes, and up to which, it belongs to a span; None: up to its end."""
     if not span.begin[:2] <= (row, term) <= span.end[:2]:
         return 0, 0

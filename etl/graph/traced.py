@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from etl.graph.fold import Folds, merged
+from etl.graph.fold import Folds, folded_step
 from etl.graph.leaf import Extent, Leaf
 from etl.graph.rows import ROWS, Row, Totals
 from etl.network import Array, Model
@@ -82,7 +82,7 @@ class Graph(Totals):
 
         for step in leaf.run(read, self.lookups, self.folding).steps:
             for number, _ in self.folds.get(step.number, ()):
-                step = merged(step, self.leaf_of(number).run(lambda array: array.read(), self.lookups, self.folding).folded[number])
+                step = folded_step(step, self.leaf_of(number).run(lambda array: array.read(), self.lookups, self.folding).folded[number])
             yield step, [(array, values) for array, values in stored if array.begin is not None]
 
     @property

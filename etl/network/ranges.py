@@ -31,7 +31,7 @@ def before(reads: Sequence[set[int]], start: set[int]) -> set[int]:
     return needed
 
 
-def cut(network: Network, numbers: Sequence[int], outputs: Sequence[Tensor], described_inputs: Mapping[Tensor, Input]) -> Network:
+def subnetwork(network: Network, numbers: Sequence[int], outputs: Sequence[Tensor], described_inputs: Mapping[Tensor, Input]) -> Network:
     """These calls, with an input for each tensor that they read from elsewhere: `described_inputs` describes it."""
     inside = set(numbers)
     read = list(dict.fromkeys(tensor for number in numbers for tensor in network.calls[number].reads if tensor.call not in inside))

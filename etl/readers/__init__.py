@@ -25,7 +25,7 @@ from etl.readers import torch
 from etl.readers.keras.architecture import keras_major, model_layer, parsed
 from etl.readers.keras.builder import network
 from etl.readers.keras.lambdas import with_lambdas
-from etl.readers.keras.masks import settled
+from etl.readers.keras.masks import settle_masks
 from etl.readers.keras.memory import read_keras_model
 from etl.readers.torch.tensors import check_archive, read_safetensors, read_sharded, read_state_dict
 
@@ -81,7 +81,7 @@ def read(
     with stage(path, "reading its weights"):
         file.assign(root)
         described = with_lambdas(network(root.graph), lambdas or {})
-        described = described if masks_as_written else settled(described, ignore_masks, lengths)
+        described = described if masks_as_written else settle_masks(described, ignore_masks, lengths)
         return Model(path.stem, described, sha256(file.sources), file.format, file.version)
 
 
@@ -146,7 +146,7 @@ def parts_of_torch(path: Path, family: str, architecture: str | None, shapes: Sh
         weights = read_sharded(path, parsed(path.read_bytes(), str(path))["weight_map"])
     else:
         weights = read_state_dict(path)
-    program, sources = torch.joined(path, weights, architecture, in_order(shapes))
+    program, sources = torch.with_weights(path, weights, architecture, in_order(shapes))
     return program, sources, weights.format
 
 

@@ -18,7 +18,7 @@ from etl.readers.keras import v3_weights as store
 from etl.readers.keras.applications import PREFIX, application
 from etl.readers.keras.architecture import LARGEST, parsed
 from etl.readers.keras.builder import KerasLayer
-from etl.readers.keras.contents import described, legacy_layers, store_layers
+from etl.readers.keras.contents import contents_text, legacy_layers, store_layers
 from etl.readers.keras.conversion import Writer
 from etl.readers.torch.archive import is_program
 
@@ -75,7 +75,7 @@ class KerasFile:
         layers = legacy_layers if self.layout == "legacy" else store_layers
         with ExitStack() as opened:
             shards = [(container, opened.enter_context(container.open())) for container in self.weights]
-            return "; ".join(described(layers(container, container.group(root, "model_weights") or root)) for container, root in shards)
+            return "; ".join(contents_text(layers(container, container.group(root, "model_weights") or root)) for container, root in shards)
 
 
 def writer(container: Container, root: h5py.Group, group: h5py.Group) -> Writer:

@@ -19,7 +19,7 @@ import psutil
 from numpy.typing import NDArray
 
 from etl.errors import BadFile
-from etl.readers.hdf5_attributes import claimed, endless
+from etl.readers.hdf5_attributes import claimed, has_endless_heap
 from etl.readers.keras.builder import StoredArray
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -51,7 +51,7 @@ class Container:
         """The file, open for reading. Raises BadFile where the HDF5 library would never end with it."""
         if not self._looked_through:
             with self.bytes() as stream:
-                if endless(stream):
+                if has_endless_heap(stream):
                     raise BadFile(f"{self.label}: its texts have no end; the file is broken")
             self._looked_through = True
         if isinstance(self._source, Path):

@@ -24,7 +24,7 @@ def claimed(stream: BinaryIO, address: int, name: str) -> int:
 
     Raises BadFile where it is stored in a way that is not read here.
     """
-    superblock = at(stream, 0, 16)
+    superblock = bytes_at(stream, 0, 16)
     if superblock[13:15] != b"\x08\x08" and superblock[9:11] != b"\x08\x08":
         raise BadFile("HDF5 with addresses of an unusual size; save the model again with Keras")
     for kind, content in messages(stream, address):
@@ -35,21 +35,21 @@ def claimed(stream: BinaryIO, address: int, name: str) -> int:
     raise BadFile(f"HDF5 attribute {name!r} is stored in an unusual way; save the model again with Keras")
 
 
-def at(stream: BinaryIO, place: int, size: int) -> bytes:
+def bytes_at(stream: BinaryIO, place: int, size: int) -> bytes:
     stream.seek(place)
     return stream.read(size)
 
 
 def messages(stream: BinaryIO, address: int) -> Iterator[tuple[int, bytes]]:
     """Type and content of each message of an object header, of version 1 or 2, in all its blocks."""
-    if at(stream, address, 4) == b"OHDR":
-        flags = at(stream, address, 6)[5]
+    if bytes_at(stream, address, 4) == b"OHDR":
+        flags = bytes_at(stream, address, 6)[5]
         begin = address + 6 + 16 * bool(flags & 0x20) + 4 * bool(flags & 0x10)
         width = 1 << (flags & 3)
-        blocks = [(begin + width, int.from_bytes(at(stream, begin, width), "little"))]
+        blocks = [(begin + width, int.from_bytes(bytes_at(stream, begin, width), "little"))]
         head, cut = ("<BHBxx" if flags & 4 else "<BHB"), 4  # further blocks have a signature in front and a checksum behind
     else:
-        blocks = [(address + 16, struct.unpack_from("<I", at(stream, address, 16), 8)[0])]
+        blocks = [(address + 16, struct.unpack_from("<I", bytes_at(stream, address, 16), 8)[0])]
         head, cut = "<HHB3x", 0
     visited = set()
     while blocks:
@@ -57,7 +57,7 @@ def messages(stream: BinaryIO, address: int) -> Iterator[tuple[int, bytes]]:
         if block in visited:
             continue
         visited.add(block)
-        content, place = at(stream, *block), 0
+        content, place = bytes_at(stream, *block), 0
         while place + struct.calcsize(head) <= len(content):
             kind, size, _ = struct.unpack_from(head, content, place)
             place += struct.calcsize(head)
@@ -81,7 +81,7 @@ def attribute(content: bytes) -> tuple[bytes, bytes]:
     return pieces[0].partition(b"\0")[0], content[place:]
 
 
-def endless(stream: BinaryIO) -> bool:
+def has_endless_heap(stream: BinaryIO) -> bool:
     """Whether a heap, where HDF5 keeps texts, holds free space of no size: the HDF5 library steps over it by its size, and never ends."""
     position, piece = 0, b""
     while chunk := stream.read(PIECE):
@@ -89,14 +89,14 @@ def endless(stream: BinaryIO) -> bool:
         position += len(chunk)
         heap = piece.find(HEAP)
         while heap >= 0:
-            if stuck(stream, position - len(piece) + heap):
+            if is_endless_heap(stream, position - len(piece) + heap):
                 return True
             heap = piece.find(HEAP, heap + 1)
         stream.seek(position)
     return False
 
 
-def stuck(stream: BinaryIO, begin: int) -> bool:
+def is_endless_heap(stream: BinaryIO, begin: int) -> bool:
     """The same of the one heap that may begin there: version 1, then its size, then objects, each with its number (0: free space) and its size."""
     stream.seek(begin)
     head = stream.read(16)

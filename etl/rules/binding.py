@@ -53,7 +53,7 @@ def bind(layer: Layer, rule: Rule, keywords: Mapping[str, Any], dialect: Dialect
 
 def run(layer: Layer, here: Scope, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     """Run a layer's rule on live values and constants: those of its outputs come back, its neurons are on the scope's tape."""
-    if layer.refusal and not here.dialect.taught(layer.kind):
+    if layer.refusal and not here.dialect.has_own_rule(layer.kind):
         raise Unsupported(layer.refusal)
     if layer.network is not None:
         return run_network(layer.network, here, inputs)
@@ -63,7 +63,7 @@ def run(layer: Layer, here: Scope, inputs: Sequence[Any], keywords: Mapping[str,
 
 def check(call: Call, dialect: Dialect) -> None:
     """Whether a call has a rule that takes its options, known without its inputs. Raises Unsupported."""
-    if call.layer.refusal and not dialect.taught(call.layer.kind):
+    if call.layer.refusal and not dialect.has_own_rule(call.layer.kind):
         raise Unsupported(call.layer.refusal)
     keywords = substitute(dict(call.kwargs), Tensor, lambda tensor: np.empty(0))
     bind(call.layer, dialect.rule_of(call.layer.kind), keywords, dialect, placeholder)

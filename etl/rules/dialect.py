@@ -70,7 +70,7 @@ class Dialect:
                 return rules[kind]
         raise Unsupported(self.refused.get(kind, "there is no rule for this kind"))
 
-    def taught(self, kind: str) -> bool:
+    def has_own_rule(self, kind: str) -> bool:
         """Whether somebody has put a rule of their own into the table for a kind, which no refusal of the reader's stops then."""
         return kind in self.families.get(OWN, {})
 

@@ -50,13 +50,13 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, np.ndarray | tuple):
-            bounded((picked(self.shape, key if isinstance(key, tuple) else (key,)),))
+            bounded((picked_count(self.shape, key if isinstance(key, tuple) else (key,)),))
         picked_ids = super().__getitem__(key)
         return live(picked_ids, indexed(self, key)) if isinstance(picked_ids, Live) else picked_ids
 
     def reshape(self, *shape: Any, **keywords: Any) -> Any:
         ids = super().reshape(*shape, **keywords)
-        return named(ids, reshaped(self, ids.shape))
+        return with_axes(ids, reshaped(self, ids.shape))
 
     def transpose(self, *axes: Any) -> Any:
         order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
@@ -70,7 +70,7 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
         return np.swapaxes(self, first, second)
 
     def copy(self, order: Any = "C") -> Any:
-        return named(super().copy(order), self.axes)
+        return with_axes(super().copy(order), self.axes)
 
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def bounded(shape: Sequence[int]) -> Sequence[int]:
 def live(values: Any, axes: Axes | None = None) -> Ids:
     """An array of ids as live values."""
     ids = np.asarray(values, dtype=np.int64).view(Live)
-    return ids if axes is None or len(axes) != ids.ndim else named(ids, axes)
+    return ids if axes is None or len(axes) != ids.ndim else with_axes(ids, axes)
 
 
-def named(ids: Ids, axes: Sequence[str | None]) -> Any:
+def with_axes(ids: Ids, axes: Sequence[str | None]) -> Any:
     """The same ids under these names of axes."""
     same = ids.view(Live)
     same.axes = tuple(axes)
@@ -109,7 +109,7 @@ def zeros(shape: Sequence[int]) -> Ids:
     return live(np.full(tuple(shape), ZERO))
 
 
-def thin(ids: Any) -> Any:
+def without_repeats(ids: Any) -> Any:
     """The same with one place of each axis along which all places hold the same ids in the same memory."""
     array = np.asarray(ids)
     return array[tuple(slice(0, 1) if stride == 0 and size > 1 else slice(None) for size, stride in zip(array.shape, array.strides, strict=True))]
@@ -181,7 +181,7 @@ def reshaped(ids: Ids, shape: Sequence[int]) -> Axes:
     return tuple(names)
 
 
-def joined(arrays: Sequence[Any]) -> Axes:
+def common_axes(arrays: Sequence[Any]) -> Axes:
     """The names that several arrays of one rank agree on; who has none does not disagree."""
     ranks = [axis_names(array) for array in arrays]
     agreed = []
@@ -191,7 +191,7 @@ def joined(arrays: Sequence[Any]) -> Axes:
     return tuple(agreed)
 
 
-def same(ids: Any, *others: Any, **keywords: Any) -> Axes:
+def axes_of_first(ids: Any, *others: Any, **keywords: Any) -> Axes:
     return axis_names(ids)
 
 
@@ -226,7 +226,7 @@ def _broadcast(ids: Any, shape: Any, **keywords: Any) -> Axes:
 
 
 def _stacked(arrays: Sequence[Any], axis: int = 0, **keywords: Any) -> Axes:
-    names = list(joined(arrays))
+    names = list(common_axes(arrays))
     names.insert(axis % (len(names) + 1), None)
     return tuple(names)
 
@@ -234,7 +234,7 @@ def _stacked(arrays: Sequence[Any], axis: int = 0, **keywords: Any) -> Axes:
 def _chosen(condition: Any, *choices: Any) -> Axes:
     rank = max(np.ndim(choice) for choice in (condition, *choices))
     whole = [choice for choice in choices if np.ndim(choice) == rank]
-    return joined(whole) if whole else (None,) * rank
+    return common_axes(whole) if whole else (None,) * rank
 
 
 def _taken(ids: Any, indices: Any, axis: Any = None, **keywords: Any) -> Axes:
@@ -261,35 +261,35 @@ MOVES: dict[Any, Callable[..., Axes]] = {
     np.expand_dims: _followed(np.expand_dims),
     np.squeeze: _squeezed,
     np.broadcast_to: _broadcast,
-    np.concatenate: lambda arrays, *axis, **keywords: joined(arrays),
+    np.concatenate: lambda arrays, *axis, **keywords: common_axes(arrays),
     np.append: lambda *arrays, **keywords: (),
     np.stack: _stacked,
-    np.split: same,
-    np.array_split: same,
-    np.flip: same,
-    np.roll: same,
+    np.split: axes_of_first,
+    np.array_split: axes_of_first,
+    np.flip: axes_of_first,
+    np.roll: axes_of_first,
     np.repeat: lambda ids, repeats, axis=None: axis_names(ids) if axis is not None else (),
     np.tile: _tiled,
-    np.pad: same,
+    np.pad: axes_of_first,
     np.take: _taken,
-    np.take_along_axis: same,
+    np.take_along_axis: axes_of_first,
     np.where: _chosen,
-    np.copy: same,
+    np.copy: axes_of_first,
     np.diagonal: lambda ids, *axes, **keywords: (),
     np.einsum: lambda *operands, **keywords: (),
-    np.full_like: same,
-    np.delete: same,
+    np.full_like: axes_of_first,
+    np.delete: axes_of_first,
     np.atleast_1d: lambda *ids: (),
-    np.asarray: same,
-    np.ascontiguousarray: same,
+    np.asarray: axes_of_first,
+    np.ascontiguousarray: axes_of_first,
     np.broadcast_arrays: lambda *arrays, **keywords: (),
-    np.tril: same,
-    np.triu: same,
+    np.tril: axes_of_first,
+    np.triu: axes_of_first,
     sliding_window_view: lambda ids, window, axis=None, **keywords: (*axis_names(ids), *(None,) * np.size(window)),
 }
 
 
-def picked(shape: Sequence[int], keys: Sequence[Any]) -> int:
+def picked_count(shape: Sequence[int], keys: Sequence[Any]) -> int:
     """How many places arrays of whole numbers pick, at most: those that they have together, times the axes that they leave. 0 without any."""
     arrays = [np.shape(key) for key in keys if isinstance(key, np.ndarray) and key.dtype.kind in "iu"]
     sliced = [n for n, key in zip(shape, (key for key in keys if key is not None), strict=False) if isinstance(key, slice)]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import Unsupported
-from etl.rules.ids import Ids, axis_names, live, thin
+from etl.rules.ids import Ids, axis_names, live, without_repeats
 
 
 @dataclass
@@ -54,12 +54,12 @@ class Lookups:
 
     def holds(self, positions: Ids) -> bool:
         """Whether all of them are a model's inputs, which have one-hot neurons, and none is computed."""
-        return among(self.behind(positions), {begin: end for begin, (end, _) in self.widths.items()})
+        return all_within(self.behind(positions), {begin: end for begin, (end, _) in self.widths.items()})
 
     def counts(self, positions: Ids) -> bool:
         """Whether all of them that are neurons are computed from whole numbers of inputs alone."""
-        known = thin(positions)
-        return bool(self.whole) and among(known[known >= 0], self.whole)
+        known = without_repeats(positions)
+        return bool(self.whole) and all_within(known[known >= 0], self.whole)
 
     def behind(self, positions: Ids) -> Ids:
         """The same positions by their one-hot neurons, where they are given by the neurons that hold their numbers."""
@@ -77,7 +77,7 @@ class Lookups:
         return any(ids.size and not ((ids - begin) % width).any() for ids in read)
 
 
-def among(ids: Ids, spans: Mapping[int, int]) -> bool:
+def all_within(ids: Ids, spans: Mapping[int, int]) -> bool:
     """Whether all ids lie in some of these spans, first id -> end."""
     begins = np.array(sorted(spans), dtype=np.int64)
     ends = np.array([spans[begin] for begin in begins], dtype=np.int64)
@@ -86,5 +86,5 @@ def among(ids: Ids, spans: Mapping[int, int]) -> bool:
         at = np.searchsorted(begins, ids, side="right") - 1
         return bool((at >= 0).all() and (ids < ends[at]).all())
 
-    single = thin(ids)
+    single = without_repeats(ids)
     return bool(len(begins) and single.size and inside(single.reshape(-1)[:1]) and inside(single))

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from etl.errors import TooLarge, Unsupported
 from etl.network import Array, placeholder
 from etl.rules.dialect import Dialect
-from etl.rules.ids import NOTHING, ZERO, Axes, Ids, axis_names, bounded, is_live, live, named, thin
+from etl.rules.ids import NOTHING, ZERO, Axes, Ids, axis_names, bounded, is_live, live, with_axes, without_repeats
 from etl.rules.lookups import Lookups
 
 __all__ = ["NOTHING", "OPS", "ZERO", "Edges", "Ids", "Scope", "Step", "Tape", "Weight", "Weights", "bounded"]
@@ -88,7 +88,7 @@ class IdLayout(NamedTuple):
     @staticmethod
     def of(ids: Ids, shared: bool = False) -> IdLayout | None:
         """None where none of them is a neuron. shared: ids that are counted alone stand for others along some axis, which tells no distance."""
-        array = thin(ids) if shared else np.asarray(ids)
+        array = without_repeats(ids) if shared else np.asarray(ids)
         real = array >= 0
         if not real.any():
             return None
@@ -191,7 +191,7 @@ class Tape:
             self.steps.append(step)
             if len(terms) == 1 and not terms[0].over and ids.size and terms[0].source.shape == ids.shape:
                 self.same[int(np.asarray(ids).flat[0])] = int(terms[0].source.flat[0])
-        return named(ids.reshape(own), axes)
+        return with_axes(ids.reshape(own), axes)
 
 
 class Scope:
@@ -259,7 +259,7 @@ class Scope:
         if None in axis_names(ids) and any(axes) and (places := IdLayout.of(ids, self.tape.shared is not None)):
             own = self.tape.expected.get(places, ())
             self.tape.expected[places] = names if len(list(filter(None, names))) > len(list(filter(None, own))) else own
-        return named(ids, names)
+        return with_axes(ids, names)
 
     def onehot_values(self, positions: Ids, width: int) -> Ids:
         """Neurons that hold the numbers of integer inputs with one-hot neurons, of which positions are the first ones."""

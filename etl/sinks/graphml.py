@@ -64,18 +64,18 @@ def neuron_lines(batch: pa.RecordBatch) -> pa.StringArray:
     lists = batch.column("index")
     index = pc.binary_join(pa.ListArray.from_arrays(lists.offsets, lists.values.cast(pa.string())), ",")
     cells = [
-        cell("nl", named(batch.column("layer"))),
+        cell("nl", column_text(batch.column("layer"))),
         cell("ni", joined("[", index, "]")),
-        cell("no", named(batch.column("op"))),
+        cell("no", column_text(batch.column("op"))),
     ]
-    cells += [cell("nb", batch.column("bias").cast(pa.string())), cell("na", named(batch.column("activation")))]
+    cells += [cell("nb", batch.column("bias").cast(pa.string())), cell("na", column_text(batch.column("activation")))]
     return joined('<node id="', ids, '">', *cells, "</node>\n")
 
 
 def weight_lines(batch: pa.RecordBatch) -> pa.StringArray:
     """One <edge> a weight."""
     source, target, weight, parameter = (batch.column(name).cast(pa.string()) for name in ("source", "target", "weight", "parameter"))
-    cells = [cell("ew", weight), cell("ep", parameter), cell("el", named(batch.column("layer")))]
+    cells = [cell("ew", weight), cell("ep", parameter), cell("el", column_text(batch.column("layer")))]
     return joined('<edge source="', source, '" target="', target, '">', *cells, "</edge>\n")
 
 
@@ -84,7 +84,7 @@ def cell(key: str, values: pa.StringArray) -> pa.StringArray:
     return pc.fill_null(joined(f'<data key="{key}">', values, "</data>"), "")
 
 
-def named(column: pa.DictionaryArray) -> pa.StringArray:
+def column_text(column: pa.DictionaryArray) -> pa.StringArray:
     """The text behind a column of names."""
     texts = pa.array([text(name) for name in column.dictionary.to_pylist()], pa.string())
     return texts.take(column.indices)

@@ -76,7 +76,7 @@ class Parquet:
             return (
                 len(parts) > len(TABLES)
                 and any(finished_parts(partial, parts))
-                and all(holds(partial / name, text) for name, text in small_files.items())
+                and all(has_text(partial / name, text) for name, text in small_files.items())
             )
 
         with in_place(folder, resumable) as partial:
@@ -161,7 +161,7 @@ def write_heads(folder: Path, small_files: Mapping[str, bytes]) -> None:
         (folder / name).write_bytes(text)
 
 
-def holds(path: Path, text: bytes) -> bool:
+def has_text(path: Path, text: bytes) -> bool:
     """Whether a file is there and has that text."""
     return path.is_file() and path.read_bytes() == text
 

@@ -112,7 +112,7 @@ def writer(path: Path, fields: pa.Schema) -> pq.ParquetWriter:
     return pq.ParquetWriter(path, fields, compression="zstd", use_dictionary=names, column_encoding=ids)
 
 
-def by(executor: Executor) -> Run:
+def run_by(executor: Executor) -> Run:
     """Tasks run by an executor: processes, threads, Dask's workers."""
 
     def run(tasks: Sequence[Task]) -> Iterator[tuple[Task, int]]:

@@ -11,7 +11,7 @@ from multiprocessing import get_context, parent_process
 from threading import Thread
 
 from etl.errors import EtlError
-from etl.sinks.parquet_parts import Run, Task, by
+from etl.sinks.parquet_parts import Run, Task, run_by
 
 LARGE = 20_000_000  # edges from which on starting processes pays
 
@@ -32,7 +32,7 @@ def in_processes(jobs: int) -> Run:
             before = len(waiting)
             try:
                 with ProcessPoolExecutor(min(jobs, before), get_context("spawn"), initializer=begin) as executor:
-                    for task, rows in by(executor)(waiting.copy()):
+                    for task, rows in run_by(executor)(waiting.copy()):
                         waiting.remove(task)
                         yield task, rows
             except BrokenProcessPool:

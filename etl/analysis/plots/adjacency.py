@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from etl.analysis.plots.blocks import MOST, blocks, follows
 from etl.analysis.plots.figure import Row, new, short, styled
-from etl.analysis.plots.scale import LayerScale, owners, together
+from etl.analysis.plots.scale import LayerScale, merged_layers, owners
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def colour_range(rows: Sequence[Row], layers: Sequence[Row]) -> Colours:
     sizes: dict[str, list[float]] = {}
     for row in rows:
         sizes.setdefault(belongs[row["target_layer"]], []).append(abs(row["mean"]))
-    kernels = {layer["name"] for layer in together(layers) if not follows(layer)} & sizes.keys() or sizes.keys()
+    kernels = {layer["name"] for layer in merged_layers(layers) if not follows(layer)} & sizes.keys() or sizes.keys()
     most = {name: max(cells) for name, cells in sizes.items()}
     largest = max(most.values()) or 1.0
     limit = max(float(np.percentile(sizes[name], 99)) for name in kernels) or largest
@@ -83,7 +83,7 @@ def colour_range(rows: Sequence[Row], layers: Sequence[Row]) -> Colours:
     return Colours(max(usual, limit / 1000), limit, largest, tuple(beyond))
 
 
-def single(rows: Sequence[Row]) -> bool:
+def is_pair_each(rows: Sequence[Row]) -> bool:
     """Whether every cell is one pair of neurons."""
     return all(row["source_end"] - row["source_begin"] == row["target_end"] - row["target_begin"] == 1 for row in rows)
 
@@ -99,7 +99,7 @@ def heat_map(rows: Sequence[Row], layers: Sequence[Row], title: str, *, whole: b
     edges, means = np.array([row["edges"] for row in rows]), np.array([row["mean"] for row in rows], float)
     range_of = colour_range(rows, layers)
     signed = AsinhNorm(range_of.usual, -range_of.limit, range_of.limit), "RdBu_r"
-    if single(rows) and edges.max() == 1:
+    if is_pair_each(rows) and edges.max() == 1:
         figure = new(SIDE + 1, SIDE, title)
         draw(figure.subplots(), cells, means, *signed, "weight", down, across, range_of.remark())
         return figure
@@ -191,10 +191,10 @@ def named_places(scale: LayerScale) -> tuple[list[float], list[tuple[float, str]
     merged, borders = blocks(scale.layers, MOST), scale.borders
     ends = np.cumsum([0, *(len(block.layers) for block in merged)])
     middle = (borders[ends[1:]] + borders[ends[:-1]]) / 2
-    return borders[ends[1:-1]].tolist(), [(float(middle[n]), short(merged[n].name)) for n in roomy(middle)]
+    return borders[ends[1:-1]].tolist(), [(float(middle[n]), short(merged[n].name)) for n in names_that_fit(middle)]
 
 
-def roomy(middle: NDArray[Any]) -> list[int]:
+def names_that_fit(middle: NDArray[Any]) -> list[int]:
     """Which of the names fit: none closer to the one before than its own height. The last one always does."""
     chosen = [len(middle) - 1]
     for n in range(len(middle) - 2, -1, -1):

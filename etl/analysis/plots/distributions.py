@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from etl.analysis.classes import classified
 from etl.analysis.plots.blocks import MOST, Block, blocks, colours, numbered
 from etl.analysis.plots.figure import NEUTRAL, Row, new, ridges, short, styled
-from etl.analysis.plots.scale import owners, together
+from etl.analysis.plots.scale import merged_layers, owners
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def degrees(rows: Sequence[Row], layers: Sequence[Row], title: str, *, full: boo
         axes.set(xlabel=f"weights {preposition} a neuron (count)", yscale="log", ylim=(0.5, 2 * max(neurons.values())))
         count_axes(axes, max(row["degree"] for row in rows), max(neurons.values()))
     panels[0].set_ylabel("neurons (count)")
-    legend_title = "layer" if len(blocks) == len(together(layers)) else "layers"
+    legend_title = "layer" if len(blocks) == len(merged_layers(layers)) else "layers"
     panels[1].legend(title=legend_title, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=8)
     return figure
 
@@ -166,7 +166,7 @@ def last_layer(axes: Axes, layer: Row, values: NDArray[Any], classes: Sequence[s
 
 def shown_blocks(layers: Sequence[Row], full: bool) -> list[Block]:
     """The layers that have neurons, as blocks that fit on a screen."""
-    return blocks(together(layers), None if full else MOST)
+    return blocks(merged_layers(layers), None if full else MOST)
 
 
 def grouped(values: Iterable[tuple[str, float]], blocks: Sequence[Block], layers: Sequence[Row]) -> list[tuple[str, NDArray[Any]]]:

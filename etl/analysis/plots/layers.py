@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from etl.analysis.plots.blocks import Block, blocks
 from etl.analysis.plots.figure import SCREEN, Row, new, printable, short, styled
-from etl.analysis.plots.scale import owners, together
+from etl.analysis.plots.scale import merged_layers, owners
 from etl.store.palette import channels, layer_colours
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def layer_graph(rows: Sequence[Row], title: str, *, full: bool = False) -> Figur
     left = (max(plan.width, 4.5) - plan.width) / 2
     axes.set(xlim=(-left, max(plan.width, 4.5) - left), ylim=(plan.height, 0))
     axes.set_axis_off()
-    colour = dict(zip([layer["name"] for layer in together(file_layers)], layer_colours(len(together(file_layers))), strict=True))
+    colour = dict(zip([layer["name"] for layer in merged_layers(file_layers)], layer_colours(len(merged_layers(file_layers))), strict=True))
     for points in plan.lines:
         arrow(axes, points)
     for block, place in zip(drawn, plan.boxes, strict=True):
@@ -70,7 +70,7 @@ def whole_layers(rows: Sequence[Row]) -> tuple[list[Row], list[tuple[str, str]]]
     """The layers of the file in their order, each with its sublayers' neurons and weights, and which feeds which."""
     nodes = {row["source"]["name"]: row["source"] for row in rows}
     belongs = owners(list(nodes.values()))
-    have = {layer["name"]: layer for layer in together(list(nodes.values()))}
+    have = {layer["name"]: layer for layer in merged_layers(list(nodes.values()))}
     file_layers = [nodes[name] | have.get(name, {}) for name in dict.fromkeys(belongs.values())]
     pairs = {(belongs[row["source"]["name"]], belongs[row["target"]["name"]]): None for row in rows if row["target"]}
     return file_layers, [pair for pair in pairs if pair[0] != pair[1]]

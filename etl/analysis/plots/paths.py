@@ -14,7 +14,7 @@ import numpy as np
 from etl.analysis.plots.blocks import Block, with_followers
 from etl.analysis.plots.figure import NEGATIVE, NEUTRAL, POSITIVE, SCREEN, Row, new, printable, short, styled
 from etl.analysis.plots.labels import Labels
-from etl.analysis.plots.scale import together
+from etl.analysis.plots.scale import merged_layers
 from etl.store.addresses import address_of
 
 if TYPE_CHECKING:
@@ -49,12 +49,12 @@ def main_paths(rows: Sequence[Row], layers: Sequence[Row], goal: str, title: str
     columns = columns_of(neurons, [Block(layer["name"], (layer,)) for layer in layers if layer["end"] > layer["begin"]])
     note = "Each line is a weight."
     if len(columns) > PER_ROW:
-        columns = columns_of(neurons, with_followers(together(layers)))
+        columns = columns_of(neurons, with_followers(merged_layers(layers)))
         note = "A line is the product of weights: activations, normalizations, pools and additions (+1, +2 ...) are drawn with the layer before."
-    edges = joined(rows, columns)
+    edges = path_weights(rows, columns)
     if not edges:  # a path inside of one such group
         columns = columns_of(neurons, [Block(layer["name"], (layer,)) for layer in layers if layer["end"] > layer["begin"]])
-        edges, note = joined(rows, columns), "Each line is a weight."
+        edges, note = path_weights(rows, columns), "Each line is a weight."
     return network(edges, columns, {rows[0]["neurons"][-1]: goal}, {}, title, note, full)
 
 
@@ -90,7 +90,7 @@ def column(neuron: int, columns: Sequence[Block]) -> int:
     return next(number for number, block in enumerate(columns) if block.begin <= neuron < block.end)
 
 
-def joined(rows: Sequence[Row], columns: Sequence[Block]) -> dict[tuple[int, int], float]:
+def path_weights(rows: Sequence[Row], columns: Sequence[Block]) -> dict[tuple[int, int], float]:
     """The weights of paths between the last neurons of columns, those inside of a column multiplied; of several ways between two, the strongest."""
     edges: dict[tuple[int, int], float] = {}
     for row in rows:
@@ -183,7 +183,7 @@ def draw_band(
         block = columns[number]
         more = f" +{len(block.layers) - 1}" if len(block.layers) > 1 and block.name == block.layers[0]["name"] else ""
         axes.text(x, band.top + 0.12, short(block.name, NAME) + more, ha="center", va="center", fontsize=8)
-        axes.text(x, band.top + 0.27, words(block.layers[-1]), ha="center", va="center", fontsize=7, color="0.45")
+        axes.text(x, band.top + 0.27, axis_words(block.layers[-1]), ha="center", va="center", fontsize=7, color="0.45")
     for neuron, place in band.places.items():
         labels.keep_free(place, 0.26, 0.26)
         layer = layer_of(neuron, columns)
@@ -213,7 +213,7 @@ def layer_of(neuron: int, columns: Sequence[Block]) -> Row:
     return next(layer for block in columns for layer in block.layers if layer["begin"] <= neuron < layer["end"])
 
 
-def words(layer: Row) -> str:
+def axis_words(layer: Row) -> str:
     """What the numbers of a neuron's index are, in the layer's own words."""
     return layer.get("axes") or "index"
 

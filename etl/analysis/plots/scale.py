@@ -29,7 +29,7 @@ def owners(layers: Sequence[Row]) -> dict[str, str]:
     return {name: owner(name, rows_by_name) for name in rows_by_name}
 
 
-def together(layers: Sequence[Row]) -> list[Row]:
+def merged_layers(layers: Sequence[Row]) -> list[Row]:
     """The layers of the file that have neurons, in the order of ids, as rows of `layers`: each with its sublayers' neurons, edges and parameters."""
     merged: dict[str, Row] = {}
     belongs = owners(layers)
@@ -60,7 +60,7 @@ class LayerScale:
     @classmethod
     def of(cls, layers: Sequence[Row]) -> LayerScale:
         """An axis for rows of `layers`."""
-        return cls(tuple(together(layers)), owners(layers))
+        return cls(tuple(merged_layers(layers)), owners(layers))
 
     @property
     def sizes(self) -> NDArray[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.analysis.saving.stored_rows import Weights, joined, neurons_of, weights_into
+from etl.analysis.saving.stored_rows import Weights, concatenated, neurons_of, weights_into
 from etl.graph.batches import Place, biases, boxes, neuron_steps, step_blocks
 from etl.graph.rows import Row
 from etl.graph.traced import Graph
@@ -105,7 +105,7 @@ def edges_of(graph: Graph, step: Step, stored: Stored, row: Row, begin: int, end
         mine = (begin <= target) & (target < end)
         places = np.full(len(source), -1) if parameter is None else parameter
         parts.append(Weights(source[mine], target[mine], weight[mine].astype(np.float64), places[mine]))
-    return joined(parts)
+    return concatenated(parts)
 
 
 def compare_weights(compared: Comparison, layer: str, stored: Stored, expected: Weights, stored_weights: Weights) -> None:

@@ -42,7 +42,7 @@ class Weights:
         return self.parameter, self.source, self.target
 
 
-def joined(parts: list[Weights]) -> Weights:
+def concatenated(parts: list[Weights]) -> Weights:
     """Edges of several parts together."""
     if not parts:
         none = np.empty(0, np.int64)

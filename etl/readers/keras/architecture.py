@@ -11,7 +11,7 @@ from etl.errors import BadFile, Unsupported
 from etl.network import Tensor
 from etl.readers.keras.builder import Graph, KerasCall, KerasLayer
 from etl.readers.keras.calls import connected
-from etl.readers.keras.origin import INTERNAL, OWN, SCRIPT, foreign, full_name, told_apart
+from etl.readers.keras.origin import INTERNAL, OWN, SCRIPT, full_name, is_foreign, with_full_names
 from etl.readers.keras.roles import ROLES
 
 DEPTH = 32  # models within models; nobody nests so deep, and recursion has an end
@@ -110,7 +110,7 @@ def build(entry: Mapping[str, Any], keras: int, depth: int, name: str | None = N
     written, config = entry["class_name"], entry["config"]
     if not isinstance(written, str) or not isinstance(config, dict | list):
         raise BadFile("a layer without class name and configuration; the file is broken")
-    options = told_apart(config) if isinstance(config, dict) else {"layers": config}
+    options = with_full_names(config) if isinstance(config, dict) else {"layers": config}
     kind = kind_of(entry, written, options, keras)
     title = str(name or entry.get("name") or options.get("name") or written.lower())
     layer = KerasLayer(title, kind, "Functional" if written == "Model" else written, options, keras)
@@ -123,7 +123,7 @@ def build(entry: Mapping[str, Any], keras: int, depth: int, name: str | None = N
     elif kind == "InputLayer":
         layer.options = {**options, "batch_shape": shape_of(options)}
     elif kind in WRAPPERS:
-        layer.inner = inside(kind, options, keras, depth + 1)
+        layer.inner = wrapped_layers(kind, options, keras, depth + 1)
     elif isinstance(activation := options.get("activation"), dict) and activation.get("class_name") == "PReLU":
         layer.inner = {"activation": build(activation, keras, depth + 1)}
     return layer
@@ -155,7 +155,7 @@ def check_keras_1(entry: Any, version: str | None) -> None:
 
 def kind_of(entry: Mapping[str, Any], written: str, options: Mapping[str, Any], keras: int) -> str:
     """The class name of today, `op:` and a name for an operation, the full name (`mine>Dense`) of a class that is not Keras' own."""
-    if foreign(entry):
+    if is_foreign(entry):
         return full_name(entry)
     module = entry.get("module")
     if {"layers", "input_layers", "output_layers"} <= set(options):  # also of somebody's own class, with a graph but a `call` of its own
@@ -185,7 +185,7 @@ def checked_shape(shape: Any) -> list[int | None]:
     return shape
 
 
-def inside(kind: str, options: Mapping[str, Any], keras: int, depth: int) -> dict[str, KerasLayer | tuple[KerasLayer, ...]]:
+def wrapped_layers(kind: str, options: Mapping[str, Any], keras: int, depth: int) -> dict[str, KerasLayer | tuple[KerasLayer, ...]]:
     """The layers inside a wrapper."""
     within = options[WRAPPERS[kind]]
     if kind == "StackedRNNCells":

@@ -125,11 +125,11 @@ def network(graph: Graph, begins: dict[int, int] | None = None) -> Network:
         args, kwargs = substitute((call.args, call.kwargs), Tensor, moved)
         return Call(layers[id(call.layer)], args, kwargs, call.number)
 
-    inputs = tuple(declared(graph.calls[tensor.call].layer) for tensor in graph.inputs)
+    inputs = tuple(declared_input(graph.calls[tensor.call].layer) for tensor in graph.inputs)
     return Network(tuple(finished(graph.calls[number]) for number in remaining), inputs, tuple(map(moved, graph.outputs)))
 
 
-def declared(layer: KerasLayer) -> Input:
+def declared_input(layer: KerasLayer) -> Input:
     """What an InputLayer says: its shape without the batch axis, None where the file does not tell."""
     shape = layer.options["batch_shape"]
     dtype = layer.options.get("dtype")

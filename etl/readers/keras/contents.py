@@ -36,11 +36,11 @@ def store_layers(container: Container, root: h5py.Group) -> Iterator[tuple[str, 
             yield "/".join(word for word in words if word not in ("layers", "_layer_checkpoint_dependencies", "vars")), arrays
 
 
-def described(layers: Iterator[tuple[str, list[StoredArray]]]) -> str:
+def contents_text(layers: Iterator[tuple[str, list[StoredArray]]]) -> str:
     """`conv2d: kernel 3x3x1x8, bias 8; dense: kernel 72x10, bias 10`"""
-    return "; ".join(f"{name}: {', '.join(map(shaped, arrays))}" for name, arrays in layers)
+    return "; ".join(f"{name}: {', '.join(map(array_text, arrays))}" for name, arrays in layers)
 
 
-def shaped(array: StoredArray) -> str:
+def array_text(array: StoredArray) -> str:
     name = array.name.removesuffix(":0").rpartition("/")[2]
     return f"{name} {'x'.join(map(str, array.shape)) or 'a number'}"

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from etl.errors import Unsupported
 from etl.readers.keras.builder import KerasLayer, StoredArray
-from etl.readers.keras.roles import Pattern, expected, fits, sizes
+from etl.readers.keras.roles import Pattern, expected, matches_pattern, sizes
 
 Read = Callable[[], NDArray[Any]]
 
@@ -58,14 +58,14 @@ class Converted:
         return np.ascontiguousarray(self.change(*(read() for read in self.reads), *self.options))
 
 
-def joined(layer: KerasLayer, arrays: list[StoredArray], writer: Writer) -> list[StoredArray]:
+def with_joined_gates(layer: KerasLayer, arrays: list[StoredArray], writer: Writer) -> list[StoredArray]:
     """The arrays of one layer of the file with Keras 1's separate gates side by side. Raises Unsupported for what Keras itself converted wrongly."""
     if not writer.keras_1:
         return arrays
     if layer.kind == "Bidirectional":
         half = len(arrays) // 2
         pieces = zip(layer.within(), (arrays[:half], arrays[half:]), strict=True)
-        return [array for piece, arrays_of_piece in pieces for array in joined(piece, arrays_of_piece, writer)]
+        return [array for piece, arrays_of_piece in pieces for array in with_joined_gates(piece, arrays_of_piece, writer)]
     if layer.kind == "TimeDistributed":
         (inside,) = layer.within()
         if inside.kind in CONVOLUTIONS:
@@ -73,7 +73,7 @@ def joined(layer: KerasLayer, arrays: list[StoredArray], writer: Writer) -> list
                 f"layer {layer.name!r} has weights of Keras 1 for a {inside.kind} inside TimeDistributed, which Keras 2 converts twice; "
                 "load it with Keras 1 and give it to a model of today array by array"
             )
-        return joined(inside, arrays, writer)
+        return with_joined_gates(inside, arrays, writer)
     gates = SEPARATE.get(layer.kind, ())
     if not gates or len(arrays) != 3 * len(gates):
         return arrays
@@ -108,7 +108,7 @@ def convolution(layer: KerasLayer, role: str, array: StoredArray, writer: Writer
     if writer.backend == "theano":
         array = replace(array, read=Converted(flipped, (array.read,)))
     pattern: Pattern = dict(expected(layer.kind, layer.options) or []).get(role)
-    if not fits(array.shape, pattern) and len(array.shape) == 4 and fits(reordered(array.shape, OTHER_WAY), pattern):
+    if not matches_pattern(array.shape, pattern) and len(array.shape) == 4 and matches_pattern(reordered(array.shape, OTHER_WAY), pattern):
         array = transposed(array, OTHER_WAY)
     return array
 
@@ -161,13 +161,13 @@ def recurrent(layer: KerasLayer, arrays: dict[str, StoredArray]) -> dict[str, St
     shape = (both,) if to_cudnn else plain_bias
     return {
         **arrays,
-        "kernel": replace(arrays["kernel"], read=Converted(relaid, (arrays["kernel"].read,), (gates, "C" if to_cudnn else "F"))),
+        "kernel": replace(arrays["kernel"], read=Converted(relaid_gates, (arrays["kernel"].read,), (gates, "C" if to_cudnn else "F"))),
         "recurrent_kernel": replace(arrays["recurrent_kernel"], read=Converted(gates_transposed, (arrays["recurrent_kernel"].read,), (gates,))),
         "bias": replace(bias, shape=shape, read=Converted(biases, (bias.read,), (shape,))),
     }
 
 
-def relaid(kernel: NDArray[Any], gates: int, order: Any) -> NDArray[Any]:
+def relaid_gates(kernel: NDArray[Any], gates: int, order: Any) -> NDArray[Any]:
     """Each gate's kernel (in, units) from CuDNN's order of elements ("F") or into it ("C"); its shape stays."""
     return np.hstack([gate.T.reshape(gate.shape, order=order) for gate in np.hsplit(kernel, gates)])
 

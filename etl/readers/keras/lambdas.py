@@ -22,7 +22,7 @@ def with_lambdas(network: Network, expressions: Mapping[str, str]) -> Network:
     Raises BadRequest for a name that no Lambda layer has.
     """
     names: set[str] = set()
-    changed = described(network, expressions, "", names)
+    changed = with_expressions(network, expressions, "", names)
     own_names = {path.rpartition("/")[2] for path in names}
     for name in expressions:
         if name not in names | own_names:
@@ -31,7 +31,7 @@ def with_lambdas(network: Network, expressions: Mapping[str, str]) -> Network:
     return changed
 
 
-def described(network: Network, expressions: Mapping[str, str], place: str, names: set[str]) -> Network:
+def with_expressions(network: Network, expressions: Mapping[str, str], place: str, names: set[str]) -> Network:
     """One model, `place` before the names of its layers; names of Lambda layers go into `names`. A layer called again stays one object."""
     layers = {id(layer): of_layer(layer, expressions, place, names) for layer in network.layers()}
     return replace(network, calls=tuple(replace(call, layer=layers[id(call.layer)]) for call in network.calls))
@@ -48,7 +48,7 @@ def of_layer(layer: Layer, expressions: Mapping[str, str], place: str, names: se
         return replace(layer, refusal=layer.refusal or missing(path))
     inside = f"{path}/"
     changed = layer.with_inner(lambda inner: of_layer(inner, expressions, inside, names))
-    return replace(changed, network=layer.network and described(layer.network, expressions, inside, names))
+    return replace(changed, network=layer.network and with_expressions(layer.network, expressions, inside, names))
 
 
 def missing(path: str) -> str:

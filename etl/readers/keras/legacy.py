@@ -14,8 +14,8 @@ import h5py
 from etl.errors import BadFile, Unsupported
 from etl.readers.hdf5 import Container
 from etl.readers.keras.builder import NOT_TRAINABLE, KerasLayer, StoredArray, identity
-from etl.readers.keras.conversion import Writer, adapted, convert, is_computed, joined
-from etl.readers.keras.roles import PROJECTIONS, Pattern, expected, fits
+from etl.readers.keras.conversion import Writer, adapted, convert, is_computed, with_joined_gates
+from etl.readers.keras.roles import PROJECTIONS, Pattern, expected, matches_pattern
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,11 @@ def group_names(layers: list[KerasLayer], groups: dict[str, list[StoredArray]], 
         return by_name
     by_place = by_name | {layer.name: name for layer, name in zip(wanting, having, strict=True)}
     named = all(groups.get(layer.name) for layer in wanting)
-    if by_place != by_name and named and any(matched(slots[p.name], joined(p, groups[by_place[p.name]], writer), writer) is None for p in wanting):
+    if (
+        by_place != by_name
+        and named
+        and any(matched(slots[p.name], with_joined_gates(p, groups[by_place[p.name]], writer), writer) is None for p in wanting)
+    ):
         return by_name
     return by_place
 
@@ -103,7 +107,7 @@ def slot_of(layer: KerasLayer, role: str, shape: Pattern, owners: tuple[str, ...
 
 def fill(label: str, layer: KerasLayer, slots: list[Slot], arrays: list[StoredArray], writer: Writer) -> None:
     """Give all of one layer the arrays of one group. Raises BadFile where they don't fit."""
-    arrays = adapted(layer, joined(layer, arrays, writer))
+    arrays = adapted(layer, with_joined_gates(layer, arrays, writer))
     slots, twins = (slots, []) if len(slots) <= len(arrays) else without_twins(slots)
     matches = matched(slots, arrays, writer)
     if matches is None:
@@ -124,7 +128,7 @@ def matched(slots: list[Slot], arrays: list[StoredArray], writer: Writer) -> lis
     """Every slot with its array, by order or else by names; None where neither fits."""
     for pairs in (by_order(slots, arrays), by_names(slots, arrays)):
         matches = converted(pairs, writer) if pairs is not None else None
-        if matches is not None and all(fits(array.shape, slot.shape) for slot, _, array in matches):
+        if matches is not None and all(matches_pattern(array.shape, slot.shape) for slot, _, array in matches):
             return matches
     return None
 
@@ -154,13 +158,13 @@ def without_twins(slots: list[Slot]) -> tuple[list[Slot], list[tuple[KerasLayer,
 
 def check_shape(label: str, layer: KerasLayer, role: str, shape: Pattern, array: StoredArray) -> None:
     """Raises BadFile for an array of another shape than its role has."""
-    if shape is not None and not fits(array.shape, shape):
+    if shape is not None and not matches_pattern(array.shape, shape):
         expected_shape = " x ".join("any" if n is None else str(n) for n in shape) or "a single number"
         stored_shape = " x ".join(map(str, array.shape)) or "a single number"
         raise BadFile(f"{label}: wrong shapes: {role} of layer {layer.name!r} ({layer.kind}) should be {expected_shape}, but is {stored_shape}")
 
 
-def words(array: StoredArray) -> list[str]:
+def path_words(array: StoredArray) -> list[str]:
     """`conv1/kernel:0` -> conv1, kernel."""
     return array.name.removesuffix(":0").split("/")
 
@@ -169,13 +173,13 @@ def by_names(slots: list[Slot], arrays: list[StoredArray]) -> list[tuple[Slot, S
     """Every slot with the one array whose name says its role and its owners; None if one is not settled so."""
     by_role: dict[str, list[StoredArray]] = {}
     for array in arrays:
-        by_role.setdefault(words(array)[-1], []).append(array)
+        by_role.setdefault(path_words(array)[-1], []).append(array)
     pairs = []
     for slot in slots:
         anywhere = [array for name in slot.names for array in by_role.get(name, ())]
         candidates: list[StoredArray] = []
         for owner in reversed(slot.owners):
-            owned = [array for array in anywhere if within(array, owner)]
+            owned = [array for array in anywhere if is_under(array, owner)]
             candidates = [array for array in candidates if array in owned] or candidates or owned
             if len(candidates) == 1:
                 break
@@ -186,7 +190,7 @@ def by_names(slots: list[Slot], arrays: list[StoredArray]) -> list[tuple[Slot, S
     return pairs if len({id(array) for _, array in pairs}) == len(pairs) else None
 
 
-def within(array: StoredArray, owner: str) -> bool:
+def is_under(array: StoredArray, owner: str) -> bool:
     """Whether a layer stands in the path of an array; names of layers may hold slashes themselves."""
     return f"/{owner}/" in f"/{array.name}"
 
@@ -197,14 +201,14 @@ def by_order(slots: list[Slot], arrays: list[StoredArray]) -> list[tuple[Slot, S
         return None
     all_names = {name for slot in slots for name in slot.names}
     pairs = list(zip(sorted(slots, key=lambda slot: slot.late), arrays, strict=True))
-    return None if any(words(array)[-1] in all_names - set(slot.names) or other_direction(slot, array) for slot, array in pairs) else pairs
+    return None if any(path_words(array)[-1] in all_names - set(slot.names) or other_direction(slot, array) for slot, array in pairs) else pairs
 
 
 def other_direction(slot: Slot, array: StoredArray) -> bool:
     """Whether an array is called after the other half of a Bidirectional layer: a half that was frozen comes last, and only names say so."""
     halves = ("forward_", "backward_")
     return any(
-        owner.startswith(half) and within(array, opposite + owner.removeprefix(half))
+        owner.startswith(half) and is_under(array, opposite + owner.removeprefix(half))
         for owner in slot.owners
         for half, opposite in (halves, halves[::-1])
     )
@@ -223,18 +227,20 @@ def misfit(label: str, slots: list[Slot], arrays: list[StoredArray], writer: Wri
         return BadFile(f"{place} has only {len(arrays)} of {len(slots)} arrays in the file; save the model again with all its weights")
     names = ", ".join(array.name for array in arrays[:4]) + (" ..." if len(arrays) > 4 else "")
     return BadFile(
-        f"{place} takes {counted(len(slots))}, but its group has {len(arrays)} ({names}), neither in the order nor under the names of Keras; "
+        f"{place} takes {array_count(len(slots))}, but its group has {len(arrays)} ({names}), neither in the order nor under the names of Keras; "
         "if weights and architecture belong together, save the model again"
     )
 
 
-def counted(count: int) -> str:
+def array_count(count: int) -> str:
     return f"{count} array" + ("" if count == 1 else "s")
 
 
 def missing(slots: list[Slot], arrays: list[StoredArray]) -> Slot:
     """The first slot that no array is named for."""
-    return next((slot for slot in slots if not any(within(array, slot.layer.name) and words(array)[-1] in slot.names for array in arrays)), slots[0])
+    return next(
+        (slot for slot in slots if not any(is_under(array, slot.layer.name) and path_words(array)[-1] in slot.names for array in arrays)), slots[0]
+    )
 
 
 def assign_unlisted(label: str, layer: KerasLayer, arrays: list[StoredArray]) -> None:
@@ -244,11 +250,11 @@ def assign_unlisted(label: str, layer: KerasLayer, arrays: list[StoredArray]) ->
     """
     unknown = [piece for piece in layer.everything() if expected(piece.kind, piece.options) is None]
     for array in arrays:
-        owners = [piece for piece in unknown if piece.name in words(array)] or (unknown if len(unknown) == 1 else [])
+        owners = [piece for piece in unknown if piece.name in path_words(array)] or (unknown if len(unknown) == 1 else [])
         if not owners:
             raise Unsupported(
                 f"{label}: layer {layer.name!r} ({layer.kind}) has an array {array.name!r} that its kind does not have otherwise "
                 "(quantised, LoRA, or changed by code); save the model with plain float weights"
             )
-        role = words(array)[-1]
+        role = path_words(array)[-1]
         owners[-1].arrays[role if role not in owners[-1].arrays else array.name] = array

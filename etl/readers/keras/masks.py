@@ -61,7 +61,7 @@ class Mask:
 Masks = Sequence[Mask | None]
 
 
-def settled(network: Network, ignore: bool = False, lengths: Sequence[int] = ()) -> Network:
+def settle_masks(network: Network, ignore: bool = False, lengths: Sequence[int] = ()) -> Network:
     """The same model without masks: left out where nobody reads them, constants where lengths are given, or taken as absent.
 
     lengths  one for all inputs whose steps are masked, or one for each of them, in the model's order
@@ -191,7 +191,7 @@ class Propagation:
         if layer.kind == "MultiHeadAttention" and layer.dialect == "keras2":
             names = ()  # it takes masks along since TensorFlow 2.10, and no file says by which it was made
         read = [mask for mask in masks[: len(names) or None] if mask is not None]
-        if not read or not (names or reads(layer)):
+        if not read or not (names or reads_mask(layer)):
             return {}, None
         makers = ", ".join(sorted(frozenset().union(*(mask.makers for mask in read))))
         if not names or any(mask.length is None or mask.lost for mask in read):
@@ -288,10 +288,10 @@ def masked_value(layer: Layer) -> float:
     return float(layer.options.get("mask_value") or 0.0) if layer.kind == "Masking" else 0.0
 
 
-def reads(layer: Layer) -> bool:
+def reads_mask(layer: Layer) -> bool:
     """Whether a layer computes something else where it is given a mask, and has no rule for that."""
     if layer.kind == "TimeDistributed":
-        return any(inner.kind in LENGTHS or reads(inner) or inner.network is not None for inner in layer.within())
+        return any(inner.kind in LENGTHS or reads_mask(inner) or inner.network is not None for inner in layer.within())
     return layer.kind in WITHOUT_RULE and (layer.kind != "GroupNormalization" or layer.dialect == "keras2")
 
 
@@ -304,7 +304,7 @@ def outputs_of(layer: Layer, masks: Masks) -> Masks:
         return [first] if options.get("return_sequences") else []
     if layer.kind in JOINING:
         partly = layer.dialect == "keras3" and any(mask is None for mask in masks)  # then every step counts
-        return [None if partly else joined(layer, [mask for mask in masks if mask is not None])]
+        return [None if partly else joined_mask(layer, [mask for mask in masks if mask is not None])]
     if layer.kind == "TimeDistributed" and layer.dialect == "keras2" and any(map(is_maker, layer.within())):
         return [Mask(frozenset([layer.name]))]  # one for each step
     if layer.kind in PASSING or (layer.kind in PASSING_SINCE_3 and layer.dialect == "keras3"):
@@ -312,7 +312,7 @@ def outputs_of(layer: Layer, masks: Masks) -> Masks:
     return []
 
 
-def joined(layer: Layer, masks: Sequence[Mask]) -> Mask | None:
+def joined_mask(layer: Layer, masks: Sequence[Mask]) -> Mask | None:
     """The mask of what a layer makes of several tensors. Of different lengths, or where steps are put behind others, no length says it."""
     if not masks:
         return None
@@ -325,7 +325,7 @@ def joined(layer: Layer, masks: Sequence[Mask]) -> Mask | None:
 def without_masks(network: Network) -> Network:
     """The same model with no mask given to any call, and without what only masks need."""
     layers: dict[int, Layer] = {}
-    calls = [ignored(call, layers) for call in network.calls]
+    calls = [call_without_masks(call, layers) for call in network.calls]
     return without_unread(network, replace(network, calls=tuple(calls)))
 
 
@@ -333,7 +333,7 @@ def without_unread(before: Network, network: Network) -> Network:
     """The model without the calls that nothing depends on any more, where some of them read less than before."""
     if all(call.reads == same.reads for call, same in zip(network.calls, before.calls, strict=True)):
         return network
-    calls, remaining = network.calls, reached(network.calls, network.outputs)
+    calls, remaining = network.calls, needed_calls(network.calls, network.outputs)
     place = {number: rank for rank, number in enumerate(remaining)}
 
     def moved(tensor: Tensor) -> Tensor:
@@ -346,9 +346,9 @@ def without_unread(before: Network, network: Network) -> Network:
     return replace(network, calls=tuple(again(calls[number]) for number in remaining), outputs=tuple(map(moved, network.outputs)))
 
 
-def ignored(call: Call, layers: dict[int, Layer]) -> Call:
+def call_without_masks(call: Call, layers: dict[int, Layer]) -> Call:
     """One call without its masks, also in the models within its layer. A layer called again stays one object."""
-    layer = layers.setdefault(id(call.layer), unmasking(call.layer))
+    layer = layers.setdefault(id(call.layer), layer_without_masks(call.layer))
     return replace(call, layer=layer, kwargs={name: value for name, value in call.kwargs.items() if not is_mask(name, value)})
 
 
@@ -357,16 +357,16 @@ def is_mask(name: str, value: object) -> bool:
     return name in ARGUMENTS and any(True for _ in leaves(value, Tensor))
 
 
-def unmasking(layer: Layer) -> Layer:
+def layer_without_masks(layer: Layer) -> Layer:
     """The layer as if it masked nothing, and all within it."""
     if layer.kind == "Masking":
         layer = replace(layer, options={})
     if layer.options.get("mask_zero"):
         layer = replace(layer, options={**layer.options, "mask_zero": False})
-    return replace(layer.with_inner(unmasking), network=layer.network and without_masks(layer.network))
+    return replace(layer.with_inner(layer_without_masks), network=layer.network and without_masks(layer.network))
 
 
-def reached(calls: Sequence[Call], outputs: Sequence[Tensor]) -> list[int]:
+def needed_calls(calls: Sequence[Call], outputs: Sequence[Tensor]) -> list[int]:
     """Numbers of the calls that outputs depend on, in order."""
     needed = {tensor.call for tensor in outputs}
     for number in reversed(range(len(calls))):

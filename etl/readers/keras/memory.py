@@ -18,7 +18,7 @@ from etl.readers.keras.architecture import keras_major, model_layer, own_model, 
 from etl.readers.keras.builder import KerasLayer, StoredArray, network
 from etl.readers.keras.lambdas import with_lambdas
 from etl.readers.keras.legacy import check_shape
-from etl.readers.keras.masks import settled
+from etl.readers.keras.masks import settle_masks
 from etl.readers.keras.origin import FRAMEWORKS, OWN
 from etl.readers.keras.roles import CELLS, PROJECTIONS, expected, projected
 
@@ -46,7 +46,7 @@ def read_keras_model(keras_model: Any, *, ignore_masks: bool = False, lambdas: M
         digest.update(np.ascontiguousarray(variable.numpy()).tobytes())
     assert model.graph is not None
     described = with_lambdas(network(model.graph), lambdas or {})
-    return Model(str(keras_model.name), settled(described, ignore_masks, lengths), digest.hexdigest(), "memory", version)
+    return Model(str(keras_model.name), settle_masks(described, ignore_masks, lengths), digest.hexdigest(), "memory", version)
 
 
 def assign(live: Any, layer: KerasLayer) -> None:
@@ -54,7 +54,7 @@ def assign(live: Any, layer: KerasLayer) -> None:
 
     Raises BadFile for a layer that is not built, Unsupported for one that has more arrays than its kind.
     """
-    tell_apart(live, layer)
+    name_own_classes(live, layer)
     if layer.graph is not None:
         layers = {live_layer.name: live_layer for live_layer in live.layers}
         for inside in layer.graph.layers:
@@ -80,7 +80,7 @@ def assign(live: Any, layer: KerasLayer) -> None:
             assign(live_inner, inside)
 
 
-def tell_apart(live: Any, layer: KerasLayer) -> None:
+def name_own_classes(live: Any, layer: KerasLayer) -> None:
     """Call a class and activations of somebody's own by their full names: the live ones are known, whatever the configuration calls them."""
     if is_own(type(live)):
         if ">" not in layer.kind:

@@ -21,7 +21,7 @@ TENSORFLOW = frozenset(
 )
 
 
-def foreign(entry: Mapping[str, Any]) -> bool:
+def is_foreign(entry: Mapping[str, Any]) -> bool:
     """Whether a class is certainly not Keras' own, or not certainly its own."""
     module, registered = entry.get("module"), entry.get("registered_name")
     if module is None:
@@ -37,11 +37,11 @@ def full_name(entry: Mapping[str, Any]) -> str:
     return registered if ">" in registered and registered not in INTERNAL else f"{entry.get('module') or SCRIPT}>{entry['class_name']}"
 
 
-def told_apart(options: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_full_names(options: Mapping[str, Any]) -> Mapping[str, Any]:
     """A layer's configuration with activations and dtype policies of somebody else's under their full names, which nothing supports."""
     changed = {name: activation(value) for name, value in options.items() if name.endswith("activation") and isinstance(value, Mapping)}
     policy = options.get("dtype")
-    if isinstance(policy, Mapping) and "class_name" in policy and foreign(policy):
+    if isinstance(policy, Mapping) and "class_name" in policy and is_foreign(policy):
         changed["dtype_policy"] = full_name(policy)
     return {**options, **changed} if changed else options
 
@@ -51,6 +51,6 @@ def activation(value: Mapping[str, Any]) -> Any:
     config = value.get("config")
     if value.get("class_name") == "function":
         return config if config in TENSORFLOW else f"{config} (a function of somebody's own)"
-    if "class_name" in value and foreign(value):
+    if "class_name" in value and is_foreign(value):
         return full_name(value)
-    return {**value, "config": told_apart(config)} if isinstance(config, Mapping) else value
+    return {**value, "config": with_full_names(config)} if isinstance(config, Mapping) else value

@@ -25,7 +25,7 @@ def expected(kind: str, options: Options) -> Slots | None:
     return None if rule is None else rule(options)
 
 
-def fits(shape: tuple[int, ...], pattern: Pattern) -> bool:
+def matches_pattern(shape: tuple[int, ...], pattern: Pattern) -> bool:
     return pattern is None or (len(shape) == len(pattern) and all(want is None or n == want for n, want in zip(shape, pattern, strict=True)))
 
 
@@ -225,7 +225,7 @@ def layer_scale(options: Options) -> Slots:
     return [("gamma", (number(options, "projection_dim"),))]
 
 
-def nothing(options: Options) -> Slots:
+def no_arrays(options: Options) -> Slots:
     return []
 
 
@@ -259,6 +259,6 @@ ROLES: dict[str, Callable[[Options], Slots]] = {
     "MultiHeadAttention": multi_head_attention,
     "GroupQueryAttention": group_query_attention,
     **dict.fromkeys(
-        ("InputLayer", "TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "QuantizeAnnotate", "Functional", "Sequential"), nothing
+        ("InputLayer", "TimeDistributed", "Bidirectional", "RNN", "StackedRNNCells", "QuantizeAnnotate", "Functional", "Sequential"), no_arrays
     ),
 }

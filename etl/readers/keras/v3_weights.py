@@ -105,10 +105,10 @@ class StoreReader:
                 counts = Counter[str]()
                 for cell in inside:
                     name = snake(cell.written)
-                    weighted |= self.layer(cell, below(path, role, f"{name}_{counts[name]}" if counts[name] else name))
+                    weighted |= self.layer(cell, subpath(path, role, f"{name}_{counts[name]}" if counts[name] else name))
                     counts[name] += 1
             else:
-                weighted |= self.layer(inside, below(path, role))
+                weighted |= self.layer(inside, subpath(path, role))
         return weighted
 
     def own_arrays(self, layer: KerasLayer, path: Path) -> bool:
@@ -118,10 +118,10 @@ class StoreReader:
             layer.arrays = self.everything(path)
             return bool(layer.arrays)
         if layer.kind in PROJECTIONS:
-            places = [(below(path, f"{name}_dense"), below(path, f"_{name}_dense")) for name in projected(layer.options)]
+            places = [(subpath(path, f"{name}_dense"), subpath(path, f"_{name}_dense")) for name in projected(layer.options)]
             arrays = [array for public, private in places for array in self.variables(public) or self.variables(private)]
         else:
-            arrays = self.variables(below(path, "cell") if layer.kind in CELLS else path)
+            arrays = self.variables(subpath(path, "cell") if layer.kind in CELLS else path)
         if layer.kind == "SpectralNormalization":
             arrays = arrays[-1:]  # before it the inner layer's kernel once more
         twin = self.visited[identity(layer)]
@@ -204,7 +204,7 @@ class StoreReader:
         return arrays
 
 
-def below(path: Path, *names: str) -> Path:
+def subpath(path: Path, *names: str) -> Path:
     return None if path is None else (*path, *names)
 
 

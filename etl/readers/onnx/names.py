@@ -25,7 +25,7 @@ def names(nodes: Sequence[NodeProto], weights: Container[str], used: set[str]) -
     """A name for each node, in order; unique and the same at every reading.
 
     weights  names of the tensors that the file stores
-    used    names that are given out, to which these are added
+    used     names that are given out, to which these are added
     """
     modules = [module(node) for node in nodes]
     members = defaultdict[str, list[NodeProto]](list)

@@ -24,7 +24,7 @@ def exported(path: Path, architecture: str | None = None) -> Program:
     return read_program(Source(path))
 
 
-def joined(path: Path, weights: Weights, architecture: str, shapes: Shapes = ()) -> tuple[Program, tuple[Path, ...]]:
+def with_weights(path: Path, weights: Weights, architecture: str, shapes: Shapes = ()) -> tuple[Program, tuple[Path, ...]]:
     """Weights with an architecture (an exported program, or code of the user's that makes a module), and the files that they are in."""
     if is_callable(architecture):
         program = program_of_callable(architecture, shapes)

@@ -13,7 +13,7 @@ from etl.rules.aten import logic
 from etl.rules.aten.values import Value, add, as_live
 from etl.rules.aten.views import axis_of, select, slice_
 from etl.rules.ids import is_live
-from etl.rules.primitives.scatter import joined
+from etl.rules.primitives.scatter import combined
 from etl.rules.primitives.tables import onehot, picked
 from etl.rules.scope import Edges, Scope
 
@@ -147,7 +147,7 @@ def joined_at(
         raise Unsupported(f"has no rule for reduce={reduce!r}")
     op, ufunc = JOIN[reduce]
     if is_live(self) or is_live(values):
-        return joined(here, op, self, flat_indices, values, scale=scale, mean=reduce == "mean", include=include_self)
+        return combined(here, op, self, flat_indices, values, scale=scale, mean=reduce == "mean", include=include_self)
     flat, positions = np.array(self).reshape(-1), flat_indices.reshape(-1)
     if not include_self:
         limits = np.finfo(flat.dtype) if flat.dtype.kind == "f" else np.iinfo(flat.dtype)
@@ -235,44 +235,44 @@ def masked_scatter(here: Scope, self: Value, mask: Any, source: Value) -> Value:
 
 def slice_scatter(here: Scope, self: Value, src: Value, dim: int = 0, start: Any = None, end: Any = None, step: Any = 1) -> Value:
     """A copy with another slice."""
-    return into(here, self, src, lambda flat_indices: slice_(here, flat_indices, dim, start, end, step))
+    return with_view_replaced(here, self, src, lambda flat_indices: slice_(here, flat_indices, dim, start, end, step))
 
 
 def select_scatter(here: Scope, self: Value, src: Value, dim: int, index: Any) -> Value:
     """A copy with another place of an axis."""
-    return into(here, self, src, lambda flat_indices: select(here, flat_indices, dim, index))
+    return with_view_replaced(here, self, src, lambda flat_indices: select(here, flat_indices, dim, index))
 
 
 def diagonal_scatter(here: Scope, self: Value, src: Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Value:
     """A copy with another diagonal."""
-    return into(here, self, src, lambda flat_indices: np.diagonal(flat_indices, offset, dim1, dim2))
+    return with_view_replaced(here, self, src, lambda flat_indices: np.diagonal(flat_indices, offset, dim1, dim2))
 
 
-def into(here: Scope, self: Value, values: Value, view: Callable[[NDArray[Any]], NDArray[Any]]) -> Value:
+def with_view_replaced(here: Scope, self: Value, values: Value, view: Callable[[NDArray[Any]], NDArray[Any]]) -> Value:
     """A copy with other values where a view of the tensor's places leads."""
     flat_indices = view(np.arange(self.size).reshape(self.shape))
     changed = placed(here, np.reshape(self, (-1,)), flat_indices, values)
     return changed.reshape(self.shape)
 
 
-def through(here: Scope, value: Any, views: Sequence[View]) -> Any:
+def viewed(here: Scope, value: Any, views: Sequence[View]) -> Any:
     """What a chain of views makes of a tensor."""
     for kind, arguments, output in views:
         if kind in ("aten.to", "aten.type_as", "aten._to_copy"):  # of the same type, or it would be no view
             continue
-        viewed = here.dialect.rule_of(kind)(here, value, **arguments)
-        value = viewed[output] if isinstance(viewed, list | tuple) else viewed
+        outputs = here.dialect.rule_of(kind)(here, value, **arguments)
+        value = outputs[output] if isinstance(outputs, list | tuple) else outputs
     return value
 
 
 def write(here: Scope, self: Value, value: Value, views: Sequence[View]) -> Value:
     """The tensor after something was written into a view of it: the other places as they were."""
-    return into(here, self, value, lambda flat_indices: through(here, flat_indices, views))
+    return with_view_replaced(here, self, value, lambda flat_indices: viewed(here, flat_indices, views))
 
 
 def read(here: Scope, self: Value, views: Sequence[View]) -> Value:
     """A view of a tensor that was written to, as it is now."""
-    return through(here, self, views)
+    return viewed(here, self, views)
 
 
 def searchsorted(

@@ -82,7 +82,7 @@ def cross_entropy_loss(
     if np.shape(target) == self.shape:
         shares = place.multiply(here, target, 1 - label_smoothing, part="shares") if label_smoothing else target
         shares = place.add(here, shares, label_smoothing / self.shape[axis], part="smoothed") if label_smoothing else shares
-        shares = shares if weight is None else place.multiply(here, shares, along(weight, axis, self.ndim), part="weighted")
+        shares = shares if weight is None else place.multiply(here, shares, class_numbers_along(weight, axis, self.ndim), part="weighted")
         return entropy(here, logs, shares, self.size // self.shape[axis], axis, reduction)
     return likelihood(here, logs, target, weight, reduction, ignore_index, label_smoothing)
 
@@ -97,17 +97,17 @@ def likelihood(
 ) -> Value:
     """The loss of a target that names classes: shares of 1 there, 0 elsewhere and for the class to be ignored."""
     axis = 1 if logs.ndim > 1 else 0
-    classes = along(np.arange(logs.shape[axis]), axis, logs.ndim)
+    classes = class_numbers_along(np.arange(logs.shape[axis]), axis, logs.ndim)
     if is_live(target):
         chosen = logic.equal(here, np.expand_dims(target, axis), classes, part="one_hot")
     else:
         chosen = (np.expand_dims(target, axis) == classes).astype(np.float64)
-    factors = (1.0 if weight is None else along(numbers(weight), axis, logs.ndim)) * (classes != ignore_index)
+    factors = (1.0 if weight is None else class_numbers_along(numbers(weight), axis, logs.ndim)) * (classes != ignore_index)
     shares = place.multiply(here, chosen, np.broadcast_to(factors, chosen.shape), part="shares")
     whole = reduce.reduced(here, "sum", shares, tuple(range(shares.ndim)), part="whole") if is_live(shares) else shares.sum()
     if label_smoothing:
         counted = logic.not_equal(here.part("counted"), np.expand_dims(target, axis), ignore_index)
-        even = np.ones(classes.shape) if weight is None else along(numbers(weight), axis, logs.ndim)
+        even = np.ones(classes.shape) if weight is None else class_numbers_along(numbers(weight), axis, logs.ndim)
         spread = place.multiply(here, counted, even * label_smoothing / classes.size, part="spread")
         shares = place.add(here, place.multiply(here, shares, 1 - label_smoothing, part="kept"), spread, part="smoothed")
     return entropy(here, logs, shares, whole, axis, reduction)
@@ -125,7 +125,7 @@ def entropy(here: Scope, logs: Value, shares: Value, whole: Value, axis: int, re
     return place.divide(here, reduce.reduced(here, "sum", terms, tuple(range(terms.ndim)), weight=-1.0, part="sum"), whole)
 
 
-def along(array: Value, axis: int, rank: int) -> Value:
+def class_numbers_along(array: Value, axis: int, rank: int) -> Value:
     """Numbers of classes laid along their axis."""
     return np.reshape(array, [-1 if k == axis else 1 for k in range(rank)])
 
@@ -213,7 +213,7 @@ def multi_margin_loss(
     here: Scope, self: Value, target: Value, p: float = 1, margin: float = 1, weight: Value | None = None, reduction: int = 1
 ) -> Value:
     """The mean over the other classes of max(0, margin - x at the target + x)^p, times the target's weight."""
-    named = known(target)
+    named = constant_target(target)
     values = np.reshape(self, (-1, self.shape[-1]))
     rows, classes = np.arange(len(values)), values.shape[1]
     gaps = place.add(here, place.subtract(here, values, values[rows, named.reshape(-1)][:, None], part="difference"), margin, part="gap")
@@ -226,7 +226,7 @@ def multi_margin_loss(
 
 def multilabel_margin_loss(here: Scope, self: Value, target: Value, reduction: int = 1) -> Value:
     """The mean of max(0, 1 - x at each target class + x at each other class); a target ends at its first -1."""
-    named = np.reshape(known(target), (-1, self.shape[-1]))
+    named = np.reshape(constant_target(target), (-1, self.shape[-1]))
     values, classes = np.reshape(self, named.shape), named.shape[1]
     ends = [int(np.argmax(row < 0)) if (row < 0).any() else classes for row in named]
     pairs = [[(y, k) for y in row[:end] for k in range(classes) if k not in row[:end]] for row, end in zip(named, ends, strict=True)]
@@ -240,7 +240,7 @@ def multilabel_margin_loss(here: Scope, self: Value, target: Value, reduction: i
     return reduced(here, losses if self.ndim > 1 else losses[0], reduction)
 
 
-def known(target: Value) -> Any:
+def constant_target(target: Value) -> Any:
     """A target whose pairs of classes make the graph. Raises Unsupported where it depends on the example."""
     if is_live(target):
         raise Unsupported("has a target that depends on the example; there is a rule for constant ones")

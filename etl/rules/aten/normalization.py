@@ -13,7 +13,7 @@ from etl.rules.aten.values import TRAINING, Value, all_constant, live_or_constan
 from etl.rules.aten.views import sizes
 from etl.rules.aten.windows import axes_names
 from etl.rules.ids import Ids, is_live
-from etl.rules.primitives.axes import across
+from etl.rules.primitives.axes import edges_along
 from etl.rules.scope import Edges, Scope, Weights
 
 
@@ -136,10 +136,10 @@ def normalized(
         return normalized_numbers(x, tuple(axes), epsilon, gamma, beta, shape, centre)
     share = 1 / prod(x.shape[axis] for axis in axes)
     if centre:
-        middle = here.sum(across(x, axes, share), part="mean")
+        middle = here.sum(edges_along(x, axes, share), part="mean")
         x = here.sum(Edges(x, over=0), Edges(middle, -1.0, over=0), part="centring")
     square = here.product(Edges(x, over=0), Edges(x, over=0), part="square")
-    scale = here.sum(across(square, axes, share), part="variance", bias=epsilon, activation="rsqrt")
+    scale = here.sum(edges_along(square, axes, share), part="variance", bias=epsilon, activation="rsqrt")
     own: dict[str, Any] = {} if shape is None else {"shape": tuple(shape), "axes": None}
     if gamma is not None and not hasattr(gamma, "axes"):
         edges = (Edges(x, numbers(gamma), over=0), Edges(scale, over=0))
@@ -161,6 +161,6 @@ def normalized_numbers(x: Any, axes: tuple[int, ...], epsilon: float, gamma: Any
 def unit(here: Scope, x: Ids, axes: Sequence[int], least: float, **options: Any) -> Any:
     """x / max(sqrt(sum(x^2)), least) along some axes: `square`, `length`, product."""
     square = here.product(Edges(x, over=0), Edges(x, over=0), part="square")
-    whole = here.sum(across(square, axes), part="sum")
+    whole = here.sum(edges_along(square, axes), part="sum")
     length = here.max(Edges(whole, over=0), part="length", bias=least**2, activation="rsqrt")
     return multiply(here, x, length, **options)

@@ -10,7 +10,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.rules.aten.values import Value, numbers
 from etl.rules.aten.views import axis_of, whole
-from etl.rules.aten.windows import for_each, padded, seen
+from etl.rules.aten.windows import for_each, padded, windows_of
 from etl.rules.ids import NOTHING, ZERO, is_live, live
 from etl.rules.scope import Edges, Scope
 
@@ -19,7 +19,7 @@ def unfold(here: Scope, self: Value, dimension: int, size: Any, step: Any) -> Va
     """Windows along an axis, on a new last axis."""
     at = axis_of(dimension, self.ndim)
     last = np.moveaxis(self, at, -1)
-    windows = seen(last, (whole(size),), (whole(step),), (1,))
+    windows = windows_of(last, (whole(size),), (whole(step),), (1,))
     return np.moveaxis(windows, -2, at)
 
 
@@ -29,7 +29,7 @@ def im2col(here: Scope, self: Value, kernel_size: Any, dilation: Any, padding: A
     raised = ids if ids.ndim == 4 else ids[None]
     size, steps, apart = (for_each(option, 2) for option in (kernel_size, stride, dilation))
     pads = [(p, p) for p in for_each(padding, 2)]
-    windows = np.moveaxis(seen(padded(raised, pads, ZERO), size, steps, apart), (2, 3), (-2, -1))
+    windows = np.moveaxis(windows_of(padded(raised, pads, ZERO), size, steps, apart), (2, 3), (-2, -1))
     columns = np.reshape(windows, (raised.shape[0], raised.shape[1] * prod(size), -1))
     columns = columns if ids.ndim == 4 else columns[0]
     if is_live(self):
@@ -46,7 +46,7 @@ def col2im(here: Scope, self: Value, output_size: Any, kernel_size: Any, dilatio
     (top, left), taps = for_each(padding, 2), prod(size)
     wide_h, wide_w = h + 2 * top, w + 2 * left
     pixels = live(np.arange(wide_h * wide_w).reshape(1, 1, wide_h, wide_w))
-    windows = np.moveaxis(seen(pixels, size, steps, apart), (2, 3), (-2, -1)).reshape(taps, -1)  # which pixel each entry of a column is of
+    windows = np.moveaxis(windows_of(pixels, size, steps, apart), (2, 3), (-2, -1)).reshape(taps, -1)  # which pixel each entry of a column is of
     order = np.argsort(np.asarray(windows).reshape(-1), kind="stable")
     pixel = np.asarray(windows).reshape(-1)[order]
     first = np.searchsorted(pixel, np.arange(wide_h * wide_w))

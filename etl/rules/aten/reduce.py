@@ -12,7 +12,7 @@ from etl.activations import call
 from etl.errors import Unsupported
 from etl.rules.aten.values import Value
 from etl.rules.ids import NOTHING, axis_names, is_live
-from etl.rules.primitives.axes import across, gathered, kept
+from etl.rules.primitives.axes import axes_last, edges_along, reduced_shape
 from etl.rules.scope import Edges, Ids, Scope, bounded
 
 NUMPY: dict[str, Callable[..., Any]] = {"sum": np.sum, "max": np.max, "min": np.min, "product": np.prod}
@@ -37,7 +37,7 @@ def reduced(here: Scope, op: str, x: Value, axes: Sequence[int], keepdim: bool =
     names = None
     if len(axis_names(x)) == x.ndim:
         names = tuple(name for axis, name in enumerate(axis_names(x)) if keepdim or axis not in axes)
-    return here.neurons(op, [across(x, axes, weight)], shape=kept(x, axes, keepdim), axes=names, **options)
+    return here.neurons(op, [edges_along(x, axes, weight)], shape=reduced_shape(x, axes, keepdim), axes=names, **options)
 
 
 def mean(here: Scope, x: Value, axes: Sequence[int], keepdim: bool = False, **options: Any) -> Value:
@@ -59,8 +59,8 @@ def variance(here: Scope, x: Value, axes: Sequence[int], keepdim: bool, correcti
 def norm(here: Scope, x: Value, order: float, axes: Sequence[int], keepdim: bool) -> Value:
     """The length of vectors: the order-th root of the sum of |x|^order; the largest for infinity, how many aren't 0 for 0."""
     if not is_live(x):
-        flat = np.moveaxis(np.asarray(x, np.float64), axes, range(-len(axes), 0)).reshape(*kept(x, axes, False), -1)
-        return np.asarray(np.linalg.norm(flat, order, axis=-1)).reshape(kept(x, axes, keepdim))
+        flat = np.moveaxis(np.asarray(x, np.float64), axes, range(-len(axes), 0)).reshape(*reduced_shape(x, axes, False), -1)
+        return np.asarray(np.linalg.norm(flat, order, axis=-1)).reshape(reduced_shape(x, axes, keepdim))
     if order == 2:
         square = here.sum(Edges(x, over=0), part="square", activation="square")
         return reduced(here, "sum", square, axes, keepdim, activation="sqrt")
@@ -82,9 +82,9 @@ def softmax(here: Scope, x: Value, axis: int) -> Value:
         return shifted / shifted.sum(axis, keepdims=True)
     if axis == x.ndim - 1 and x.shape != (1,):  # whose row has no axis left: a batch is none
         return here.sum(Edges(x, over=0), activation="softmax")
-    top = here.max(across(x, (axis,)), part="max")
+    top = here.max(edges_along(x, (axis,)), part="max")
     shifted = here.sum(Edges(x, over=0), Edges(top, -1.0, over=0), part="exponential", activation="exponential")
-    whole = here.sum(across(shifted, (axis,)), part="sum", activation="reciprocal")
+    whole = here.sum(edges_along(shifted, (axis,)), part="sum", activation="reciprocal")
     return here.product(Edges(shifted, over=0), Edges(whole, over=0))
 
 
@@ -103,24 +103,24 @@ def logsumexp(here: Scope, x: Value, axes: Sequence[int], keepdim: bool) -> Valu
     if not is_live(x):
         return np.asarray(np.log(np.exp(x).sum(tuple(axes), keepdims=keepdim)))
     top, whole = logarithm(here, x, axes)
-    return here.sum(Edges(top, over=0), Edges(whole, over=0), shape=kept(x, axes, keepdim))
+    return here.sum(Edges(top, over=0), Edges(whole, over=0), shape=reduced_shape(x, axes, keepdim))
 
 
 def logarithm(here: Scope, x: Ids, axes: Sequence[int]) -> tuple[Ids, Ids]:
     """The largest along some axes, and log(sum(exp(x - largest))); both keep one place there."""
-    top = here.max(across(x, axes), part="max")
+    top = here.max(edges_along(x, axes), part="max")
     shifted = here.sum(Edges(x, over=0), Edges(top, -1.0, over=0), part="exponential", activation="exponential")
-    return top, here.sum(across(shifted, axes), part="log_sum", activation="log")
+    return top, here.sum(edges_along(shifted, axes), part="log_sum", activation="log")
 
 
 def running(here: Scope, op: str, x: Value, axis: int) -> Value:
     """The sum, product, largest or smallest of all places up to each along an axis."""
     if not is_live(x):
         return {"sum": np.add, "product": np.multiply, "max": np.maximum, "min": np.minimum}[op].accumulate(x, axis)
-    return here.neurons(op, [Edges(np.moveaxis(up_to_each(x, axis), -2, axis))])
+    return here.neurons(op, [Edges(np.moveaxis(running_windows(x, axis), -2, axis))])
 
 
-def up_to_each(x: Ids, axis: int) -> Ids:
+def running_windows(x: Ids, axis: int) -> Ids:
     """What each place along an axis sees of it, on a new last axis, the places themselves on the one before: (..., n) -> (..., n, n)."""
     bounded((*x.shape, x.shape[axis]))
     return np.where(np.tri(x.shape[axis], dtype=bool), np.moveaxis(x, axis, -1)[..., None, :], NOTHING)
@@ -130,7 +130,7 @@ def running_logsumexp(here: Scope, x: Value, axis: int) -> Value:
     """log(sum(exp)) of all places up to each along an axis, as max + log(sum(exp(x - max)))."""
     if not is_live(x):
         return np.logaddexp.accumulate(x, axis)
-    seen = up_to_each(x, axis)
+    seen = running_windows(x, axis)
     top = here.max(Edges(seen), part="max")
     gap = here.sum(Edges(seen, over=0), Edges(top[..., None], -1.0, over=0), part="exponential", activation="exponential")
     whole = here.sum(Edges(np.where(np.asarray(seen) == NOTHING, NOTHING, gap)), part="log_sum", activation="log")
@@ -144,7 +144,7 @@ def place_up_to(here: Scope, op: str, x: Value, best: Value, axis: int) -> Value
         hit = (last[..., None, :] == np.moveaxis(best, axis, -1)[..., None]) & np.tri(len(numbers), dtype=bool)
         return np.moveaxis(np.where(hit, np.arange(len(numbers)), 0).max(-1), -1, axis)
     gap = here.sum(
-        Edges(up_to_each(x, axis), over=0), Edges(np.moveaxis(best, axis, -1)[..., None], -1.0, over=0), part="reached", activation="is_zero"
+        Edges(running_windows(x, axis), over=0), Edges(np.moveaxis(best, axis, -1)[..., None], -1.0, over=0), part="reached", activation="is_zero"
     )
     return np.moveaxis(here.max(Edges(np.where(np.tri(len(numbers), dtype=bool), gap, NOTHING), numbers)), -1, axis)
 
@@ -158,10 +158,10 @@ def place_of(here: Scope, op: str, x: Value, axis: int, keepdim: bool) -> Value:
         return np.asarray((np.argmax if op == "max" else np.argmin)(x, axis, keepdims=keepdim))
     n, sign = x.shape[axis], 1.0 if op == "max" else -1.0
     bounded((*x.shape, n))
-    far = here.neurons(op, [across(x, (axis,))], part="largest" if op == "max" else "smallest")
+    far = here.neurons(op, [edges_along(x, (axis,))], part="largest" if op == "max" else "smallest")
     beyond = here.sum(Edges(far, sign, over=0), Edges(x, -sign, over=0), part="beyond", activation="step")
     reached = here.sum(Edges(beyond, -1.0, over=0), bias=1.0, part="reached")
     before = np.where(np.tri(n, k=-1, dtype=bool), np.moveaxis(reached, axis, -1)[..., None, :], NOTHING)
     earlier = here.sum(Edges(np.moveaxis(before, -2, axis)), part="earlier")
     first = here.sum(Edges(reached, over=0), Edges(earlier, -1.0, over=0), part="first", activation="relu")
-    return here.sum(Edges(gathered(first, (axis,)), np.arange(n, dtype=np.float64)), shape=kept(x, (axis,), keepdim))
+    return here.sum(Edges(axes_last(first, (axis,)), np.arange(n, dtype=np.float64)), shape=reduced_shape(x, (axis,), keepdim))

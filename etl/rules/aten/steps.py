@@ -34,7 +34,7 @@ def gates(kernel: Weights, recurrent: Weights, bias: Weights | None, again: Weig
     return [Gate(*arrays) for arrays in zip(*parts, strict=True)]
 
 
-def matter(source: Value, kernel: Weights) -> tuple[list[Edges], Any]:
+def product_terms(source: Value, kernel: Weights) -> tuple[list[Edges], Any]:
     """W x as edges where x is live, as bias where it is constant: (batch, n), (units, n) -> (batch, units)."""
     if is_live(source):
         return [Edges(source[..., None, :], kernel)], None
@@ -45,7 +45,7 @@ def affine(here: Scope, terms: Sequence[tuple[Value, Weights]], bias: Weights | 
     """activation(W x + U h + b) of any of them."""
     edges, total = list[Edges](), None if bias is None else bias
     for source, kernel in terms:
-        own, constant = matter(source, kernel)
+        own, constant = product_terms(source, kernel)
         edges += own
         if constant is not None:
             total = constant if total is None else total + constant
@@ -78,7 +78,7 @@ def gru_step(here: Scope, x: Value, state: Value, arrays: dict[str, Gate], part:
     if reset_after:
         recurrent = affine(here, [(state, candidate.recurrent)], candidate.again, "recurrent")
         remembered = multiply(here, r, recurrent, part="reset")
-        edges, constant = matter(x, candidate.kernel)
+        edges, constant = product_terms(x, candidate.kernel)
         bias = candidate.bias if constant is None else constant if candidate.bias is None else constant + candidate.bias
         new = here.sum(*edges, Edges(remembered, over=0), bias=bias, part="candidate", activation="tanh")
     else:

@@ -15,7 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from etl.errors import Unsupported
 from etl.rules.aten.values import Value, all_constant, check_size, live_or_constant_sum
 from etl.rules.ids import NOTHING, ZERO, Ids, axis_names, is_live, live
-from etl.rules.primitives.windows import ragged, span, spread
+from etl.rules.primitives.windows import ragged, span, transposed_windows
 from etl.rules.scope import Edges, Scope, Weights, bounded
 
 PLACES = {1: ("column",), 2: ("row", "column"), 3: ("depth", "row", "column")}
@@ -49,7 +49,7 @@ def padded(ids: Ids, pads: Pads, fill: int) -> Ids:
     return np.pad(ids, [*((0, 0),) * (ids.ndim - rank), *((max(a, 0), max(b, 0)) for a, b in pads)], constant_values=fill)
 
 
-def seen(ids: Ids, size: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Ids:
+def windows_of(ids: Ids, size: Sequence[int], strides: Sequence[int], dilation: Sequence[int]) -> Ids:
     """What each window sees: (..., *places) -> (..., *windows, *size), a view."""
     rank = len(size)
     spans = [span(k, d) for k, d in zip(size, dilation, strict=True)]
@@ -72,7 +72,7 @@ def convolution(
     if not is_live(x):
         raise Unsupported("convolves a constant with a kernel that depends on the example")
     x = here.expect(x, axes_names(rank))
-    windows = seen(padded(x, pads, NOTHING), kernel.shape[2:], strides, dilation)  # (batch, c, *windows, *size)
+    windows = windows_of(padded(x, pads, NOTHING), kernel.shape[2:], strides, dilation)  # (batch, c, *windows, *size)
     places = windows.shape[2 : 2 + rank]
     windows = windows.reshape(windows.shape[0], groups, -1, *windows.shape[2:])
     source = np.moveaxis(windows, 2, 2 + rank)[:, :, None]  # (batch, groups, 1, *windows, c / groups, *size)
@@ -86,7 +86,7 @@ def constant_convolution(
     """The same of constants: positions that a network encodes, say."""
     rank = kernel.ndim - 2
     wide = np.pad(x, [(0, 0), (0, 0), *pads])
-    windows = seen(wide, kernel.shape[2:], strides, dilation)
+    windows = windows_of(wide, kernel.shape[2:], strides, dilation)
     places = windows.shape[2 : 2 + rank]
     check_size((x.shape[0], len(kernel), *places))
     windows = windows.reshape(x.shape[0], groups, -1, prod(places), prod(kernel.shape[2:]))
@@ -132,7 +132,7 @@ def transposed_convolution(
     check_channels(x.shape[1], kernel.shape[0])
     x = here.expect(x, axes_names(rank))
     last = np.moveaxis(x.reshape(batch * x.shape[1], *x.shape[2:]), 0, -1)
-    windows = spread(last, shape, kernel.shape[2:], strides, before, dilation)  # (*shape, *size, batch * c)
+    windows = transposed_windows(last, shape, kernel.shape[2:], strides, before, dilation)  # (*shape, *size, batch * c)
     windows = np.moveaxis(windows, -1, 0).reshape(batch, groups, -1, *shape, *kernel.shape[2:])
     source = np.moveaxis(windows, 2, 2 + rank)[:, :, None]  # (batch, groups, 1, *shape, c / groups, *size)
     turned = kernel[(..., *(slice(None, None, -1),) * rank)].reshape(groups, -1, *kernel.shape[1:])  # (groups, c / groups, o / groups, *size)
@@ -161,7 +161,7 @@ def pool_windows(
     wide = ceiling_pads(x.shape[x.ndim - rank :], size, strides, pads, dilation) if ceil_mode else list(pads)
     x = padded(x, pads, ZERO if counted else NOTHING)
     beyond = [(0, w[1] - p[1]) for w, p in zip(wide, pads, strict=True)]
-    return seen(padded(x, beyond, NOTHING), size, strides, dilation)
+    return windows_of(padded(x, beyond, NOTHING), size, strides, dilation)
 
 
 def max_pool(here: Scope, windows: Ids, rank: int, **options: Any) -> Ids:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from etl.activations import call
-from etl.rules.primitives.axes import across, inner_axes
+from etl.rules.primitives.axes import edges_along, inner_axes
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 
@@ -55,7 +55,7 @@ def softmax(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
     if axes == (inputs.ndim - 1,):
         return activation_layer(here, inputs, activation="softmax")
     shifted = here.sum(Edges(inputs, over=0), Edges(largest(here, inputs, axes), -1.0, over=0), part="exponential", activation="exponential")
-    whole = here.sum(across(shifted, axes), part="sum", activation="reciprocal")
+    whole = here.sum(edges_along(shifted, axes), part="sum", activation="reciprocal")
     return here.product(Edges(shifted, over=0), Edges(whole, over=0))
 
 
@@ -79,10 +79,10 @@ def logsumexp(here: Scope, inputs: Ids, *, axis: Any = None, keepdims: bool = Fa
 
 def largest(here: Scope, inputs: Ids, axes: tuple[int, ...]) -> Ids:
     """The largest along some axes, which keep one place: what exponentials are shifted by."""
-    return here.max(across(inputs, axes), part="max")
+    return here.max(edges_along(inputs, axes), part="max")
 
 
 def logarithm(here: Scope, inputs: Ids, top: Ids, axes: tuple[int, ...]) -> Ids:
     """log(sum(exp(x - top)))."""
     shifted = here.sum(Edges(inputs, over=0), Edges(top, -1.0, over=0), part="exponential", activation="exponential")
-    return here.sum(across(shifted, axes), part="log_sum", activation="log")
+    return here.sum(edges_along(shifted, axes), part="log_sum", activation="log")

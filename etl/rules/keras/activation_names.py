@@ -67,7 +67,7 @@ def glu(here: Scope, inputs: Ids, *, part: str | None = None, axis: int = -1) ->
     if inputs.shape[axis] % 2:
         raise Unsupported(f"splits an axis of {inputs.shape[axis]} in two")
     value, gate = np.split(inputs, 2, axis)
-    opened = here.sum(Edges(gate, over=0), part=named(part, "gate"), activation="sigmoid")
+    opened = here.sum(Edges(gate, over=0), part=sublayer(part, "gate"), activation="sigmoid")
     return here.product(Edges(value, over=0), Edges(opened, over=0), part=part)
 
 
@@ -81,15 +81,15 @@ def sparsemax(here: Scope, inputs: Ids, *, part: str | None = None, axis: int = 
     share = 1 / np.arange(1, n + 1)
     bounded((*ordered.shape, n))
     first = np.where(np.tri(n, dtype=bool), ordered[..., None, :], NOTHING)  # (..., k, the k largest)
-    running = here.sum(Edges(first), part=named(part, "running"))
-    margin = here.sum(Edges(ordered, over=0), Edges(running, -share, over=0), part=named(part, "margin"), bias=share)
-    above = here.sum(Edges(margin, over=0), part=named(part, "above"), activation=call("threshold", threshold=0, default_value=1))
-    below = here.sum(Edges(above, over=0), part=named(part, "inverse"), activation="reciprocal")
-    support = here.product(Edges(margin, over=0), Edges(below, over=0), part=named(part, "support"), activation="relu")
-    counted = here.product(Edges(support, over=0), Edges(running, over=0), part=named(part, "counted"))
-    total = here.sum(Edges(counted), part=named(part, "total"), bias=-1.0)
-    number = here.sum(Edges(support), part=named(part, "number"), activation="reciprocal")
-    tau = np.expand_dims(here.product(Edges(total, over=0), Edges(number, over=0), part=named(part, "tau")), axis)
+    running = here.sum(Edges(first), part=sublayer(part, "running"))
+    margin = here.sum(Edges(ordered, over=0), Edges(running, -share, over=0), part=sublayer(part, "margin"), bias=share)
+    above = here.sum(Edges(margin, over=0), part=sublayer(part, "above"), activation=call("threshold", threshold=0, default_value=1))
+    below = here.sum(Edges(above, over=0), part=sublayer(part, "inverse"), activation="reciprocal")
+    support = here.product(Edges(margin, over=0), Edges(below, over=0), part=sublayer(part, "support"), activation="relu")
+    counted = here.product(Edges(support, over=0), Edges(running, over=0), part=sublayer(part, "counted"))
+    total = here.sum(Edges(counted), part=sublayer(part, "total"), bias=-1.0)
+    number = here.sum(Edges(support), part=sublayer(part, "number"), activation="reciprocal")
+    tau = np.expand_dims(here.product(Edges(total, over=0), Edges(number, over=0), part=sublayer(part, "tau")), axis)
     return here.sum(Edges(inputs, over=0), Edges(tau, -1.0, over=0), part=part, activation="relu")
 
 
@@ -105,13 +105,13 @@ def sort(here: Scope, ids: Ids, part: str | None) -> Ids:
             low = low[((low - apart % width) // apart % 2 == 0) & (low // (2 * width) == (low + apart) // (2 * width))]
             if low.size:
                 pairs = np.stack([ids[..., low], ids[..., low + apart]], -1)
-                ids[..., low] = here.max(Edges(pairs), part=named(part, f"sort_{number}/larger"))
-                ids[..., low + apart] = here.min(Edges(pairs), part=named(part, f"sort_{number}/smaller"))
+                ids[..., low] = here.max(Edges(pairs), part=sublayer(part, f"sort_{number}/larger"))
+                ids[..., low + apart] = here.min(Edges(pairs), part=sublayer(part, f"sort_{number}/smaller"))
                 number += 1
     return ids
 
 
-def named(part: str | None, name: str) -> str:
+def sublayer(part: str | None, name: str) -> str:
     """A sublayer of a sublayer."""
     return f"{part}/{name}" if part else name
 

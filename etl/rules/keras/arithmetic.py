@@ -45,10 +45,10 @@ def operands(*values: Any) -> tuple[Ids | Weights, ...]:
     ranks = sorted({value.ndim for value in plain if is_live(value)})
     if len(ranks) > 1:
         raise Unsupported(f"brings tensors of {ranks[0] + 1} and {ranks[-1] + 1} axes together, so that a batch meets another axis")
-    return tuple(value if is_live(value) or not ranks else fitted(value, ranks[0]) for value in plain)
+    return tuple(value if is_live(value) or not ranks else constant_of_rank(value, ranks[0]) for value in plain)
 
 
-def fitted(array: Weights, rank: int) -> Weights:
+def constant_of_rank(array: Weights, rank: int) -> Weights:
     """A constant beside ids of that rank: its batch axis, if it has one, must be one long."""
     if array.ndim <= rank:
         return array
@@ -141,14 +141,14 @@ def power(here: Scope, x: Any, y: Any) -> Ids:
         base = constant(x, "base of a power")
         if not (base > 0).all():
             raise Unsupported("has a base that is not positive")
-        return here.sum(Edges(y, fitted(np.log(base), y.ndim), over=0), activation="exponential")
+        return here.sum(Edges(y, constant_of_rank(np.log(base), y.ndim), over=0), activation="exponential")
     exponent = constant(y, "exponent")
     if exponent.size != 1:
         raise Unsupported("has exponents that differ from place to place")
-    return to_the(here, operand(x), float(exponent.reshape(())))
+    return power_of(here, operand(x), float(exponent.reshape(())))
 
 
-def to_the(here: Scope, x: Ids, exponent: float) -> Ids:
+def power_of(here: Scope, x: Ids, exponent: float) -> Ids:
     """x^exponent: small whole numbers as products of x with itself, fractions as exp(exponent * log(x)) with `log` first."""
     known = {1.0: "linear", 2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
     if exponent in known:
@@ -179,7 +179,7 @@ def bias_add(here: Scope, value: Ids, bias: Any, *, data_format: str | None = No
 
 def clip(here: Scope, x: Ids, x_min: Any = None, x_max: Any = None) -> Ids:
     """x between two constants: a relu where the lower one is 0, otherwise `lower` (the larger of x and x_min), then the smaller of that and x_max."""
-    low, high = (None if limit is None else fitted(constant(limit, "limit"), x.ndim) for limit in (x_min, x_max))
+    low, high = (None if limit is None else constant_of_rank(constant(limit, "limit"), x.ndim) for limit in (x_min, x_max))
     if low is not None and low.ndim == 0 and low == 0 and (high is None or (high.ndim == 0 and high > 0)):
         return here.sum(Edges(x, over=0), activation=call("relu", max_value=None if high is None else float(high)))
     if low is None and high is None:

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 
 from etl.errors import Unsupported
 from etl.rules.ids import live
-from etl.rules.keras.dense import meet
-from etl.rules.keras.masking import counted, placed
+from etl.rules.keras.dense import check_width
+from etl.rules.keras.masking import counting_steps, in_places
 from etl.rules.primitives.einsum import contract
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights
 
 Allowed: TypeAlias = NDArray[np.bool_] | None  # (queries, keys): which pairs may meet; None: all
 
 
-def pattern(queries: NDArray[np.bool_], keys: NDArray[np.bool_], causal: bool, window: int | None = None, mask: Any = None) -> Allowed:
+def allowed_pairs(queries: NDArray[np.bool_], keys: NDArray[np.bool_], causal: bool, window: int | None = None, mask: Any = None) -> Allowed:
     """Who may see whom: nobody later (causal), nobody `window` or more places away, whom a constant mask says, keys that count.
 
     queries, keys  which of them count; queries that don't see everybody
@@ -50,7 +50,7 @@ def pairs(query: Ids, key: Ids, allowed: Allowed) -> tuple[Ids, Ids]:
     return query[..., rows, :], key[..., columns, :]
 
 
-def spread(ids: Ids, allowed: NDArray[np.bool_], elsewhere: int) -> Ids:
+def pairs_in_places(ids: Ids, allowed: NDArray[np.bool_], elsewhere: int) -> Ids:
     """Ids of allowed pairs back in their places: (*lead, pairs) -> (*lead, queries, keys)."""
     whole = live(np.full((*ids.shape[:-1], *allowed.shape), elsewhere))
     whole[..., allowed] = ids
@@ -66,10 +66,10 @@ def distribution(here: Scope, terms: Ids, weight: Weights | float, allowed: Allo
     if allowed is None:
         return here.sum(edges, part="scores", activation="softmax")
     scores, rows = here.sum(edges, part="scores"), np.nonzero(allowed)[0]
-    largest = here.max(Edges(spread(scores, allowed, NOTHING)), part="largest")
+    largest = here.max(Edges(pairs_in_places(scores, allowed, NOTHING)), part="largest")
     shifted = here.sum(Edges(scores, over=0), Edges(largest[..., rows], -1.0, over=0), part="exponential", activation="exponential")
-    share = here.sum(Edges(spread(shifted, allowed, NOTHING)), part="share", activation="reciprocal")
-    return spread(here.product(Edges(shifted, over=0), Edges(share[..., rows], over=0), part="softmax"), allowed, ZERO)
+    share = here.sum(Edges(pairs_in_places(shifted, allowed, NOTHING)), part="share", activation="reciprocal")
+    return pairs_in_places(here.product(Edges(shifted, over=0), Edges(share[..., rows], over=0), part="softmax"), allowed, ZERO)
 
 
 def weighted_values(here: Scope, shares: Ids, value: Ids, allowed: Allowed, part: str | None) -> Ids:
@@ -79,7 +79,7 @@ def weighted_values(here: Scope, shares: Ids, value: Ids, allowed: Allowed, part
         return here.sum(Edges(products), part=part)
     columns = np.nonzero(allowed)[1]
     products = here.product(Edges(shares[..., None, allowed], over=0), Edges(np.swapaxes(value, -1, -2)[..., columns], over=0), part="weighted")
-    return here.sum(Edges(np.swapaxes(spread(products, allowed, NOTHING), -2, -3)), part=part)
+    return here.sum(Edges(np.swapaxes(pairs_in_places(products, allowed, NOTHING), -2, -3)), part=part)
 
 
 def attention(
@@ -100,8 +100,8 @@ def attention(
 ) -> Ids | tuple[Ids, Ids]:
     """Luong's: scores are scale * (q . k), or with `concat` w * sum(tanh(scale * (q + k))); (queries, d), (keys, d) -> (queries, d)"""
     key = value if key is None else key
-    asking = counted(len(query), query_length)
-    allowed = pattern(asking, counted(len(key), value_length), causal or use_causal_mask)
+    asking = counting_steps(len(query), query_length)
+    allowed = allowed_pairs(asking, counting_steps(len(key), value_length), causal or use_causal_mask)
     query, allowed = query[asking], allowed if allowed is None else allowed[asking]
     factor = 1.0 if scale is None else scale
     left, right = pairs(query, key, allowed)
@@ -112,7 +112,7 @@ def attention(
         weight = concat_score_weight
     else:
         raise Unsupported(f"has no rule for score_mode={score_mode!r}")
-    return answer(here, distribution(here, terms, weight, allowed), value, allowed, asking, return_attention_scores)
+    return counting_outputs(here, distribution(here, terms, weight, allowed), value, allowed, asking, return_attention_scores)
 
 
 def additive_attention(
@@ -131,20 +131,20 @@ def additive_attention(
 ) -> Ids | tuple[Ids, Ids]:
     """Bahdanau's: scores are sum(scale * tanh(q + k)); (queries, d), (keys, d) -> (queries, d)"""
     key = value if key is None else key
-    asking = counted(len(query), query_length)
-    allowed = pattern(asking, counted(len(key), value_length), causal or use_causal_mask)
+    asking = counting_steps(len(query), query_length)
+    allowed = allowed_pairs(asking, counting_steps(len(key), value_length), causal or use_causal_mask)
     query, allowed = query[asking], allowed if allowed is None else allowed[asking]
     left, right = pairs(query, key, allowed)
     terms = here.sum(Edges(left, over=0), Edges(right, over=0), part="sums", activation="tanh")
     shares = distribution(here, terms, 1.0 if scale is None else scale, allowed)
-    return answer(here, shares, value, allowed, asking, return_attention_scores)
+    return counting_outputs(here, shares, value, allowed, asking, return_attention_scores)
 
 
-def answer(here: Scope, shares: Ids, value: Ids, allowed: Allowed, asking: NDArray[np.bool_], with_scores: bool) -> Ids | tuple[Ids, Ids]:
+def counting_outputs(here: Scope, shares: Ids, value: Ids, allowed: Allowed, asking: NDArray[np.bool_], with_scores: bool) -> Ids | tuple[Ids, Ids]:
     """What the queries take that count; zeros for the others."""
     if with_scores and not asking.all():
         raise Unsupported("returns scores of queries that don't count, for which there is no rule")
-    outputs = placed(weighted_values(here, shares, value, allowed, None if asking.all() and not with_scores else "output"), asking)
+    outputs = in_places(weighted_values(here, shares, value, allowed, None if asking.all() and not with_scores else "output"), asking)
     return (outputs, shares) if with_scores else outputs
 
 
@@ -186,9 +186,11 @@ def multi_head_attention(
     k = projected(here, value if key is None else key, key_kernel, key_bias, "key")
     v = projected(here, value, value_kernel, value_bias, "value")
     gate = None if gate_kernel is None else projected(here, query, gate_kernel, gate_bias, "gate", "sigmoid")
-    counting = counted(len(query), query_length), counted(len(value), value_length) & counted(len(k), key_length)
-    outputs, shares = across(here, q, k, v, attended(attention_axes, query.ndim), use_causal_mask, sliding_window, attention_mask, counting)
-    outputs = gathered(here, outputs, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
+    counting = counting_steps(len(query), query_length), counting_steps(len(value), value_length) & counting_steps(len(k), key_length)
+    outputs, shares = attention_along(
+        here, q, k, v, attended_axes(attention_axes, query.ndim), use_causal_mask, sliding_window, attention_mask, counting
+    )
+    outputs = output_projection(here, outputs, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
     return (outputs, shares) if return_attention_scores else outputs
 
 
@@ -223,21 +225,21 @@ def group_query_attention(
     v = projected(here, value, value_kernel, value_bias, "value")
     gate = None if gate_kernel is None else projected(here, query, gate_kernel, gate_bias, "gate", "sigmoid")
     shared = q.shape[-2] // k.shape[-2]
-    outputs, shares = across(
+    outputs, shares = attention_along(
         here, q, np.repeat(k, shared, axis=-2), np.repeat(v, shared, axis=-2), (0,), use_causal_mask, sliding_window, attention_mask
     )
-    outputs = gathered(here, outputs, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
+    outputs = output_projection(here, outputs, gate, output_kernel, output_bias, "output" if return_attention_scores else None)
     return (outputs, shares) if return_attention_scores else outputs
 
 
 def projected(here: Scope, inputs: Ids, kernel: Weights, bias: Weights | None, part: str, activation: str = "linear") -> Ids:
     """(*places, n), kernel (n, heads, depth) -> (*places, heads, depth)"""
-    meet(inputs.shape[-1], len(kernel))
+    check_width(inputs.shape[-1], len(kernel))
     places = "abcdefg"[: inputs.ndim - 1]
     return contract(here, [(inputs, f"{places}x"), (kernel, "xyz")], f"{places}yz", bias=bias, part=part, activation=activation)
 
 
-def gathered(here: Scope, heads: Ids, gate: Ids | None, kernel: Weights, bias: Weights | None, part: str | None) -> Ids:
+def output_projection(here: Scope, heads: Ids, gate: Ids | None, kernel: Weights, bias: Weights | None, part: str | None) -> Ids:
     """(*places, heads, depth), kernel (heads, depth, *out) -> (*places, *out)"""
     if gate is not None:
         heads = here.product(Edges(heads, over=0), Edges(gate, over=0), part="gated")
@@ -245,7 +247,7 @@ def gathered(here: Scope, heads: Ids, gate: Ids | None, kernel: Weights, bias: W
     return contract(here, [(heads, f"{places}yz"), (kernel, f"yz{out}")], places + out, bias=bias, part=part)
 
 
-def attended(axes: Any, rank: int) -> tuple[int, ...]:
+def attended_axes(axes: Any, rank: int) -> tuple[int, ...]:
     """The attended axes without the batch axis, of inputs of that rank (without it); all but the last where none are given."""
     if axes is None:
         return tuple(range(rank - 1))
@@ -253,7 +255,7 @@ def attended(axes: Any, rank: int) -> tuple[int, ...]:
     return tuple((axis if axis >= 0 else rank + 1 + axis) - 1 for axis in listed)
 
 
-def across(
+def attention_along(
     here: Scope,
     query: Ids,
     key: Ids,
@@ -276,9 +278,9 @@ def across(
     lead = rank - 1 - len(axes)
     q, k, v = (array.transpose(order) for array in (query, key, value))
     flat = [array.reshape(*array.shape[:lead], -1, array.shape[-1]) for array in (q, k, v)]
-    everybody = counted(flat[0].shape[-2], None), counted(flat[1].shape[-2], None)
+    everybody = counting_steps(flat[0].shape[-2], None), counting_steps(flat[1].shape[-2], None)
     queries, keys = counting if counting is not None and masked else everybody
-    allowed = pattern(queries, keys, causal, window, mask)
+    allowed = allowed_pairs(queries, keys, causal, window, mask)
     left, right = pairs(flat[0], flat[1], allowed)
     products = here.product(Edges(left, over=0), Edges(right, over=0), part="products")
     scale: Weights | float = 1 / sqrt(query.shape[-1])

@@ -14,7 +14,7 @@ from etl.activations import call
 from etl.errors import Unsupported
 from etl.rules.ids import is_live
 from etl.rules.keras.arithmetic import both_constant, difference, extreme, operand, operands
-from etl.rules.primitives.axes import across, gathered, inner, inner_axes, kept
+from etl.rules.primitives.axes import axes_last, edges_along, inner, inner_axes, reduced_shape
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
 STEEP = 2.0**64
@@ -108,7 +108,7 @@ def count_nonzero(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = Fal
 def along(here: Scope, op: str, x: Ids, axis: Any, keepdims: bool) -> Ids:
     axes = inner_axes(axis, x.ndim)
     true = truth(here, x, "truth")
-    return here.neurons(op, [across(true, axes)], shape=kept(x, axes, keepdims))
+    return here.neurons(op, [edges_along(true, axes)], shape=reduced_shape(x, axes, keepdims))
 
 
 def sign(here: Scope, x: Ids) -> Ids:
@@ -163,10 +163,10 @@ def place_of(here: Scope, op: str, x: Ids, axis: Any, keepdims: bool) -> Ids:
     axes = inner_axes(axis, x.ndim)
     at, n = inner(axis, x.ndim), x.shape[axes[0]]
     bounded((*x.shape, n))
-    far = here.neurons(op, [across(x, axes)], part="largest" if op == "max" else "smallest")
+    far = here.neurons(op, [edges_along(x, axes)], part="largest" if op == "max" else "smallest")
     beyond = greater(here, far, x, part="below") if op == "max" else greater(here, x, far, part="above")
     reached = complement(here, beyond, "reached")
     before = np.where(np.tri(n, k=-1, dtype=bool), np.moveaxis(reached, at, -1)[..., None, :], NOTHING)
     earlier = here.sum(Edges(np.moveaxis(before, -2, at)), part="earlier")
     first = here.sum(Edges(reached, over=0), Edges(earlier, -1.0, over=0), part="first", activation="relu")
-    return here.sum(Edges(gathered(first, axes), np.arange(n, dtype=np.float64)), shape=kept(x, axes, keepdims))
+    return here.sum(Edges(axes_last(first, axes), np.arange(n, dtype=np.float64)), shape=reduced_shape(x, axes, keepdims))

@@ -9,7 +9,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.keras.layout import axes, first, image, in_order
-from etl.rules.primitives.windows import per_axis, span, spread, windows
+from etl.rules.primitives.windows import per_axis, span, transposed_windows, windows
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 
@@ -33,7 +33,7 @@ def convolution(
     """
     rank = kernel.ndim - 2
     ids = image(here, inputs, data_format)
-    meet(ids.shape[-1], kernel.shape[-2] * groups)
+    check_channels(ids.shape[-1], kernel.shape[-2] * groups)
     seen = windows(ids, kernel.shape[:rank], per_axis(strides, rank), padding, per_axis(dilation_rate, rank))
     seen = np.moveaxis(seen.reshape(*seen.shape[:-1], groups, -1), -2, rank)  # (*windows, groups, *size, c / groups)
     filters = np.moveaxis(kernel, -1, 0).reshape(groups, -1, *kernel.shape[:-1])
@@ -62,13 +62,13 @@ def transposed_convolution(
     """
     rank = kernel.ndim - 2
     ids = image(here, inputs, data_format)
-    meet(ids.shape[-1], kernel.shape[-1])
+    check_channels(ids.shape[-1], kernel.shape[-1])
     size, strides, dilation = kernel.shape[:rank], per_axis(strides, rank), per_axis(dilation_rate, rank)
     more = (None,) * rank if output_padding is None else per_axis(output_padding, rank)
     spans = [span(k, d) for k, d in zip(size, dilation, strict=True)]
     shape = [length(n, k, s, padding, p) for n, k, s, p in zip(ids.shape, spans, strides, more, strict=False)]
     before = [max((n - 1) * s + k - o, 0) // 2 if padding == "same" else 0 for n, k, s, o in zip(ids.shape, spans, strides, shape, strict=False)]
-    seen = spread(ids, shape, size, strides, before, dilation)
+    seen = transposed_windows(ids, shape, size, strides, before, dilation)
     filters = np.moveaxis(np.flip(kernel, tuple(range(rank))), rank, 0)
     return convolved(here, Edges(np.expand_dims(seen, rank), filters, over=rank + 1), rank, bias, activation, data_format)
 
@@ -102,7 +102,7 @@ def depthwise_convolution(
     """
     rank = kernel.ndim - 2
     ids = image(here, inputs, data_format)
-    meet(ids.shape[-1], kernel.shape[-2])
+    check_channels(ids.shape[-1], kernel.shape[-2])
     seen = windows(ids, kernel.shape[:rank], per_axis(strides, rank), padding, per_axis(dilation_rate, rank))
     seen = np.expand_dims(np.moveaxis(seen, -1, rank), rank + 1)  # (*windows, c, 1, *size)
     filters = np.moveaxis(kernel, (-2, -1), (0, 1))
@@ -144,7 +144,7 @@ def convolved(here: Scope, edges: Edges, rank: int, bias: Weights | None, activa
     return here.sum(terms, bias=bias, activation=activation, shape=shape, axes=axes(rank, data_format), part=part)
 
 
-def meet(channels: int, kernel_channels: int) -> None:
+def check_channels(channels: int, kernel_channels: int) -> None:
     """Raises where input and kernel would only meet by broadcasting."""
     if channels != kernel_channels:
         raise ValueError(f"the input has {channels} channels, the kernel {kernel_channels}")

@@ -9,7 +9,7 @@ from etl.rules.primitives.einsum import contract, spelled, without_batch
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 
-def meet(values: int, rows: int) -> None:
+def check_width(values: int, rows: int) -> None:
     """Raise ValueError where a kernel isn't for that many values: one of them being 1, arrays would broadcast and hide it."""
     if values != rows:
         raise ValueError(f"{values} values meet a kernel for {rows}")
@@ -20,7 +20,7 @@ def dense(here: Scope, inputs: Ids, *, kernel: Weights, bias: Weights | None = N
 
     inputs (..., n), kernel (n, units) -> (..., units); edges (..., units, n)
     """
-    meet(inputs.shape[-1], len(kernel))
+    check_width(inputs.shape[-1], len(kernel))
     ids = here.expect(inputs, (*(None,) * (inputs.ndim - 1), "channel"))
     return here.sum(Edges(ids[..., None, :], kernel.T), bias=bias, activation=activation, axes=(*axis_names(ids)[:-1], "channel"))
 
@@ -39,6 +39,6 @@ def einsum_dense(
     """A Dense layer along any axes: `abc,cd->abd`, `...x,xy->...y`; the arrays' shapes say what output_shape and bias_axes do."""
     (seen, through), out = spelled(equation, (inputs.ndim + 1, kernel.ndim))
     for letter in set(seen[1:]) & set(through):
-        meet(inputs.shape[seen.index(letter) - 1], kernel.shape[through.index(letter)])
+        check_width(inputs.shape[seen.index(letter) - 1], kernel.shape[through.index(letter)])
     operands, out = without_batch([(inputs, seen), (kernel, through)], out)
     return contract(here, operands, out, bias=bias, activation=activation)

@@ -21,7 +21,7 @@ def category_encoding(here: Scope, inputs: Ids, *, num_tokens: int, output_mode:
     if output_mode == "one_hot":
         positions = inputs[..., 0] if inputs.ndim and inputs.shape[-1] == 1 else inputs
         return here.sum(Edges(here.onehot(positions, num_tokens), over=0))
-    return together(here, here.onehot(inputs, num_tokens), output_mode)
+    return joined_categories(here, here.onehot(inputs, num_tokens), output_mode)
 
 
 def one_hot(here: Scope, x: Ids, num_classes: int, *, axis: int = -1) -> Ids:
@@ -31,7 +31,7 @@ def one_hot(here: Scope, x: Ids, num_classes: int, *, axis: int = -1) -> Ids:
     return here.sum(Edges(here.onehot(x, num_classes), over=0))
 
 
-def together(here: Scope, hot: Ids, mode: str) -> Ids:
+def joined_categories(here: Scope, hot: Ids, mode: str) -> Ids:
     """One row of categories for all places of the first axis: (n, ..., k) -> (..., k)."""
     if hot.ndim < 2:
         raise Unsupported("counts the categories of a whole batch")
@@ -62,7 +62,7 @@ def discretization(
     here_but_not_before = Edges(np.concatenate([below, nothing], -1), over=0), Edges(np.concatenate([nothing, below], -1), -1.0, over=0)
     last = np.append(np.zeros(len(boundaries)), 1.0)
     hot = here.sum(*here_but_not_before, bias=last, part=None if output_mode == "one_hot" else "one_hot")
-    return hot if output_mode == "one_hot" else together(here, hot, output_mode)
+    return hot if output_mode == "one_hot" else joined_categories(here, hot, output_mode)
 
 
 def reversible_embedding(

@@ -11,7 +11,7 @@ from etl.rules.ids import live
 from etl.rules.scope import ZERO, Ids, Scope
 
 
-def counted(steps: int, length: int | None) -> NDArray[np.bool_]:
+def counting_steps(steps: int, length: int | None) -> NDArray[np.bool_]:
     """Which steps count: the first `length`, or the last where it is below zero; all without one. Raises Unsupported where there are fewer."""
     if length is None:
         return np.ones(steps, dtype=bool)
@@ -20,7 +20,7 @@ def counted(steps: int, length: int | None) -> NDArray[np.bool_]:
     return Padding(length, 0.0).counts(steps)
 
 
-def placed(ids: Ids, where: NDArray[np.bool_]) -> Ids:
+def in_places(ids: Ids, where: NDArray[np.bool_]) -> Ids:
     """Steps in their places, zeros in the others: (n, *shape), n places -> (places, *shape)"""
     if where.all():
         return ids
@@ -31,5 +31,5 @@ def placed(ids: Ids, where: NDArray[np.bool_]) -> Ids:
 
 def masking(here: Scope, inputs: Ids, *, length: int | None = None) -> Ids:
     """Steps that count as they are, zeros in place of the others: (steps, ...) -> (steps, ...)"""
-    where = counted(len(inputs), length)
-    return placed(inputs[where], where)
+    where = counting_steps(len(inputs), length)
+    return in_places(inputs[where], where)

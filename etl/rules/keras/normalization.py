@@ -11,7 +11,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import run
-from etl.rules.primitives.axes import across, inner, inner_axes, laid
+from etl.rules.primitives.axes import edges_along, inner, inner_axes, laid_along
 from etl.rules.scope import Edges, Ids, Scope, Weight, Weights
 
 EPSILON = 1e-7  # `keras.backend.epsilon()`
@@ -46,7 +46,7 @@ def batch_normalization(
     bias = -moving_mean * weight if beta is None else beta - moving_mean * weight
     if len(axes) > 1:  # Keras 2 stores arrays of as many axes as the input has, batch included
         return here.sum(Edges(inputs, weight[0], over=0), bias=bias[0])
-    return here.sum(Edges(inputs, laid(weight, axes, inputs.ndim), over=0), bias=laid(bias, axes, inputs.ndim))
+    return here.sum(Edges(inputs, laid_along(weight, axes, inputs.ndim), over=0), bias=laid_along(bias, axes, inputs.ndim))
 
 
 def layer_normalization(
@@ -115,14 +115,14 @@ def unit(here: Scope, inputs: Ids, axes: Sequence[int], least: float, part: str 
     """x / sqrt(max(sum(x^2), least))."""
     within = f"{part}/" if part else ""
     square = here.product(Edges(inputs, over=0), Edges(inputs, over=0), part=f"{within}square")
-    whole = here.sum(across(square, axes), part=f"{within}sum")
+    whole = here.sum(edges_along(square, axes), part=f"{within}sum")
     length = here.max(Edges(whole, over=0), part=f"{within}length", bias=least, activation="rsqrt")
     return here.product(Edges(inputs, over=0), Edges(length, over=0), part=part)
 
 
 def centring(here: Scope, inputs: Ids, axes: Sequence[int]) -> Ids:
     """x - mean(x) over some axes."""
-    mean = here.sum(across(inputs, axes, 1 / prod(inputs.shape[k] for k in axes)), part="mean")
+    mean = here.sum(edges_along(inputs, axes, 1 / prod(inputs.shape[k] for k in axes)), part="mean")
     return here.sum(Edges(inputs, over=0), Edges(mean, -1.0, over=0), part="centring")
 
 
@@ -130,7 +130,7 @@ def deviation(here: Scope, inputs: Ids, axes: Sequence[int], epsilon: float) -> 
     """1 / sqrt(mean(x^2) + epsilon) over some axes, which keep one place."""
     square = here.product(Edges(inputs, over=0), Edges(inputs, over=0), part="square")
     share = 1 / prod(inputs.shape[k] for k in axes)
-    return here.sum(across(square, axes, share), part="variance", bias=epsilon, activation="rsqrt")
+    return here.sum(edges_along(square, axes, share), part="variance", bias=epsilon, activation="rsqrt")
 
 
 def scaled(here: Scope, inputs: Ids, scales: Ids, gamma: Weights | None, beta: Weights | None, shape: Sequence[int] | None = None) -> Ids:
@@ -157,7 +157,7 @@ def normalization(
         raise Unsupported("was never adapted: it has neither mean nor variance")
     axes = () if axis is None else inner_axes(axis, inputs.ndim)
     sizes = [inputs.shape[k] for k in axes]
-    mean, variance = (laid(np.broadcast_to(np.asarray(statistic, np.float64), sizes), axes, inputs.ndim) for statistic in (mean, variance))
+    mean, variance = (laid_along(np.broadcast_to(np.asarray(statistic, np.float64), sizes), axes, inputs.ndim) for statistic in (mean, variance))
     spread = np.maximum(np.sqrt(variance), EPSILON)
     if invert:
         return here.sum(Edges(inputs, spread, over=0), bias=mean)

@@ -20,7 +20,7 @@ from etl.rules.scope import Ids, Scope
 Rule = Callable[..., Any]  # of a Scope, ids and options: ids
 
 
-def renamed(rule: Rule, **theirs: str) -> Rule:
+def with_names(rule: Rule, **theirs: str) -> Rule:
     """The same rule whose parameters have other names: ours = "theirs"."""
     ours = {name: own for own, name in theirs.items()}
 
@@ -69,7 +69,7 @@ def pool(rule: Rule) -> Rule:
 
     def spelled(here: Scope, input: Ids, *, ksize: Any, strides: Any, padding: str, data_format: Any = None) -> Ids:
         rank, first = input.ndim - 1, str(data_format or "N").startswith("NC")
-        size, steps = (inside(sizes, rank, first) for sizes in (ksize, strides))
+        size, steps = (inner_sizes(sizes, rank, first) for sizes in (ksize, strides))
         options = {"padding": padding.lower(), "data_format": "channels_first" if first else None}
         return rule(here, input, pool_size=size, strides=steps, **options)
 
@@ -77,7 +77,7 @@ def pool(rule: Rule) -> Rule:
     return spelled
 
 
-def inside(sizes: Any, rank: int, first: bool) -> list[int]:
+def inner_sizes(sizes: Any, rank: int, first: bool) -> list[int]:
     """Of a list of sizes those of the axes between batch and channels."""
     listed = [int(n) for n in (sizes if isinstance(sizes, list | tuple) else [sizes])]
     if len(listed) == rank + 2:
@@ -239,22 +239,22 @@ KERAS: dict[str, Rule] = {
 TENSORFLOW: dict[str, Rule] = {
     **{name: rule for name, rule in FUNCTIONS.values() if name},
     "__operators__.add": arithmetic.add,
-    "__operators__.getitem": renamed(arrangement.get_item, key="slice_spec"),
+    "__operators__.getitem": with_names(arrangement.get_item, key="slice_spec"),
     "broadcast_to": arrangement.broadcast_to,
     "cast": arrangement.cast,
-    "clip_by_value": renamed(arithmetic.clip, x_min="clip_value_min", x_max="clip_value_max"),
+    "clip_by_value": with_names(arithmetic.clip, x_min="clip_value_min", x_max="clip_value_max"),
     "compat.v1.gather": arrangement.take,
     "compat.v1.norm": reductions.norm,
-    "compat.v1.pad": renamed(arrangement.pad, pad_width="paddings"),
+    "compat.v1.pad": with_names(arrangement.pad, pad_width="paddings"),
     "compat.v1.shape": arrangement.shape_of,
     "compat.v1.squeeze": arrangement.squeeze,
-    "compat.v1.transpose": renamed(arrangement.transpose, axes="perm"),
+    "compat.v1.transpose": with_names(arrangement.transpose, axes="perm"),
     "concat": arrangement.concatenate,
     "expand_dims": arrangement.expand_dims,
     "gather": arrangement.take,
     "identity": arrangement.unchanged,
     "image.extract_patches": arrangement.patches_of,
-    "image.resize": renamed(resize, interpolation="method"),
+    "image.resize": with_names(resize, interpolation="method"),
     "linalg.l2_normalize": reductions.l2_normalize,
     "linalg.matmul": reductions.matmul,
     "linalg.norm": reductions.norm,
@@ -304,7 +304,7 @@ TENSORFLOW: dict[str, Rule] = {
     "nn.elu": function("elu"),
     "nn.gelu": function("gelu"),
     "nn.l2_normalize": reductions.l2_normalize,
-    "nn.leaky_relu": renamed(function("leaky_relu"), negative_slope="alpha"),
+    "nn.leaky_relu": with_names(function("leaky_relu"), negative_slope="alpha"),
     "nn.log_softmax": reductions.log_softmax,
     "nn.max_pool": pool(max_pooling),
     "nn.max_pool1d": pool(max_pooling),
@@ -318,24 +318,24 @@ TENSORFLOW: dict[str, Rule] = {
     "nn.space_to_depth": arrangement.space_to_depth,
     "nn.swish": silu,
     "nn.tanh": function("tanh"),
-    "one_hot": renamed(one_hot, x="indices", num_classes="depth"),
+    "one_hot": with_names(one_hot, x="indices", num_classes="depth"),
     "ones_like": arrangement.ones_like,
-    "pad": renamed(arrangement.pad, pad_width="paddings"),
+    "pad": with_names(arrangement.pad, pad_width="paddings"),
     "repeat": arrangement.repeat,
-    "reshape": renamed(arrangement.reshape, newshape="shape"),
+    "reshape": with_names(arrangement.reshape, newshape="shape"),
     "reverse": arrangement.flip,
     "roll": arrangement.roll,
     "shape": arrangement.shape_of,
-    "slice": renamed(arrangement.slice_from, start_indices="begin", shape="size"),
+    "slice": with_names(arrangement.slice_from, start_indices="begin", shape="size"),
     "split": arrangement.split_sizes,
     "squeeze": arrangement.squeeze,
     "stack": arrangement.stack,
     "stop_gradient": arrangement.unchanged,
     "tensordot": reductions.tensordot,
-    "tile": renamed(arrangement.tile, repeats="multiples"),
-    "transpose": renamed(arrangement.transpose, axes="perm"),
+    "tile": with_names(arrangement.tile, repeats="multiples"),
+    "transpose": with_names(arrangement.transpose, axes="perm"),
     "unstack": arrangement.unstack,
-    "where": renamed(choice.where, x1="x", x2="y"),
+    "where": with_names(choice.where, x1="x", x2="y"),
     "zeros_like": arrangement.zeros_like,
 }
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from etl.rules.keras.layout import axes, first, image
-from etl.rules.keras.masking import counted
+from etl.rules.keras.masking import counting_steps
 from etl.rules.primitives.windows import adaptive_windows, per_axis, ragged, windows
 from etl.rules.scope import NOTHING, Edges, Ids, Scope
 
@@ -53,7 +53,7 @@ def global_average_pooling(here: Scope, inputs: Ids, *, data_format: str | None 
     inputs (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)
     """
     seen = channels(here, inputs, data_format)
-    seen = seen[:, counted(seen.shape[1], length)]
+    seen = seen[:, counting_steps(seen.shape[1], length)]
     return here.sum(mean(seen, 1), **as_image(seen, inputs.ndim if keepdims else 1, data_format))
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import bind
-from etl.rules.ids import axis_names, named, zeros
-from etl.rules.keras.dense import meet
-from etl.rules.keras.masking import counted
+from etl.rules.ids import axis_names, with_axes, zeros
+from etl.rules.keras.dense import check_width
+from etl.rules.keras.masking import counting_steps
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 States: TypeAlias = tuple[Ids, ...]
@@ -53,11 +53,11 @@ def unroll(
             one before (zeros before the first), or zeros with `zero_output_for_mask`
     The last step that counts makes the layer's own neurons where they are all of its output.
     """
-    states = tuple(flat(initial_state)) or tuple(map(zeros, cell.states))
+    states = tuple(flat_states(initial_state)) or tuple(map(zeros, cell.states))
     if [s.shape for s in states] != list(cell.states):
         raise Unsupported(f"is given states of shapes {[s.shape for s in states]} instead of {list(cell.states)}")
     inputs = here.expect(inputs, ("step", "channel") if inputs.ndim == 2 else ("step", *axis_names(inputs)[1:]))
-    counts = counted(len(inputs), length)
+    counts = counting_steps(len(inputs), length)
     if go_backwards:
         inputs, counts = inputs[::-1], counts[::-1]
     last, outputs = int(np.flatnonzero(counts)[-1]), dict[int, Ids]()
@@ -70,15 +70,15 @@ def unroll(
     for number in range(len(inputs)):
         before = outputs.get(number, zeros(before.shape) if zero_output_for_mask else before)
         shown.append(before)
-    result = named(np.stack(shown), ("step", *axis_names(outputs[last]))) if return_sequences else shown[-1]
+    result = with_axes(np.stack(shown), ("step", *axis_names(outputs[last]))) if return_sequences else shown[-1]
     return (result, *states) if return_state else result
 
 
-def flat(states: Any) -> Iterator[Ids]:
+def flat_states(states: Any) -> Iterator[Ids]:
     """States in the order of the cells, however they are nested."""
     if isinstance(states, list | tuple):
         for state in states:
-            yield from flat(state)
+            yield from flat_states(state)
     elif states is not None:
         yield states
 
@@ -127,7 +127,7 @@ def total(here: Scope, *terms: Ids, part: str | None = None, activation: str = "
 
 def gate(here: Scope, inputs: Ids, state: Ids, arrays: Gate, part: str | None, activation: str) -> Ids:
     """activation(W x + U h + b)"""
-    meet(len(inputs), arrays.kernel.shape[1])
+    check_width(len(inputs), arrays.kernel.shape[1])
     terms = Edges(inputs, arrays.kernel), Edges(state, arrays.recurrent)
     return here.sum(*terms, bias=arrays.both, part=part, activation=activation, axes=("channel",))
 

@@ -14,7 +14,7 @@ from etl.rules.keras.activation import log_softmax, logsumexp, softmax
 from etl.rules.keras.activation_names import glu, sparsemax
 from etl.rules.keras.arithmetic import constant, operand
 from etl.rules.keras.normalization import EPSILON, centring, layer_normalization, rms_normalization, unit
-from etl.rules.primitives.axes import across, inner, inner_axes, kept
+from etl.rules.primitives.axes import edges_along, inner, inner_axes, reduced_shape
 from etl.rules.primitives.einsum import contract, spelled, without_batch
 from etl.rules.scope import NOTHING, Edges, Ids, Scope, bounded
 
@@ -26,13 +26,13 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 def total(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
     """The sum along some axes."""
     axes = inner_axes(axis, x.ndim)
-    return here.sum(across(x, axes), shape=kept(x, axes, keepdims))
+    return here.sum(edges_along(x, axes), shape=reduced_shape(x, axes, keepdims))
 
 
 def mean(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
     """The mean along some axes: weights 1/n."""
     axes = inner_axes(axis, x.ndim)
-    return here.sum(across(x, axes, share(x, axes)), shape=kept(x, axes, keepdims))
+    return here.sum(edges_along(x, axes, share(x, axes)), shape=reduced_shape(x, axes, keepdims))
 
 
 def share(ids: Ids, axes: Sequence[int]) -> float:
@@ -42,19 +42,19 @@ def share(ids: Ids, axes: Sequence[int]) -> float:
 def largest(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False, initial: float | None = None) -> Ids:
     """The largest along some axes, at least `initial`."""
     axes = inner_axes(axis, x.ndim)
-    return here.max(across(x, axes), bias=initial, shape=kept(x, axes, keepdims))
+    return here.max(edges_along(x, axes), bias=initial, shape=reduced_shape(x, axes, keepdims))
 
 
 def smallest(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False, initial: float | None = None) -> Ids:
     """The smallest along some axes, at most `initial`."""
     axes = inner_axes(axis, x.ndim)
-    return here.min(across(x, axes), bias=initial, shape=kept(x, axes, keepdims))
+    return here.min(edges_along(x, axes), bias=initial, shape=reduced_shape(x, axes, keepdims))
 
 
 def product(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
     """The product along some axes."""
     axes = inner_axes(axis, x.ndim)
-    return here.product(across(x, axes), shape=kept(x, axes, keepdims))
+    return here.product(edges_along(x, axes), shape=reduced_shape(x, axes, keepdims))
 
 
 def variance(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
@@ -70,29 +70,29 @@ def deviation(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) 
 def spread(here: Scope, x: Ids, axis: Any, keepdims: bool, activation: str) -> Ids:
     axes = inner_axes(axis, x.ndim)
     square = here.sum(Edges(centring(here, x, axes), over=0), part="square", activation="square")
-    return here.sum(across(square, axes, share(x, axes)), activation=activation, shape=kept(x, axes, keepdims))
+    return here.sum(edges_along(square, axes, share(x, axes)), activation=activation, shape=reduced_shape(x, axes, keepdims))
 
 
 def moments(here: Scope, x: Ids, *, axes: Any, keepdims: bool = False) -> tuple[Ids, Ids]:
     """Mean and variance along some axes."""
     along = inner_axes(axes, x.ndim)
-    middle = here.sum(across(x, along, share(x, along)), part="mean")
+    middle = here.sum(edges_along(x, along, share(x, along)), part="mean")
     centred = here.sum(Edges(x, over=0), Edges(middle, -1.0, over=0), part="centring")
     square = here.sum(Edges(centred, over=0), part="square", activation="square")
-    shape = kept(x, along, keepdims)
-    return middle.reshape(shape), here.sum(across(square, along, share(x, along)), part="variance", shape=shape)
+    shape = reduced_shape(x, along, keepdims)
+    return middle.reshape(shape), here.sum(edges_along(square, along, share(x, along)), part="variance", shape=shape)
 
 
 def norm(here: Scope, x: Ids, *, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Ids:
     """The length of vectors: Euclid's (`square`, then the root of the sum), the sum or the largest of absolute values."""
-    axes, shape = inner_axes(axis, x.ndim), kept(x, inner_axes(axis, x.ndim), keepdims)
+    axes, shape = inner_axes(axis, x.ndim), reduced_shape(x, inner_axes(axis, x.ndim), keepdims)
     if ord in (None, "euclidean", "fro") or (ord == 2 and len(axes) == 1):
         square = here.sum(Edges(x, over=0), part="square", activation="square")
-        return here.sum(across(square, axes), activation="sqrt", shape=shape)
+        return here.sum(edges_along(square, axes), activation="sqrt", shape=shape)
     if len(axes) > 1 or ord not in (1, float("inf"), "inf"):
         raise Unsupported(f"has no rule for ord={ord!r}")
     absolute = here.sum(Edges(x, over=0), part="abs", activation="abs")
-    return here.neurons("sum" if ord == 1 else "max", [across(absolute, axes)], shape=shape)
+    return here.neurons("sum" if ord == 1 else "max", [edges_along(absolute, axes)], shape=shape)
 
 
 def normalize(here: Scope, x: Ids, *, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Ids:

@@ -47,7 +47,7 @@ def resizing(
     if fill_mode != "constant":
         raise Unsupported(f"has no rule for fill_mode={fill_mode!r}")
     if crop_to_aspect_ratio:
-        ids = cut(ids, height, width)
+        ids = crop_to_ratio(ids, height, width)
     pads = padding(ids.shape[0], ids.shape[1], height, width) if pad_to_aspect_ratio else (0, 0)
     return resized(here, ids, (height, width), interpolation, antialias, pads, fill_value, data_format)
 
@@ -58,7 +58,7 @@ def center_crop(here: Scope, inputs: Ids, *, height: int, width: int, data_forma
     top, left = (ids.shape[0] - height) // 2, (ids.shape[1] - width) // 2
     if top >= 0 and left >= 0:
         return as_given(ids[top : top + height, left : left + width], data_format)
-    return resized(here, cut(ids, height, width), (height, width), "bilinear", data_format=data_format)
+    return resized(here, crop_to_ratio(ids, height, width), (height, width), "bilinear", data_format=data_format)
 
 
 def random_crop(here: Scope, inputs: Ids, *, height: int, width: int, data_format: str | None = None, rng_type: Any = None) -> Ids:
@@ -68,10 +68,10 @@ def random_crop(here: Scope, inputs: Ids, *, height: int, width: int, data_forma
 
 def random_crop_2(here: Scope, inputs: Ids, *, height: int, width: int, data_format: str | None = None, rng_type: Any = None) -> Ids:
     """At inference the largest middle part of that aspect ratio is resized (Keras 2)."""
-    return resized(here, cut(inputs, height, width), (height, width), "bilinear")
+    return resized(here, crop_to_ratio(inputs, height, width), (height, width), "bilinear")
 
 
-def cut(ids: Ids, height: int, width: int) -> Ids:
+def crop_to_ratio(ids: Ids, height: int, width: int) -> Ids:
     """The largest middle part of the aspect ratio height : width."""
     h, w = ids.shape[:2]
     rows, columns = max(min(h, w * height // width), 1), max(min(w, h * width // height), 1)

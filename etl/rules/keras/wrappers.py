@@ -11,8 +11,8 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.binding import run, run_part
-from etl.rules.ids import axis_names, named
-from etl.rules.keras.recurrent import flat, product
+from etl.rules.ids import axis_names, with_axes
+from etl.rules.keras.recurrent import flat_states, product
 from etl.rules.scope import Edges, Ids, Scope
 
 
@@ -31,7 +31,7 @@ def annotated(here: Scope, *inputs: Ids, layer: Layer, quantize_config: Any = No
 
 def along(inputs: Ids, outputs: Sequence[Ids]) -> Ids:
     """What the steps of a sequence give, along its first axis."""
-    return named(np.stack(outputs), (axis_names(inputs)[0] or "step", *axis_names(outputs[0])))
+    return with_axes(np.stack(outputs), (axis_names(inputs)[0] or "step", *axis_names(outputs[0])))
 
 
 def bidirectional(
@@ -49,14 +49,14 @@ def bidirectional(
 
     Sequences are zero at steps that don't count, whatever the layers' own `zero_output_for_mask` says.
     """
-    states = list(flat(initial_state))
+    states = list(flat_states(initial_state))
     half = len(states) // 2
     ahead_layer, behind_layer = (zero_where_masked(direction) for direction in (forward_layer, backward_layer))
     forward, *ahead = as_tuple(run_part(here, "forward", ahead_layer, inputs, initial_state=states[:half] or None, length=length))
     backward, *behind = as_tuple(run_part(here, "backward", behind_layer, inputs, initial_state=states[half:] or None, length=length))
     if forward_layer.options.get("return_sequences"):
         backward = backward[::-1]
-    outputs = merged(here, forward, backward, merge_mode, "merged" if ahead else None)
+    outputs = merged_directions(here, forward, backward, merge_mode, "merged" if ahead else None)
     return (*outputs, *ahead, *behind) if len(outputs) + len(ahead) > 1 else outputs[0]
 
 
@@ -69,7 +69,7 @@ def as_tuple(outputs: Any) -> tuple[Ids, ...]:
     return tuple(outputs) if isinstance(outputs, tuple | list) else (outputs,)
 
 
-def merged(here: Scope, forward: Ids, backward: Ids, mode: str | None, part: str | None) -> tuple[Ids, ...]:
+def merged_directions(here: Scope, forward: Ids, backward: Ids, mode: str | None, part: str | None) -> tuple[Ids, ...]:
     """Both directions put together, place by place or side by side."""
     if mode is None:
         return forward, backward

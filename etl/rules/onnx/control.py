@@ -44,7 +44,7 @@ def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, cap
     if is_live(trips) or is_live(condition):
         raise Unsupported("runs as often as the example says, so there is no one graph")
     count = MOST_CALLS + 1 if trips is None else int(np.ravel(trips)[0])
-    if (condition is None or np.all(condition)) and goes_on_for_ever(body):
+    if (condition is None or np.all(condition)) and is_endless(body):
         check(here, body, count)
     body = read_once(here, body)
     cut = len(values) - captured[0]
@@ -61,7 +61,7 @@ def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, cap
     return tuple(states) + tuple(stacked(here, column, f"constant_{number}") for number, column in enumerate(zip(*scans, strict=True)))
 
 
-def goes_on_for_ever(body: Layer) -> bool:
+def is_endless(body: Layer) -> bool:
     """Whether a loop's body only hands on the condition that it is given, so that nothing but the count ends it."""
     network = body.network
     tensor = network.outputs[0] if network else None

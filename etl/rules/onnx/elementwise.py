@@ -218,7 +218,7 @@ def hyperbolic(sign: float) -> Callable[..., Ids]:
     return rule
 
 
-def named(activation: str) -> Callable[..., Ids]:
+def activation_rule(activation: str) -> Callable[..., Ids]:
     """A rule for one activation of each place."""
 
     def rule(here: Scope, x: Ids) -> Ids:
@@ -241,44 +241,44 @@ def one_hot(here: Scope, indices: Ids, depth: Any, values: Any, *, axis: int = -
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "Abs": named("abs"),
-    "Acos": named("arccos"),
+    "Abs": activation_rule("abs"),
+    "Acos": activation_rule("arccos"),
     "Acosh": at.acosh,
-    "Asin": named("arcsin"),
+    "Asin": activation_rule("arcsin"),
     "Asinh": at.asinh,
-    "Atan": named("arctan"),
+    "Atan": activation_rule("arctan"),
     "Atanh": at.atanh,
-    "Ceil": named("ceil"),
+    "Ceil": activation_rule("ceil"),
     "Celu": celu,
-    "Cos": named("cos"),
+    "Cos": activation_rule("cos"),
     "Cosh": hyperbolic(1.0),
     "Elu": elu,
-    "Erf": named("erf"),
-    "Exp": named("exponential"),
-    "Floor": named("floor"),
+    "Erf": activation_rule("erf"),
+    "Exp": activation_rule("exponential"),
+    "Floor": activation_rule("floor"),
     "Gelu": gelu,
     "HardSigmoid": hard_sigmoid,
-    "HardSwish": named("hard_silu"),
+    "HardSwish": activation_rule("hard_silu"),
     "LeakyRelu": leaky_relu,
-    "Log": named("log"),
-    "Mish": named("mish"),
-    "Neg": named("negative"),
+    "Log": activation_rule("log"),
+    "Mish": activation_rule("mish"),
+    "Neg": activation_rule("negative"),
     "PRelu": prelu,
-    "Reciprocal": named("reciprocal"),
-    "Relu": named("relu"),
-    "Round": named("round"),
+    "Reciprocal": activation_rule("reciprocal"),
+    "Relu": activation_rule("relu"),
+    "Round": activation_rule("round"),
     "Selu": selu,
     "Shrink": shrink,
-    "Sigmoid": named("sigmoid"),
-    "Sign": named("sign"),
-    "Sin": named("sin"),
+    "Sigmoid": activation_rule("sigmoid"),
+    "Sign": activation_rule("sign"),
+    "Sin": activation_rule("sin"),
     "Sinh": hyperbolic(-1.0),
-    "Softplus": named("softplus"),
-    "Softsign": named("softsign"),
-    "Sqrt": named("sqrt"),
+    "Softplus": activation_rule("softplus"),
+    "Softsign": activation_rule("softsign"),
+    "Sqrt": activation_rule("sqrt"),
     "Swish": swish,
     "Tan": tan,
-    "Tanh": named("tanh"),
+    "Tanh": activation_rule("tanh"),
     "ThresholdedRelu": thresholded_relu,
 }
 ARITHMETIC: dict[str, Callable[..., Any]] = {

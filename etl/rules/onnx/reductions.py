@@ -33,7 +33,7 @@ def reduction(compute: Callable[[Scope, Ids, tuple[int, ...], bool], Ids], doc: 
     return rule
 
 
-def joined(op: str, activation: str = "linear", before: str | None = None) -> Callable[..., Ids]:
+def reduced_through(op: str, activation: str = "linear", before: str | None = None) -> Callable[..., Ids]:
     """activation(op of all), each through a function first."""
 
     def compute(here: Scope, x: Ids, axes: tuple[int, ...], keepdims: bool) -> Ids:
@@ -220,14 +220,14 @@ REDUCTIONS: dict[str, Rule] = {
     "LogSoftmax": log_softmax,
     "ReduceL1": reduction(length_of(1), "The sum of absolute values along axes."),
     "ReduceL2": reduction(length_of(2), "The root of the sum of squares along axes."),
-    "ReduceLogSum": reduction(joined("sum", "log"), "The logarithm of the sum along axes."),
+    "ReduceLogSum": reduction(reduced_through("sum", "log"), "The logarithm of the sum along axes."),
     "ReduceLogSumExp": reduction(along.logsumexp, "The logarithm of the sum of exponentials along axes."),
-    "ReduceMax": reduction(joined("max"), "The largest along axes."),
+    "ReduceMax": reduction(reduced_through("max"), "The largest along axes."),
     "ReduceMean": reduction(along.mean, "The mean along axes."),
-    "ReduceMin": reduction(joined("min"), "The smallest along axes."),
-    "ReduceProd": reduction(joined("product"), "The product along axes."),
-    "ReduceSum": reduction(joined("sum"), "The sum along axes."),
-    "ReduceSumSquare": reduction(joined("sum", before="square"), "The sum of squares along axes."),
+    "ReduceMin": reduction(reduced_through("min"), "The smallest along axes."),
+    "ReduceProd": reduction(reduced_through("product"), "The product along axes."),
+    "ReduceSum": reduction(reduced_through("sum"), "The sum along axes."),
+    "ReduceSumSquare": reduction(reduced_through("sum", before="square"), "The sum of squares along axes."),
     "Softmax": softmax,
     "TopK": top_k,
 }

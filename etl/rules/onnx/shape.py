@@ -11,7 +11,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.rules.ids import axis_names, is_live, live
 from etl.rules.primitives.elementwise import constant, neurons
-from etl.rules.primitives.scatter import joined, replaced
+from etl.rules.primitives.scatter import combined, overwritten
 from etl.rules.primitives.tables import onehot
 from etl.rules.scope import ZERO, Edges, Ids, Scope, Weights, bounded
 
@@ -168,11 +168,11 @@ def updated(here: Scope, data: Value, grid: tuple[Any, ...], updates: Value, red
         np.ravel_multi_index([index % n for index, n in zip(grid, np.shape(data), strict=True)], np.shape(data)) if grid else np.zeros((), int)
     )
     if reduction == "none":
-        return replaced(here, data, flat_indices, updates)
+        return overwritten(here, data, flat_indices, updates)
     op = {"add": "sum", "mul": "product", "max": "max", "min": "min"}.get(reduction)
     if op is None:
         raise Unsupported(f"has no rule for reduction={reduction!r}")
-    return joined(here, op, data, flat_indices, updates)
+    return combined(here, op, data, flat_indices, updates)
 
 
 def expand(here: Scope, x: Ids, shape: Any) -> Ids:

@@ -29,17 +29,17 @@ def inner_axes(axis: Any, rank: int) -> tuple[int, ...]:
     return tuple(sorted({inner(listed_axis, rank) for listed_axis in listed}))
 
 
-def gathered(ids: Ids, axes: Sequence[int]) -> Ids:
+def axes_last(ids: Ids, axes: Sequence[int]) -> Ids:
     """The same ids with some axes moved to the end and one place left where they were: (a, b, c), (1,) -> (a, 1, c, b)."""
     return np.expand_dims(np.moveaxis(ids, axes, range(ids.ndim - len(axes), ids.ndim)), tuple(axes))
 
 
-def across(ids: Ids, axes: Sequence[int], weight: float = 1.0) -> Edges:
+def edges_along(ids: Ids, axes: Sequence[int], weight: float = 1.0) -> Edges:
     """Edges that read whole axes, for neurons that have one place there."""
-    return Edges(gathered(ids, axes), weight, over=len(axes))
+    return Edges(axes_last(ids, axes), weight, over=len(axes))
 
 
-def laid(array: Weights, axes: Sequence[int], rank: int) -> Weights:
+def laid_along(array: Weights, axes: Sequence[int], rank: int) -> Weights:
     """An array laid along some axes of a given rank, C order: (3,), (1,), 3 -> (1, 3, 1)."""
     shape = [1] * rank
     for axis, size in zip(sorted(axes), array.shape, strict=True):
@@ -47,6 +47,6 @@ def laid(array: Weights, axes: Sequence[int], rank: int) -> Weights:
     return array.reshape(shape)
 
 
-def kept(ids: Ids, axes: Sequence[int], keepdims: bool) -> tuple[int, ...]:
+def reduced_shape(ids: Ids, axes: Sequence[int], keepdims: bool) -> tuple[int, ...]:
     """The shape that is left of `ids` without some axes, or with one place there."""
     return tuple(1 if k in axes else n for k, n in enumerate(ids.shape) if keepdims or k not in axes)

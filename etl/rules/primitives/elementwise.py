@@ -34,7 +34,7 @@ def constant(value: Any, name: str) -> Weights:
     return operand(value)
 
 
-def fits(*values: Any) -> None:
+def check_size(*values: Any) -> None:
     """Raises where what they broadcast to is too large to hold."""
     bounded(np.broadcast_shapes(*(np.shape(value) for value in values)))
 
@@ -52,7 +52,7 @@ def affine(here: Scope, x: Ids, scale: Any = 1.0, shift: Any = None, activation:
 def add(here: Scope, *values: Any, scale: float | None = None, part: str | None = None, activation: str = "linear") -> Ids:
     """The sum of values, each times `scale`; constants are a bias."""
     terms = [operand(value) for value in values]
-    fits(*terms)
+    check_size(*terms)
     factor = 1.0 if scale is None else scale
     constants = [term * factor if scale is not None else term for term in terms if not is_live(term)]
     bias = None if not constants else sum(constants[1:], constants[0])
@@ -62,14 +62,14 @@ def add(here: Scope, *values: Any, scale: float | None = None, part: str | None 
 def subtract(here: Scope, x: Any, y: Any, *, scale: float = 1.0, part: str | None = None, activation: str = "linear") -> Ids:
     """activation(scale (x - y)); a constant is a bias."""
     signed = ((operand(x), scale), (operand(y), -scale))
-    fits(x, y)
+    check_size(x, y)
     bias = next((term * sign for term, sign in signed if not is_live(term)), None)
     return here.sum(*(Edges(term, sign, over=0) for term, sign in signed if is_live(term)), bias=bias, part=part, activation=activation)
 
 
 def multiply(here: Scope, *values: Any, part: str | None = None, activation: str = "linear") -> Ids:
     """The product of values; a constant is a weight."""
-    fits(*values)
+    check_size(*values)
     terms = [operand(value) for value in values]
     flowing, constants = [term for term in terms if is_live(term)], [term for term in terms if not is_live(term)]
     weight: Any = constants[0] if len(constants) == 1 else np.prod(np.broadcast_arrays(*constants), axis=0) if constants else 1.0
@@ -81,18 +81,18 @@ def multiply(here: Scope, *values: Any, part: str | None = None, activation: str
 def divide(here: Scope, x: Any, y: Any, part: str | None = None) -> Ids:
     """x / y: a constant divisor is a weight 1 / y; a live one has its `reciprocal` taken first."""
     x, y = operand(x), operand(y)
-    fits(x, y)
+    check_size(x, y)
     if not is_live(y):
         with np.errstate(divide="ignore"):  # while counting, stored numbers are zeros
             return here.sum(Edges(x, 1 / y, over=0), part=part)
     whole = not is_live(x) and x.ndim == 0 and x == 1
-    inverse = function(here, y, "reciprocal", part if whole else inside(part, "reciprocal"))
+    inverse = function(here, y, "reciprocal", part if whole else sublayer(part, "reciprocal"))
     return inverse if whole else multiply(here, x, inverse, part=part)
 
 
 def extreme(here: Scope, op: str, *values: Any, part: str | None = None, activation: str = "linear") -> Ids:
     """The largest (op `max`) or smallest (`min`) of values; constants are a bias."""
-    fits(*values)
+    check_size(*values)
     terms = [operand(value) for value in values]
     best = np.maximum if op == "max" else np.minimum
     bias: Any = None
@@ -125,17 +125,17 @@ def power(here: Scope, x: Any, y: Any) -> Ids:
     distinct, shape = np.unique(y), np.broadcast_shapes(x.shape, y.shape)
     x = np.broadcast_to(x, bounded(shape))
     if len(distinct) == 1:
-        return to_the(here, x, float(distinct[0]))
+        return power_of(here, x, float(distinct[0]))
     if len(distinct) > MOST_FACTORS:
         raise Unsupported(f"has {len(distinct)} exponents; there is a rule for up to {MOST_FACTORS}")
-    powers = [to_the(here.part(f"power_{number}"), x, float(exponent)) for number, exponent in enumerate(distinct)]
+    powers = [power_of(here.part(f"power_{number}"), x, float(exponent)) for number, exponent in enumerate(distinct)]
     chosen = powers[0]
     for exponent, values in zip(distinct[1:], powers[1:], strict=True):
         chosen = np.where(y == exponent, values, chosen)
     return chosen
 
 
-def to_the(here: Scope, x: Ids, exponent: float) -> Ids:
+def power_of(here: Scope, x: Ids, exponent: float) -> Ids:
     """x^exponent: small whole numbers as products of x with itself."""
     known = {1.0: "linear", 2.0: "square", 0.5: "sqrt", -0.5: "rsqrt", -1.0: "reciprocal"}
     if exponent in known:
@@ -192,7 +192,7 @@ def truth(here: Scope, x: Any, part: str | None = None) -> Ids | Weights:
     """1 where x isn't 0, otherwise 0: what is left of 1 by `zero`."""
     if not is_live(x):
         return (operand(x) != 0).astype(np.float64)
-    return complement(here, function(here, x, "is_zero", inside(part, "zero")), part)
+    return complement(here, function(here, x, "is_zero", sublayer(part, "zero")), part)
 
 
 def finite(here: Scope, x: Ids, part: str | None = None) -> Ids:
@@ -202,7 +202,7 @@ def finite(here: Scope, x: Ids, part: str | None = None) -> Ids:
 
 def number(here: Scope, x: Ids, part: str | None = None) -> Ids:
     """1 where x is no NaN, otherwise 0: its sign is finite there."""
-    return finite(here, function(here, x, "sign", inside(part, "sign")), part)
+    return finite(here, function(here, x, "sign", sublayer(part, "sign")), part)
 
 
 def not_a_number(here: Scope, x: Ids) -> Ids:
@@ -212,7 +212,7 @@ def not_a_number(here: Scope, x: Ids) -> Ids:
 
 def infinite(here: Scope, x: Ids, part: str | None = None) -> Ids:
     """1 where x is infinite, otherwise 0: a number, but not finite."""
-    return subtract(here, number(here, x, inside(part, "number")), finite(here, x, inside(part, "finite")), part=part)
+    return subtract(here, number(here, x, sublayer(part, "number")), finite(here, x, sublayer(part, "finite")), part=part)
 
 
 def logical_and(here: Scope, x: Any, y: Any) -> Ids:
@@ -232,8 +232,8 @@ def logical_xor(here: Scope, x: Any, y: Any) -> Ids:
 
 def truncate(here: Scope, x: Ids, part: str | None = None) -> Ids:
     """x without what follows the point: the floor of what is positive and the ceiling of what is negative, added."""
-    above = here.max(Edges(x, over=0), bias=0.0, activation="floor", part=inside(part, "above"))
-    below = here.min(Edges(x, over=0), bias=0.0, activation="ceil", part=inside(part, "below"))
+    above = here.max(Edges(x, over=0), bias=0.0, activation="floor", part=sublayer(part, "above"))
+    below = here.min(Edges(x, over=0), bias=0.0, activation="ceil", part=sublayer(part, "below"))
     return add(here, above, below, part=part)
 
 
@@ -242,7 +242,7 @@ def where(here: Scope, condition: Any, x: Any, y: Any) -> Ids:
 
     Live ones must be finite: what isn't chosen is nothing times its value. A constant infinity is a logarithm's: 0 of 1, -infinity of 0.
     """
-    fits(condition, x, y)
+    check_size(condition, x, y)
     if not is_live(condition):
         seen = [neurons(here, value, name) for value, name in ((x, "constant"), (y, "other"))]
         return np.where(np.asarray(condition) != 0, *seen)
@@ -279,6 +279,6 @@ def neurons(here: Scope, value: Any, part: str = "constant") -> Ids:
     return value if is_live(value) else here.sum(bias=operand(value), part=part)
 
 
-def inside(part: str | None, name: str) -> str:
+def sublayer(part: str | None, name: str) -> str:
     """A sublayer of a sublayer."""
     return f"{part}/{name}" if part else name

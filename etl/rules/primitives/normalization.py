@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from etl.rules.ids import is_live
-from etl.rules.primitives.axes import across
+from etl.rules.primitives.axes import edges_along
 from etl.rules.primitives.elementwise import add, multiply
 from etl.rules.primitives.reductions import mean
 from etl.rules.scope import NOTHING, Edges, Ids, Scope, Weights
@@ -32,7 +32,7 @@ def inverse_deviation(here: Scope, x: Ids, axes: Sequence[int], epsilon: float) 
     """1 / sqrt(mean(x^2) + epsilon) over some axes, which keep one place."""
     square = here.product(Edges(x, over=0), Edges(x, over=0), part="square")
     share = 1 / prod(x.shape[k] for k in axes)
-    return here.sum(across(square, axes, share), part="variance", bias=epsilon, activation="rsqrt")
+    return here.sum(edges_along(square, axes, share), part="variance", bias=epsilon, activation="rsqrt")
 
 
 def normalized(

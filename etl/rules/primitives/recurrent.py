@@ -34,7 +34,7 @@ def activated(activation: str) -> Function:
     return lambda here, *edges, bias=None, part=None: here.sum(*edges, bias=bias, part=part, activation=activation)
 
 
-def through(x: Ids, weights: Weights) -> Edges:
+def weighted_edges(x: Ids, weights: Weights) -> Edges:
     """x (..., n) through weights (units, n)."""
     if x.shape[-1] != weights.shape[1]:
         raise ValueError(f"an input of {x.shape[-1]} features and weights for {weights.shape[1]}")
@@ -43,7 +43,7 @@ def through(x: Ids, weights: Weights) -> Edges:
 
 def gate(here: Scope, x: Ids, state: Ids, arrays: Gate, part: str | None, function: Function, cell: Ids | None = None) -> Ids:
     """activation(W x + U h + b), and p c beside where the gate looks at the cell."""
-    edges = [through(x, arrays.kernel), through(state, arrays.recurrent)]
+    edges = [weighted_edges(x, arrays.kernel), weighted_edges(state, arrays.recurrent)]
     if arrays.peephole is not None and cell is not None:
         edges.append(Edges(cell, arrays.peephole, over=0))
     return function(here, *edges, bias=arrays.both, part=part)
@@ -95,11 +95,11 @@ def gru_step(here: Scope, x: Ids, state: Ids, own: Scope, arrays: Sequence[Gate]
     z = gate(here, x, state, update, "update_gate", gates)
     r = gate(here, x, state, reset, "reset_gate", gates)
     if reset_after:
-        recurrent = here.sum(through(state, new.recurrent), bias=new.again, part="recurrent")
+        recurrent = here.sum(weighted_edges(state, new.recurrent), bias=new.again, part="recurrent")
         remembered, bias = Edges(product(here, r, recurrent, part="reset"), over=0), new.bias
     else:
-        remembered, bias = through(product(here, r, state, part="reset"), new.recurrent), new.both
-    fresh = candidate(here, through(x, new.kernel), remembered, bias=bias, part="candidate")
+        remembered, bias = weighted_edges(product(here, r, state, part="reset"), new.recurrent), new.both
+    fresh = candidate(here, weighted_edges(x, new.kernel), remembered, bias=bias, part="candidate")
     kept = product(here, z, state, part="kept")
     output = total(own, kept, product(here, complement(here, z), fresh, part="written"))
     return output, output

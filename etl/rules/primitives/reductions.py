@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from etl.rules.ids import axis_names
-from etl.rules.primitives.axes import across, kept
+from etl.rules.primitives.axes import edges_along, reduced_shape
 from etl.rules.primitives.elementwise import affine, equal, function, greater, subtract
 from etl.rules.scope import NOTHING, Edges, Ids, Scope, bounded
 
@@ -27,7 +27,7 @@ def axes_of(axes: Any, rank: int) -> tuple[int, ...]:
 def reduced(here: Scope, op: str, x: Ids, axes: Sequence[int], keepdims: bool = False, *, weight: float = 1.0, **options: Any) -> Ids:
     """One neuron for all places along some axes: op is `sum`, `max`, `min` or `product`."""
     names = tuple(name for axis, name in enumerate(axis_names(x)) if keepdims or axis not in axes)
-    return here.neurons(op, [across(x, axes, weight)], shape=kept(x, axes, keepdims), axes=names, **options)
+    return here.neurons(op, [edges_along(x, axes, weight)], shape=reduced_shape(x, axes, keepdims), axes=names, **options)
 
 
 def mean(here: Scope, x: Ids, axes: Sequence[int], keepdims: bool = False, **options: Any) -> Ids:
@@ -69,7 +69,7 @@ def log_softmax(here: Scope, x: Ids, axes: Sequence[int]) -> Ids:
 def logsumexp(here: Scope, x: Ids, axes: Sequence[int], keepdims: bool) -> Ids:
     """log(sum(exp(x))) along some axes, as max + log(sum(exp(x - max)))."""
     top = reduced(here, "max", x, axes, True, part="max")
-    return here.sum(Edges(top, over=0), Edges(log_of_exponentials(here, x, top, axes), over=0), shape=kept(x, axes, keepdims))
+    return here.sum(Edges(top, over=0), Edges(log_of_exponentials(here, x, top, axes), over=0), shape=reduced_shape(x, axes, keepdims))
 
 
 def log_of_exponentials(here: Scope, x: Ids, top: Ids, axes: Sequence[int]) -> Ids:
@@ -104,7 +104,7 @@ def place_of(here: Scope, x: Ids, axis: int, keepdims: bool, *, largest: bool, l
     """The number of the largest (or smallest) place along an axis."""
     first = places(here, x, axis, largest=largest, last=last)
     numbers = np.arange(x.shape[axis], dtype=np.float64)
-    return here.sum(across(first, [axis])._replace(weight=numbers), shape=kept(x, [axis], keepdims))
+    return here.sum(edges_along(first, [axis])._replace(weight=numbers), shape=reduced_shape(x, [axis], keepdims))
 
 
 def top(here: Scope, x: Ids, k: int, axis: int, *, largest: bool) -> tuple[Ids, Ids]:

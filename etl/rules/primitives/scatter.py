@@ -12,7 +12,7 @@ from etl.rules.primitives.elementwise import neurons, operand
 from etl.rules.scope import Edges, Ids, Scope, bounded
 
 
-def replaced(here: Scope, data: Any, flat_indices: NDArray[Any], updates: Any) -> Ids:
+def overwritten(here: Scope, data: Any, flat_indices: NDArray[Any], updates: Any) -> Ids:
     """Data with updates at their places, the last of several."""
     whole, new_ids = neurons(here, data, "data"), neurons(here, updates, "updates")
     ids = np.asarray(whole).copy()
@@ -20,7 +20,7 @@ def replaced(here: Scope, data: Any, flat_indices: NDArray[Any], updates: Any) -
     return live(ids, axis_names(whole))
 
 
-def joined(
+def combined(
     here: Scope, op: str, data: Any, flat_indices: NDArray[Any], updates: Any, *, scale: float = 1.0, mean: bool = False, include: bool = True
 ) -> Ids:
     """Data in which op (`sum`, `product`, `max`, `min`) joins each place that has updates with all of those.

@@ -58,7 +58,9 @@ def windows(ids: Ids, size: Sequence[int], strides: Sequence[int], padding: str,
     return np.moveaxis(seen, rank, -1)
 
 
-def spread(ids: Ids, shape: Sequence[int], size: Sequence[int], strides: Sequence[int], before: Sequence[int], dilation: Sequence[int]) -> Ids:
+def transposed_windows(
+    ids: Ids, shape: Sequence[int], size: Sequence[int], strides: Sequence[int], before: Sequence[int], dilation: Sequence[int]
+) -> Ids:
     """What each place of `shape` gets from a transposed convolution: (*axes, c) -> (*shape, *size, c), a view, for a kernel turned around.
 
     Input i adds its filter's place j to output i * stride + j * dilation - before. Turned around: inputs stand `stride` apart with NOTHING

@@ -1,4 +1,4 @@
-"""The table of all rules as rows and as a page: `python -m etl.rules.page > docs/layers.md`."""
+"""The table of all rules as rows and as a page: `python -m etl.rules.layers_page > docs/layers.md`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ dropout, seeds) is left out. `python -m etl layers` prints the same table. To ad
 The words: a *view* moves values and makes no neurons; *edges (..., k)* are what neurons of shape (...) read, k each; shapes leave the batch out.
 Names in `code` style after a colon are sublayers: `layer/name`. Formulas of neurons: [graph.md](graph.md).
 
-This page is made from the rules themselves: `python -m etl.rules.page > docs/layers.md`.
+This page is made from the rules themselves: `python -m etl.rules.layers_page > docs/layers.md`.
 """
 
 INPUTS = """## Models and inputs
