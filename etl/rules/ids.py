@@ -233,8 +233,8 @@ def _stacked(arrays: Sequence[Any], axis: int = 0, **keywords: Any) -> Axes:
 
 def _chosen(condition: Any, *choices: Any) -> Axes:
     rank = max(np.ndim(choice) for choice in (condition, *choices))
-    whole = [choice for choice in choices if np.ndim(choice) == rank]
-    return common_axes(whole) if whole else (None,) * rank
+    full_rank = [choice for choice in choices if np.ndim(choice) == rank]
+    return common_axes(full_rank) if full_rank else (None,) * rank
 
 
 def _taken(ids: Any, indices: Any, axis: Any = None, **keywords: Any) -> Axes:

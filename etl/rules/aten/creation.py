@@ -12,7 +12,7 @@ from etl.errors import Unsupported
 from etl.rules.aten.functions import trunc
 from etl.rules.aten.logic import not_equal
 from etl.rules.aten.values import Value, check_size
-from etl.rules.aten.views import sizes, whole
+from etl.rules.aten.views import integer, sizes
 from etl.rules.ids import is_live
 from etl.rules.scope import Scope
 
@@ -117,7 +117,7 @@ def arange(here: Scope, end: Any, start: Any = 0, step: Any = 1, dtype: str | No
 
 def linspace(here: Scope, start: Any, end: Any, steps: Any, dtype: str | None = None) -> Value:
     """So many numbers from start to end."""
-    return np.linspace(np.asarray(start).item(), np.asarray(end).item(), checked((whole(steps),))[0]).astype(dtype_of(dtype))
+    return np.linspace(np.asarray(start).item(), np.asarray(end).item(), checked((integer(steps),))[0]).astype(dtype_of(dtype))
 
 
 def logspace(here: Scope, start: Any, end: Any, steps: Any, base: float = 10.0, dtype: str | None = None) -> Value:
@@ -132,7 +132,7 @@ def window(coefficients: Sequence[float]) -> Any:
         here: Scope, window_length: Any, periodic: bool = True, alpha: float | None = None, beta: float | None = None, dtype: str | None = None
     ) -> Value:
         """The weights of a window over time; a periodic one leaves out the last of one more."""
-        (count,) = checked((whole(window_length),))
+        (count,) = checked((integer(window_length),))
         terms = coefficients if alpha is None else (alpha, 1 - alpha if beta is None else beta)
         angle = 2 * np.pi * np.arange(count) / max(count if periodic else count - 1, 1)
         values = sum((-1) ** k * term * np.cos(k * angle) for k, term in enumerate(terms))
@@ -143,7 +143,7 @@ def window(coefficients: Sequence[float]) -> Any:
 
 def bartlett_window(here: Scope, window_length: Any, periodic: bool = True, dtype: str | None = None) -> Value:
     """A triangle from 0 to 1 and back."""
-    (count,) = checked((whole(window_length),))
+    (count,) = checked((integer(window_length),))
     last = max(count if periodic else count - 1, 1)
     values = 1 - np.abs(2 * np.arange(count) / last - 1) if count > 1 else np.ones(count)
     return values.astype(dtype_of(dtype))
@@ -151,7 +151,7 @@ def bartlett_window(here: Scope, window_length: Any, periodic: bool = True, dtyp
 
 def eye(here: Scope, n: Any, m: Any = None, dtype: str | None = None) -> Value:
     """Ones on the diagonal."""
-    shape = checked((whole(n), whole(n if m is None else m)))
+    shape = checked((integer(n), integer(n if m is None else m)))
     return np.eye(*shape, dtype=dtype_of(dtype))
 
 
@@ -165,7 +165,7 @@ def triangle_indices(lower: bool) -> Any:
 
     def rule(here: Scope, row: Any, col: Any, offset: int = 0) -> Value:
         """Rows and columns of the places on one side of a diagonal."""
-        rows, columns = checked((whole(row), whole(col)))
+        rows, columns = checked((integer(row), integer(col)))
         kept = np.tri(rows, columns, offset, dtype=bool) if lower else ~np.tri(rows, columns, offset - 1, dtype=bool)
         return np.stack(np.nonzero(kept))
 
@@ -174,7 +174,7 @@ def triangle_indices(lower: bool) -> Any:
 
 def sym_size(here: Scope, self: Value, dim: Any = None) -> Value:
     """The size of an axis."""
-    return np.asarray(self.shape if dim is None else self.shape[whole(dim)])
+    return np.asarray(self.shape if dim is None else self.shape[integer(dim)])
 
 
 def sym_numel(here: Scope, self: Value) -> Value:

@@ -45,11 +45,11 @@ def at_places(here: Scope, self: Value, indices: Sequence[Any]) -> Value:
     shape = np.broadcast_shapes(position.shape, *(place.shape for place in constant_places.values()))
     front = np.moveaxis(self, indexed_axes, range(len(indexed_axes)))  # the axes that are named, then the others
     key: list[Any] = [np.arange(size) if axis == at else np.broadcast_to(constant_places[axis], shape)[..., None] for axis in indexed_axes]
-    seen = front[tuple(key)]
+    rows = front[tuple(key)]
     if len(indexed_axes) == 1:
-        seen = np.broadcast_to(seen, (*shape, *seen.shape))
+        rows = np.broadcast_to(rows, (*shape, *rows.shape))
     chosen = onehot(here, np.broadcast_to(position, shape), size, from_end=True)
-    values = picked(here, seen, chosen)
+    values = picked(here, rows, chosen)
     adjacent = indexed_axes == list(range(indexed_axes[0], indexed_axes[-1] + 1))
     return np.moveaxis(values, range(len(shape)), range(indexed_axes[0], indexed_axes[0] + len(shape))) if adjacent else values
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.aten.values import Value, all_live, power
-from etl.rules.aten.views import at_least, axis_of, select, sizes, whole
+from etl.rules.aten.views import at_least, axis_of, integer, select, sizes
 from etl.rules.ids import is_live, zeros
 from etl.rules.scope import Scope, bounded
 
@@ -19,7 +19,7 @@ from etl.rules.scope import Scope, bounded
 def cat(here: Scope, tensors: Sequence[Value], dim: int = 0) -> Value:
     """Tensors one after the other along an axis; a constant among them is neurons that read nothing."""
     joined = [tensor for tensor in all_live(here, tensors) if tensor.shape != (0,)]
-    return np.concatenate(joined, axis=whole(dim))
+    return np.concatenate(joined, axis=integer(dim))
 
 
 def stack(here: Scope, tensors: Sequence[Value], dim: int = 0) -> Value:
@@ -50,7 +50,7 @@ def pieces(self: Value, ends: Sequence[int], dim: int) -> list[Value]:
 
 def chunk(here: Scope, self: Value, chunks: int, dim: int = 0) -> list[Value]:
     """An axis cut into pieces of one size, the last one smaller."""
-    return split(here, self, -(-self.shape[axis_of(dim, self.ndim)] // whole(chunks)), dim)
+    return split(here, self, -(-self.shape[axis_of(dim, self.ndim)] // integer(chunks)), dim)
 
 
 def split(here: Scope, self: Value, split_size: Any = None, dim: int = 0, split_sizes: Any = None) -> list[Value]:
@@ -58,7 +58,7 @@ def split(here: Scope, self: Value, split_size: Any = None, dim: int = 0, split_
     size_or_sizes = split_size if split_size is not None else split_sizes
     if isinstance(size_or_sizes, list | tuple):
         return pieces(self, np.cumsum(sizes(size_or_sizes))[:-1].tolist(), dim)
-    n, step = self.shape[axis_of(dim, self.ndim)], whole(size_or_sizes)
+    n, step = self.shape[axis_of(dim, self.ndim)], integer(size_or_sizes)
     return pieces(self, range(step, n, step) if step else [], dim)
 
 
@@ -69,7 +69,7 @@ def tensor_split(
     if tensor_indices_or_sections is not None:
         raise Unsupported("cuts where a tensor says")
     at = axis_of(dim, self.ndim)
-    return list(np.array_split(self, whole(sections) if sections is not None else list(sizes(indices)), axis=at))
+    return list(np.array_split(self, integer(sections) if sections is not None else list(sizes(indices)), axis=at))
 
 
 def split_along(axis: int) -> Any:
@@ -93,12 +93,12 @@ def block_diag(here: Scope, tensors: Sequence[Value]) -> Value:
     rows, columns = sum(len(matrix) for matrix in matrices), sum(matrix.shape[1] for matrix in matrices)
     bounded((rows, columns))
     flowing = is_live(matrices[0])
-    whole: Value = zeros((rows, columns)) if flowing else np.zeros((rows, columns), np.result_type(*matrices))
+    diagonal: Value = zeros((rows, columns)) if flowing else np.zeros((rows, columns), np.result_type(*matrices))
     row = column = 0
     for matrix in matrices:
-        whole[row : row + len(matrix), column : column + matrix.shape[1]] = matrix
+        diagonal[row : row + len(matrix), column : column + matrix.shape[1]] = matrix
         row, column = row + len(matrix), column + matrix.shape[1]
-    return whole
+    return diagonal
 
 
 def cartesian_prod(here: Scope, tensors: Sequence[Value]) -> Value:

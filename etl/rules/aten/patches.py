@@ -9,7 +9,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.aten.values import Value, numbers
-from etl.rules.aten.views import axis_of, whole
+from etl.rules.aten.views import axis_of, integer
 from etl.rules.aten.windows import for_each, padded, windows_of
 from etl.rules.ids import NOTHING, ZERO, is_live, live
 from etl.rules.scope import Edges, Scope
@@ -19,7 +19,7 @@ def unfold(here: Scope, self: Value, dimension: int, size: Any, step: Any) -> Va
     """Windows along an axis, on a new last axis."""
     at = axis_of(dimension, self.ndim)
     last = np.moveaxis(self, at, -1)
-    windows = windows_of(last, (whole(size),), (whole(step),), (1,))
+    windows = windows_of(last, (integer(size),), (integer(step),), (1,))
     return np.moveaxis(windows, -2, at)
 
 
@@ -63,7 +63,7 @@ def col2im(here: Scope, self: Value, output_size: Any, kernel_size: Any, dilatio
 def pixel_shuffle(here: Scope, self: Value, upscale_factor: int) -> Value:
     """Channels spread over r x r places: (..., c r^2, h, w) -> (..., c, h r, w r)."""
     *lead, c, h, w = self.shape
-    r = whole(upscale_factor)
+    r = integer(upscale_factor)
     wide = np.reshape(self, (*lead, c // r**2, r, r, h, w))
     n = len(lead)
     return np.reshape(np.transpose(wide, (*range(n), n, n + 3, n + 1, n + 4, n + 2)), (*lead, c // r**2, h * r, w * r))
@@ -72,7 +72,7 @@ def pixel_shuffle(here: Scope, self: Value, upscale_factor: int) -> Value:
 def pixel_unshuffle(here: Scope, self: Value, downscale_factor: int) -> Value:
     """r x r places gathered into channels: (..., c, h r, w r) -> (..., c r^2, h, w)."""
     *lead, c, h, w = self.shape
-    r = whole(downscale_factor)
+    r = integer(downscale_factor)
     wide = np.reshape(self, (*lead, c, h // r, r, w // r, r))
     n = len(lead)
     return np.reshape(np.transpose(wide, (*range(n), n, n + 2, n + 4, n + 1, n + 3)), (*lead, c * r**2, h // r, w // r))

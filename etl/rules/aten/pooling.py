@@ -9,7 +9,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.aten import windows
-from etl.rules.aten.views import whole
+from etl.rules.aten.views import integer
 from etl.rules.aten.windows import axes_names, for_each
 from etl.rules.ids import Ids, axis_names
 from etl.rules.scope import Scope
@@ -22,8 +22,8 @@ def max_pool(rank: int) -> Rule:
 
     def rule(here: Scope, self: Ids, kernel_size: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> Ids:
         """The largest of each window."""
-        x, seen = pooled(here, self, rank, kernel_size, stride, padding, dilation, ceil_mode)
-        return windows.max_pool(here, seen, rank, axes=axis_names(x))
+        x, patches = pooled(here, self, rank, kernel_size, stride, padding, dilation, ceil_mode)
+        return windows.max_pool(here, patches, rank, axes=axis_names(x))
 
     return rule
 
@@ -42,8 +42,8 @@ def average_pool(rank: int) -> Rule:
         divisor_override: int | None = None,
     ) -> Ids:
         """The mean of each window; padding counts as zeros, or not."""
-        x, seen = pooled(here, self, rank, kernel_size, stride, padding, 1, ceil_mode, counted=count_include_pad)
-        return windows.average_pool(here, seen, rank, divisor_override, axes=axis_names(x))
+        x, patches = pooled(here, self, rank, kernel_size, stride, padding, 1, ceil_mode, counted=count_include_pad)
+        return windows.average_pool(here, patches, rank, divisor_override, axes=axis_names(x))
 
     return rule
 
@@ -111,4 +111,4 @@ def no_indices(read: bool) -> None:
 def adapted_size(x: Ids, output_size: Any, rank: int) -> tuple[int, ...]:
     places = x.shape[x.ndim - rank :]
     listed = output_size if isinstance(output_size, list | tuple) else [output_size] * rank
-    return tuple(n if size is None else whole(size) for n, size in zip(places, listed, strict=True))
+    return tuple(n if size is None else integer(size) for n, size in zip(places, listed, strict=True))

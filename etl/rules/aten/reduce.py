@@ -84,8 +84,8 @@ def softmax(here: Scope, x: Value, axis: int) -> Value:
         return here.sum(Edges(x, over=0), activation="softmax")
     top = here.max(edges_along(x, (axis,)), part="max")
     shifted = here.sum(Edges(x, over=0), Edges(top, -1.0, over=0), part="exponential", activation="exponential")
-    whole = here.sum(edges_along(shifted, (axis,)), part="sum", activation="reciprocal")
-    return here.product(Edges(shifted, over=0), Edges(whole, over=0))
+    reciprocal = here.sum(edges_along(shifted, (axis,)), part="sum", activation="reciprocal")
+    return here.product(Edges(shifted, over=0), Edges(reciprocal, over=0))
 
 
 def log_softmax(here: Scope, x: Value, axis: int) -> Value:
@@ -130,11 +130,11 @@ def running_logsumexp(here: Scope, x: Value, axis: int) -> Value:
     """log(sum(exp)) of all places up to each along an axis, as max + log(sum(exp(x - max)))."""
     if not is_live(x):
         return np.logaddexp.accumulate(x, axis)
-    seen = running_windows(x, axis)
-    top = here.max(Edges(seen), part="max")
-    gap = here.sum(Edges(seen, over=0), Edges(top[..., None], -1.0, over=0), part="exponential", activation="exponential")
-    whole = here.sum(Edges(np.where(np.asarray(seen) == NOTHING, NOTHING, gap)), part="log_sum", activation="log")
-    return np.moveaxis(here.sum(Edges(top, over=0), Edges(whole, over=0)), -1, axis)
+    running = running_windows(x, axis)
+    top = here.max(Edges(running), part="max")
+    gap = here.sum(Edges(running, over=0), Edges(top[..., None], -1.0, over=0), part="exponential", activation="exponential")
+    log_sum = here.sum(Edges(np.where(np.asarray(running) == NOTHING, NOTHING, gap)), part="log_sum", activation="log")
+    return np.moveaxis(here.sum(Edges(top, over=0), Edges(log_sum, over=0)), -1, axis)
 
 
 def place_up_to(here: Scope, op: str, x: Value, best: Value, axis: int) -> Value:

@@ -15,17 +15,17 @@ from etl.rules.scope import Scope, bounded
 OPEN_END = 2**63 - 1
 
 
-def whole(number: Any) -> int:
+def integer(number: Any) -> int:
     """A size, which may have been computed from another one."""
     return int(np.asarray(number).reshape(()))
 
 
 def sizes(listed: Any) -> tuple[int, ...]:
-    return tuple(whole(number) for number in (listed if isinstance(listed, list | tuple) else [listed]))
+    return tuple(integer(number) for number in (listed if isinstance(listed, list | tuple) else [listed]))
 
 
 def axis_of(dim: Any, rank: int) -> int:
-    return whole(dim) % max(rank, 1)
+    return integer(dim) % max(rank, 1)
 
 
 def unchanged(here: Scope, self: Value) -> Value:
@@ -68,7 +68,7 @@ def flatten(here: Scope, self: Value, start_dim: int = 0, end_dim: int = -1) -> 
 def unflatten(here: Scope, self: Value, dim: int, sizes: Any) -> Value:
     """One axis made several."""
     at = axis_of(dim, self.ndim)
-    return np.reshape(self, (*self.shape[:at], *map(whole, sizes), *self.shape[at + 1 :]))
+    return np.reshape(self, (*self.shape[:at], *map(integer, sizes), *self.shape[at + 1 :]))
 
 
 def permute(here: Scope, self: Value, dims: Any) -> Value:
@@ -105,22 +105,22 @@ def select(here: Scope, self: Value, dim: int, index: Any) -> Value:
     """One place of an axis, which goes."""
     if is_live(index):
         raise Unsupported("selects a place that depends on the example")
-    return self[(slice(None),) * axis_of(dim, self.ndim) + (whole(index),)]
+    return self[(slice(None),) * axis_of(dim, self.ndim) + (integer(index),)]
 
 
 def slice_(here: Scope, self: Value, dim: int = 0, start: Any = None, end: Any = None, step: Any = 1) -> Value:
     """Some places of an axis."""
     if is_live(start) or is_live(end):
         raise Unsupported("cuts at a place that depends on the example")
-    begin = None if start is None else whole(start)
-    stop = None if end is None or whole(end) >= OPEN_END else whole(end)
-    return self[(slice(None),) * axis_of(dim, self.ndim) + (slice(begin, stop, whole(step)),)]
+    begin = None if start is None else integer(start)
+    stop = None if end is None or integer(end) >= OPEN_END else integer(end)
+    return self[(slice(None),) * axis_of(dim, self.ndim) + (slice(begin, stop, integer(step)),)]
 
 
 def narrow(here: Scope, self: Value, dim: int, start: Any, length: Any) -> Value:
     """Some places of an axis."""
-    begin = whole(start) % (self.shape[axis_of(dim, self.ndim)] or 1)
-    return slice_(here, self, dim, begin, begin + whole(length))
+    begin = integer(start) % (self.shape[axis_of(dim, self.ndim)] or 1)
+    return slice_(here, self, dim, begin, begin + integer(length))
 
 
 def unsqueeze(here: Scope, self: Value, dim: int) -> Value:
@@ -227,7 +227,7 @@ def rot90(here: Scope, self: Value, k: int = 1, dims: Any = (0, 1)) -> Value:
 
 def as_strided(here: Scope, self: Value, size: Any, stride: Any, storage_offset: Any = 0) -> Value:
     """Any places of a tensor that lies in C order."""
-    place = np.asarray(whole(storage_offset or 0))
+    place = np.asarray(integer(storage_offset or 0))
     for n, step in zip(sizes(size), sizes(stride), strict=True):
         place = place[..., None] + np.arange(n) * step
     return np.reshape(self, (-1,))[place]

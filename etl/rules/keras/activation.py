@@ -55,8 +55,8 @@ def softmax(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
     if axes == (inputs.ndim - 1,):
         return activation_layer(here, inputs, activation="softmax")
     shifted = here.sum(Edges(inputs, over=0), Edges(largest(here, inputs, axes), -1.0, over=0), part="exponential", activation="exponential")
-    whole = here.sum(edges_along(shifted, axes), part="sum", activation="reciprocal")
-    return here.product(Edges(shifted, over=0), Edges(whole, over=0))
+    reciprocal = here.sum(edges_along(shifted, axes), part="sum", activation="reciprocal")
+    return here.product(Edges(shifted, over=0), Edges(reciprocal, over=0))
 
 
 def log_softmax(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
@@ -65,8 +65,8 @@ def log_softmax(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
     if axes == (inputs.ndim - 1,):
         return activation_layer(here, inputs, activation="log_softmax")
     top = largest(here, inputs, axes)
-    whole = logarithm(here, inputs, top, axes)
-    return here.sum(Edges(inputs, over=0), Edges(top, -1.0, over=0), Edges(whole, -1.0, over=0))
+    log_sum = logarithm(here, inputs, top, axes)
+    return here.sum(Edges(inputs, over=0), Edges(top, -1.0, over=0), Edges(log_sum, -1.0, over=0))
 
 
 def logsumexp(here: Scope, inputs: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:

@@ -100,9 +100,9 @@ def divide(here: Scope, x: Any, y: Any) -> Ids | Weights:
         if not np.all(y):
             raise Unsupported("divides by zero")
         return here.sum(Edges(x, 1 / y, over=0)) if is_live(x) else x / y
-    whole = not is_live(x) and x.ndim == 0 and x == 1
-    inverse = here.sum(Edges(y, over=0), part=None if whole else "reciprocal", activation="reciprocal")
-    if whole:
+    is_one = not is_live(x) and x.ndim == 0 and x == 1
+    inverse = here.sum(Edges(y, over=0), part=None if is_one else "reciprocal", activation="reciprocal")
+    if is_one:
         return inverse
     return here.product(Edges(x, over=0), Edges(inverse, over=0)) if is_live(x) else here.sum(Edges(inverse, x, over=0))
 

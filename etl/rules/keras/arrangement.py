@@ -272,8 +272,8 @@ def extract_patches(
 ) -> Ids:
     """What a window sees at each of its places, laid out as channels: (h, w, c) -> (oh, ow, kh * kw * c)."""
     ids, steps = channels_last(images, data_format), size if strides is None else strides
-    seen = windows(ids, per_axis(size, 2), per_axis(steps, 2), padding.lower(), per_axis(dilation_rate, 2))
-    patches = seen.reshape(*seen.shape[:2], -1)
+    window_ids = windows(ids, per_axis(size, 2), per_axis(steps, 2), padding.lower(), per_axis(dilation_rate, 2))
+    patches = window_ids.reshape(*window_ids.shape[:2], -1)
     return in_data_format(np.where(patches == NOTHING, ZERO, patches), data_format)
 
 

@@ -52,9 +52,9 @@ def pairs(query: Ids, key: Ids, allowed: Allowed) -> tuple[Ids, Ids]:
 
 def pairs_in_places(ids: Ids, allowed: NDArray[np.bool_], elsewhere: int) -> Ids:
     """Ids of allowed pairs back in their places: (*lead, pairs) -> (*lead, queries, keys)."""
-    whole = live(np.full((*ids.shape[:-1], *allowed.shape), elsewhere))
-    whole[..., allowed] = ids
-    return whole
+    placed = live(np.full((*ids.shape[:-1], *allowed.shape), elsewhere))
+    placed[..., allowed] = ids
+    return placed
 
 
 def distribution(here: Scope, terms: Ids, weight: Weights | float, allowed: Allowed) -> Ids:

@@ -34,11 +34,11 @@ def convolution(
     rank = kernel.ndim - 2
     ids = image(here, inputs, data_format)
     check_channels(ids.shape[-1], kernel.shape[-2] * groups)
-    seen = windows(ids, kernel.shape[:rank], per_axis(strides, rank), padding, per_axis(dilation_rate, rank))
-    seen = np.moveaxis(seen.reshape(*seen.shape[:-1], groups, -1), -2, rank)  # (*windows, groups, *size, c / groups)
+    patches = windows(ids, kernel.shape[:rank], per_axis(strides, rank), padding, per_axis(dilation_rate, rank))
+    patches = np.moveaxis(patches.reshape(*patches.shape[:-1], groups, -1), -2, rank)  # (*windows, groups, *size, c / groups)
     filters = np.moveaxis(kernel, -1, 0).reshape(groups, -1, *kernel.shape[:-1])
     bias = None if bias is None else bias.reshape(groups, -1)
-    return convolved(here, Edges(np.expand_dims(seen, rank + 1), filters, over=rank + 1), rank, bias, activation, data_format)
+    return convolved(here, Edges(np.expand_dims(patches, rank + 1), filters, over=rank + 1), rank, bias, activation, data_format)
 
 
 def transposed_convolution(
@@ -68,9 +68,9 @@ def transposed_convolution(
     spans = [span(k, d) for k, d in zip(size, dilation, strict=True)]
     shape = [length(n, k, s, padding, p) for n, k, s, p in zip(ids.shape, spans, strides, more, strict=False)]
     before = [max((n - 1) * s + k - o, 0) // 2 if padding == "same" else 0 for n, k, s, o in zip(ids.shape, spans, strides, shape, strict=False)]
-    seen = transposed_windows(ids, shape, size, strides, before, dilation)
+    patches = transposed_windows(ids, shape, size, strides, before, dilation)
     filters = np.moveaxis(np.flip(kernel, tuple(range(rank))), rank, 0)
-    return convolved(here, Edges(np.expand_dims(seen, rank), filters, over=rank + 1), rank, bias, activation, data_format)
+    return convolved(here, Edges(np.expand_dims(patches, rank), filters, over=rank + 1), rank, bias, activation, data_format)
 
 
 def length(size: int, window: int, stride: int, padding: str, more: int | None) -> int:
@@ -103,11 +103,11 @@ def depthwise_convolution(
     rank = kernel.ndim - 2
     ids = image(here, inputs, data_format)
     check_channels(ids.shape[-1], kernel.shape[-2])
-    seen = windows(ids, kernel.shape[:rank], per_axis(strides, rank), padding, per_axis(dilation_rate, rank))
-    seen = np.expand_dims(np.moveaxis(seen, -1, rank), rank + 1)  # (*windows, c, 1, *size)
+    patches = windows(ids, kernel.shape[:rank], per_axis(strides, rank), padding, per_axis(dilation_rate, rank))
+    patches = np.expand_dims(np.moveaxis(patches, -1, rank), rank + 1)  # (*windows, c, 1, *size)
     filters = np.moveaxis(kernel, (-2, -1), (0, 1))
     bias = None if bias is None else bias.reshape(kernel.shape[-2:])
-    return convolved(here, Edges(seen, filters, over=rank), rank, bias, activation, data_format, part)
+    return convolved(here, Edges(patches, filters, over=rank), rank, bias, activation, data_format, part)
 
 
 def separable_convolution(

@@ -77,13 +77,13 @@ def lstm_step(
 ) -> States:
     """One step as in an LSTM, the gates' sums being windows; edges (*windows, f, *size, c), with channels first (f, *windows, *size, c)."""
     rank, filters = kernel.ndim - 2, kernel.shape[-1] // 4
-    seen = np.expand_dims(look(channels_last(inputs, data_format)), rank)
+    patches = np.expand_dims(look(channels_last(inputs, data_format)), rank)
     before = np.expand_dims(windows(channels_last(output, data_format), recurrent_kernel.shape[:rank], (1,) * rank, "same"), rank)
     gates = []
     for number, name in enumerate(LSTM_GATES):
         cut = slice(number * filters, (number + 1) * filters)
         w, u = (np.moveaxis(array[..., cut], -1, 0) for array in (kernel, recurrent_kernel))
-        terms = [in_order(Edges(ids, array, over=rank + 1), range(rank, rank + 1), data_format) for ids, array in ((seen, w), (before, u))]
+        terms = [in_order(Edges(ids, array, over=rank + 1), range(rank, rank + 1), data_format) for ids, array in ((patches, w), (before, u))]
         shift = None if bias is None else bias[cut].reshape(-1, *(1,) * rank) if first(data_format) else bias[cut]
         chosen = activation if name == "candidate" else recurrent_activation
         gates.append(here.sum(*terms, bias=shift, part=name, activation=chosen, axes=axes(rank, data_format)))

@@ -37,8 +37,8 @@ def einsum_dense(
     bias_axes: str | None = None,
 ) -> Ids:
     """A Dense layer along any axes: `abc,cd->abd`, `...x,xy->...y`; the arrays' shapes say what output_shape and bias_axes do."""
-    (seen, through), out = spelled(equation, (inputs.ndim + 1, kernel.ndim))
-    for letter in set(seen[1:]) & set(through):
-        check_width(inputs.shape[seen.index(letter) - 1], kernel.shape[through.index(letter)])
-    operands, out = without_batch([(inputs, seen), (kernel, through)], out)
+    (input_letters, kernel_letters), out = spelled(equation, (inputs.ndim + 1, kernel.ndim))
+    for letter in set(input_letters[1:]) & set(kernel_letters):
+        check_width(inputs.shape[input_letters.index(letter) - 1], kernel.shape[kernel_letters.index(letter)])
+    operands, out = without_batch([(inputs, input_letters), (kernel, kernel_letters)], out)
     return contract(here, operands, out, bias=bias, activation=activation)

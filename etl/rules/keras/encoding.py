@@ -112,10 +112,10 @@ def stft_spectrogram(
     `real` and `imag` (squared in most modes), then by mode their sum of squares, its root (`magnitude`), and the logarithm of that.
     """
     first = data_format == "channels_first"
-    seen = windows(inputs.T if first else inputs, (frame_length,), (frame_step or frame_length // 2,), padding)
-    frames = np.moveaxis(seen, -1, 1)[:, :, None]  # (frames, c, 1, frame)
+    patches = windows(inputs.T if first else inputs, (frame_length,), (frame_step or frame_length // 2,), padding)
+    frames = np.moveaxis(patches, -1, 1)[:, :, None]  # (frames, c, 1, frame)
     kernels = {name: kernel[:, 0].T for name, kernel in (("real", real_kernel), ("imag", imag_kernel)) if kernel is not None}
-    shape = (len(seen), -1) if not expand_dims and not first else None
+    shape = (len(patches), -1) if not expand_dims and not first else None
 
     def parts(activation: str) -> list[Ids]:
         return [here.sum(Edges(frames, kernel), part=name, activation=activation) for name, kernel in kernels.items()]

@@ -150,14 +150,14 @@ class Evaluation:
             return np.float64(operands[0]) ** operands[1]
         return self.applied(name, OF_KERAS[name], scope, *operands)
 
-    def item(self, whole: Any, key: Any) -> Any:
+    def item(self, indexed: Any, key: Any) -> Any:
         """x[1] of several inputs, or places of a tensor: x[:, 0], x[..., -1]."""
-        if isinstance(whole, list):
+        if isinstance(indexed, list):
             try:
-                return whole[key]
+                return indexed[key]
             except (IndexError, TypeError):
-                raise Unsupported(f"picks {key!r} of {len(whole)} inputs") from None
-        return self.applied("item", arrangement.get_item, None, whole, tuple(key) if isinstance(key, list) else key)
+                raise Unsupported(f"picks {key!r} of {len(indexed)} inputs") from None
+        return self.applied("item", arrangement.get_item, None, indexed, tuple(key) if isinstance(key, list) else key)
 
     def called(self, function: ast.expr, args: list[ast.expr], keywords: list[ast.keyword], scope: Scope | None) -> Any:
         """A function of an operation, under its name in keras.ops, or tf.NAME under that in TensorFlow."""

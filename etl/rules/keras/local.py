@@ -32,10 +32,10 @@ def locally_connected(
     if implementation != 1:
         raise Unsupported(f"has no rule for implementation={implementation!r}")
     rank = inputs.ndim - 1
-    seen = windows(image(here, inputs, data_format), per_axis(kernel_size, rank), per_axis(strides, rank), padding)
-    places, filters = seen.reshape(len(kernel), 1, -1), np.moveaxis(kernel, -1, 1)
+    patches = windows(image(here, inputs, data_format), per_axis(kernel_size, rank), per_axis(strides, rank), padding)
+    places, filters = patches.reshape(len(kernel), 1, -1), np.moveaxis(kernel, -1, 1)
     bias = None if bias is None else bias.reshape(len(kernel), -1)
-    edges, shape = Edges(places, filters), (*seen.shape[:rank], kernel.shape[-1])
+    edges, shape = Edges(places, filters), (*patches.shape[:rank], kernel.shape[-1])
     if first(data_format):
         edges, shape, bias = edges.moved(1, 0), (shape[-1], *shape[:-1]), None if bias is None else bias.T
     return here.sum(edges, bias=bias, activation=activation, shape=shape, axes=axes(rank, data_format))

@@ -24,9 +24,9 @@ def in_places(ids: Ids, where: NDArray[np.bool_]) -> Ids:
     """Steps in their places, zeros in the others: (n, *shape), n places -> (places, *shape)"""
     if where.all():
         return ids
-    whole = live(np.full((len(where), *ids.shape[1:]), ZERO))
-    whole[where] = ids
-    return whole
+    placed = live(np.full((len(where), *ids.shape[1:]), ZERO))
+    placed[where] = ids
+    return placed
 
 
 def masking(here: Scope, inputs: Ids, *, length: int | None = None) -> Ids:

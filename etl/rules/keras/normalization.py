@@ -115,8 +115,8 @@ def unit(here: Scope, inputs: Ids, axes: Sequence[int], least: float, part: str 
     """x / sqrt(max(sum(x^2), least))."""
     within = f"{part}/" if part else ""
     square = here.product(Edges(inputs, over=0), Edges(inputs, over=0), part=f"{within}square")
-    whole = here.sum(edges_along(square, axes), part=f"{within}sum")
-    length = here.max(Edges(whole, over=0), part=f"{within}length", bias=least, activation="rsqrt")
+    total = here.sum(edges_along(square, axes), part=f"{within}sum")
+    length = here.max(Edges(total, over=0), part=f"{within}length", bias=least, activation="rsqrt")
     return here.product(Edges(inputs, over=0), Edges(length, over=0), part=part)
 
 

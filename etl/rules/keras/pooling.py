@@ -16,8 +16,8 @@ def seen_by(here: Scope, inputs: Ids, pool_size: Any, strides: Any, padding: str
     """What each pooling neuron sees, in the file's order of axes: (*axes, c) -> (*windows, c, *size)."""
     rank = inputs.ndim - 1
     size = per_axis(pool_size, rank)
-    seen = windows(image(here, inputs, data_format), size, per_axis(strides or size, rank), padding)
-    return np.moveaxis(seen, -1, 0 if first(data_format) else rank)
+    patches = windows(image(here, inputs, data_format), size, per_axis(strides or size, rank), padding)
+    return np.moveaxis(patches, -1, 0 if first(data_format) else rank)
 
 
 def max_pooling(here: Scope, inputs: Ids, *, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None) -> Ids:
@@ -43,8 +43,8 @@ def global_max_pooling(here: Scope, inputs: Ids, *, data_format: str | None = No
 
     inputs (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)
     """
-    seen = channels(here, inputs, data_format)
-    return here.max(Edges(seen), **as_image(seen, inputs.ndim if keepdims else 1, data_format))
+    places = channels(here, inputs, data_format)
+    return here.max(Edges(places), **as_image(places, inputs.ndim if keepdims else 1, data_format))
 
 
 def global_average_pooling(here: Scope, inputs: Ids, *, data_format: str | None = None, keepdims: bool = False, length: int | None = None) -> Ids:
@@ -52,9 +52,9 @@ def global_average_pooling(here: Scope, inputs: Ids, *, data_format: str | None 
 
     inputs (*axes, c) -> (c,), or (1, .., c) with `keepdims`; edges (c, places)
     """
-    seen = channels(here, inputs, data_format)
-    seen = seen[:, counting_steps(seen.shape[1], length)]
-    return here.sum(mean(seen, 1), **as_image(seen, inputs.ndim if keepdims else 1, data_format))
+    places = channels(here, inputs, data_format)
+    places = places[:, counting_steps(places.shape[1], length)]
+    return here.sum(mean(places, 1), **as_image(places, inputs.ndim if keepdims else 1, data_format))
 
 
 def channels(here: Scope, inputs: Ids, data_format: str | None) -> Ids:
@@ -63,10 +63,13 @@ def channels(here: Scope, inputs: Ids, data_format: str | None) -> Ids:
     return ids.reshape(-1, ids.shape[-1]).T
 
 
-def as_image(seen: Ids, rank: int, data_format: str | None) -> dict[str, Any]:
+def as_image(channels_first_ids: Ids, rank: int, data_format: str | None) -> dict[str, Any]:
     """Shape and axes of one number a channel as an array of that rank."""
     ones = (1,) * (rank - 1)
-    return {"shape": (len(seen), *ones) if first(data_format) else (*ones, len(seen)), "axes": axes(rank - 1, data_format)}
+    return {
+        "shape": (len(channels_first_ids), *ones) if first(data_format) else (*ones, len(channels_first_ids)),
+        "axes": axes(rank - 1, data_format),
+    }
 
 
 def adaptive_max_pooling(here: Scope, inputs: Ids, *, output_size: Any, data_format: str | None = None) -> Ids:
@@ -88,8 +91,8 @@ def adaptive_average_pooling(here: Scope, inputs: Ids, *, output_size: Any, data
 def adapted(here: Scope, inputs: Ids, output_size: Any, data_format: str | None) -> Ids:
     """What each neuron of an adaptive pool sees, in the file's order of axes."""
     rank = inputs.ndim - 1
-    seen = ragged(image(here, inputs, data_format), adaptive_windows(inputs.shape[1:] if first(data_format) else inputs.shape[:-1], output_size))
-    return np.moveaxis(seen, -1, 0 if first(data_format) else rank)
+    patches = ragged(image(here, inputs, data_format), adaptive_windows(inputs.shape[1:] if first(data_format) else inputs.shape[:-1], output_size))
+    return np.moveaxis(patches, -1, 0 if first(data_format) else rank)
 
 
 def mean(source: Ids, over: int) -> Edges:

@@ -63,8 +63,8 @@ def unroll(
     last, outputs = int(np.flatnonzero(counts)[-1]), dict[int, Ids]()
     for number in np.flatnonzero(counts).tolist():
         step = here.part(f"step_{number}")
-        whole = number == last and not (return_sequences or return_state)
-        outputs[number], *after = cell.step(step, inputs[number], *states, own=here if whole else step.part("output"))
+        is_only_output = number == last and not (return_sequences or return_state)
+        outputs[number], *after = cell.step(step, inputs[number], *states, own=here if is_only_output else step.part("output"))
         states = tuple(after)
     shown, before = list[Ids](), zeros(outputs[last].shape)
     for number in range(len(inputs)):

@@ -124,8 +124,8 @@ def running_sum(here: Scope, x: Ids, *, axis: Any = None) -> Ids:
     """The sum of all places up to each along an axis."""
     at = inner(axis, x.ndim) if axis is not None else inner_axes(None, x.ndim)[0]
     bounded((*x.shape, x.shape[at]))
-    seen = np.where(np.tri(x.shape[at], dtype=bool), np.moveaxis(x, at, -1)[..., None, :], NOTHING)
-    return here.sum(Edges(np.moveaxis(seen, -2, at)))
+    running = np.where(np.tri(x.shape[at], dtype=bool), np.moveaxis(x, at, -1)[..., None, :], NOTHING)
+    return here.sum(Edges(np.moveaxis(running, -2, at)))
 
 
 def glu_along(here: Scope, x: Ids, *, axis: int = -1) -> Ids:

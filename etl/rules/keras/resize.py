@@ -110,12 +110,12 @@ def resized(
         down, right = (np.where(m.any(axis=1), m.argmax(axis=1), -1) for m in (rows, columns))
         return as_given(wide[down][:, right], data_format)
     (down, by_row), (right, by_column) = taps(rows), taps(columns)
-    seen = np.moveaxis(ragged(ids, (down, right)), -1, 2)
+    patches = np.moveaxis(ragged(ids, (down, right)), -1, 2)
     weight = by_row[:, None, None, :, None] * by_column[None, :, None, None, :]
     bias = fill * (1 - rows.sum(axis=1)[:, None, None] * columns.sum(axis=1)[None, :, None]) if fill and any(pads) else None
     if bias is not None and data_format == "channels_first":
         bias = np.moveaxis(bias, -1, 0)
-    return here.sum(in_order(Edges(seen, weight, over=2), range(2, 3), data_format), bias=bias)
+    return here.sum(in_order(Edges(patches, weight, over=2), range(2, 3), data_format), bias=bias)
 
 
 def taps(m: Weights) -> tuple[Ids, Weights]:

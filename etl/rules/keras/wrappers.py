@@ -18,7 +18,7 @@ from etl.rules.scope import Edges, Ids, Scope
 
 def time_distributed(here: Scope, inputs: Ids, *, layer: Layer) -> Ids | tuple[Ids, ...]:
     """One layer or model at each place of the first axis, as sublayers `step_0`, `step_1` ...: (steps, *in) -> (steps, *out)."""
-    outputs = [run_part(here, f"step_{number}", layer, seen) for number, seen in enumerate(inputs)]
+    outputs = [run_part(here, f"step_{number}", layer, step_input) for number, step_input in enumerate(inputs)]
     if isinstance(outputs[0], tuple | list):
         return tuple(along(inputs, output) for output in zip(*outputs, strict=True))
     return along(inputs, outputs)

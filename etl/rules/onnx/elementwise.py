@@ -54,8 +54,8 @@ def div(here: Scope, a: Value, b: Value, *, axis: int | None = None, integer: in
 def mod(here: Scope, a: Value, b: Value, *, fmod: int = 0) -> Ids:
     """a - b floor(a / b), or with `fmod` a - b truncated(a / b), which has the sign of a."""
     quotient = at.divide(here, a, b, part="quotient")
-    whole = at.truncate(here, quotient, "whole") if fmod else function(here, quotient, "floor", "whole")
-    return at.subtract(here, a, at.multiply(here, whole, b, part="multiple"))
+    integer_quotient = at.truncate(here, quotient, "whole") if fmod else function(here, quotient, "floor", "whole")
+    return at.subtract(here, a, at.multiply(here, integer_quotient, b, part="multiple"))
 
 
 def pow(here: Scope, x: Value, y: Value, *, axis: int | None = None) -> Ids:

@@ -109,11 +109,11 @@ def unrolled(
             active = (moment < stop)[:, None]
             states = tuple(after) if active.all() else tuple(np.where(active, new, old) for new, old in zip(after, states, strict=True))
             shown.append(output if active.all() else np.where(active, output, zeros(output.shape)))
-        whole = np.stack(shown)
+        sequence = np.stack(shown)
         if name == "reverse":
             order = np.where(np.arange(count)[:, None] < stop, stop - 1 - np.arange(count)[:, None], np.arange(count)[:, None])
-            whole = np.take_along_axis(whole, order[..., None], 0)
-        outputs.append(whole)
+            sequence = np.take_along_axis(sequence, order[..., None], 0)
+        outputs.append(sequence)
         lasts.append(states)
     results = np.stack(outputs, 1), *(np.stack(column) for column in zip(*lasts, strict=True))
     return (np.transpose(results[0], (2, 0, 1, 3)), *(np.swapaxes(state, 0, 1) for state in results[1:])) if layout else results

@@ -18,7 +18,7 @@ from etl.rules.scope import ZERO, Edges, Ids, Scope, Weights, bounded
 Value = Ids | Weights
 
 
-def whole(value: Any, name: str) -> list[int]:
+def integers(value: Any, name: str) -> list[int]:
     """A constant of whole numbers, as a list."""
     return [int(number) for number in np.ravel(constant(value, name))]
 
@@ -37,7 +37,7 @@ def dropout(here: Scope, x: Ids, ratio: Any = None, training_mode: Any = None, *
 
 def reshape(here: Scope, x: Ids, shape: Any, *, allowzero: int = 0) -> Ids:
     """The same places in C order in another shape; one axis may be -1, and 0 keeps an axis unless `allowzero`."""
-    new_shape = [x.shape[k] if size == 0 and not allowzero else size for k, size in enumerate(whole(shape, "shape"))]
+    new_shape = [x.shape[k] if size == 0 and not allowzero else size for k, size in enumerate(integers(shape, "shape"))]
     return x.reshape(new_shape)
 
 
@@ -54,12 +54,12 @@ def transpose(here: Scope, x: Ids, *, perm: Sequence[int] | None = None) -> Ids:
 
 def squeeze(here: Scope, x: Ids, axes: Any = None) -> Ids:
     """Without axes of one place."""
-    return np.squeeze(x, None if axes is None else tuple(whole(axes, "axes")))
+    return np.squeeze(x, None if axes is None else tuple(integers(axes, "axes")))
 
 
 def unsqueeze(here: Scope, x: Ids, axes: Any) -> Ids:
     """With new axes of one place."""
-    return np.expand_dims(x, tuple(whole(axes, "axes")))
+    return np.expand_dims(x, tuple(integers(axes, "axes")))
 
 
 def concat(here: Scope, *values: Value, axis: int) -> Ids:
@@ -76,7 +76,7 @@ def split(here: Scope, x: Ids, sizes: Any = None, *, axis: int = 0, num_outputs:
             raise ValueError(f"{pieces:,} pieces of an axis of {size}")
         step = -(-size // pieces)
         return tuple(np.split(x, [step * k for k in range(1, pieces)], axis))
-    piece_sizes = whole(sizes, "sizes")
+    piece_sizes = integers(sizes, "sizes")
     if sum(piece_sizes) != size:
         raise ValueError(f"pieces of {piece_sizes} from an axis of {size}")
     return tuple(np.split(x, np.cumsum(piece_sizes)[:-1], axis))
@@ -84,9 +84,9 @@ def split(here: Scope, x: Ids, sizes: Any = None, *, axis: int = 0, num_outputs:
 
 def slice_(here: Scope, x: Ids, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Ids:
     """From starts to ends by steps, counted from the end below zero."""
-    begin, end = whole(starts, "starts"), whole(ends, "ends")
-    along = list(range(len(begin))) if axes is None else whole(axes, "axes")
-    by = [1] * len(begin) if steps is None else whole(steps, "steps")
+    begin, end = integers(starts, "starts"), integers(ends, "ends")
+    along = list(range(len(begin))) if axes is None else integers(axes, "axes")
+    by = [1] * len(begin) if steps is None else integers(steps, "steps")
     keys: list[Any] = [slice(None)] * x.ndim
     for axis, first, last, step in zip(along, begin, end, by, strict=True):
         size = x.shape[axis]
@@ -177,20 +177,20 @@ def updated(here: Scope, data: Value, grid: tuple[Any, ...], updates: Value, red
 
 def expand(here: Scope, x: Ids, shape: Any) -> Ids:
     """The same values repeated up to a shape."""
-    return np.broadcast_to(x, bounded(np.broadcast_shapes(x.shape, tuple(whole(shape, "shape")))))
+    return np.broadcast_to(x, bounded(np.broadcast_shapes(x.shape, tuple(integers(shape, "shape")))))
 
 
 def tile(here: Scope, x: Ids, repeats: Any) -> Ids:
     """The whole several times along each axis."""
-    times = whole(repeats, "repeats")
+    times = integers(repeats, "repeats")
     bounded([n * k for n, k in zip(x.shape, times, strict=True)])
     return np.tile(x, times)
 
 
 def pad(here: Scope, x: Ids, pads: Any, value: Any = None, axes: Any = None, *, mode: str = "constant") -> Ids:
     """Places around: zeros, another number (neurons of that bias), or values of the tensor; numbers below zero cut."""
-    amounts = whole(pads, "pads")
-    along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in whole(axes, "axes")]
+    amounts = integers(pads, "pads")
+    along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in integers(axes, "axes")]
     ends = [(0, 0)] * x.ndim
     for k, axis in enumerate(along):
         ends[axis] = amounts[k], amounts[k + len(along)]
@@ -211,7 +211,7 @@ def center_crop_pad(here: Scope, x: Ids, shape: Any, *, axes: Sequence[int] | No
     """The middle of some axes, or padded zeros around them, up to a size."""
     along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in axes]
     ends = [(0, 0)] * x.ndim
-    for axis, size in zip(along, whole(shape, "shape"), strict=True):
+    for axis, size in zip(along, integers(shape, "shape"), strict=True):
         more = size - x.shape[axis]
         ends[axis] = (more // 2, more - more // 2) if more >= 0 else (-(-more // 2), -(-more - (-more // 2)))
     return pad(here, x, [a for a, _ in ends] + [b for _, b in ends])
@@ -246,7 +246,7 @@ def space_to_depth(here: Scope, x: Ids, *, blocksize: int, mode: str = "DCR") ->
 
 def trilu(here: Scope, x: Ids, k: Any = None, *, upper: int = 1) -> Ids:
     """One triangle of each matrix, zeros elsewhere."""
-    shift = 0 if k is None else whole(k, "k")[0]
+    shift = 0 if k is None else integers(k, "k")[0]
     rows, columns = x.shape[-2:]
     below = np.tri(rows, columns, shift - 1 if upper else shift, dtype=bool)
     return np.where(below != bool(upper), x, ZERO)
@@ -255,7 +255,7 @@ def trilu(here: Scope, x: Ids, k: Any = None, *, upper: int = 1) -> Ids:
 def reverse_sequence(here: Scope, x: Ids, lengths: Any, *, batch_axis: int = 1, time_axis: int = 0) -> Ids:
     """Each sequence of the batch turned round up to its length."""
     ids = np.moveaxis(x, (batch_axis, time_axis), (0, 1))
-    turned = np.stack([np.concatenate([ids[k, :n][::-1], ids[k, n:]]) for k, n in enumerate(whole(lengths, "lengths"))])
+    turned = np.stack([np.concatenate([ids[k, :n][::-1], ids[k, n:]]) for k, n in enumerate(integers(lengths, "lengths"))])
     return np.moveaxis(turned, (0, 1), (batch_axis, time_axis))
 
 

@@ -116,15 +116,15 @@ def max_pool(
 ) -> Ids | tuple[Ids, Ids]:
     """The largest of each window and channel; then its place in the tensor, counted in C order, or down the columns where `storage_order` is 1."""
     rank = len(kernel_shape)
-    seen = pooled(here, x, kernel_shape, strides, pads, dilations, auto_pad, ceil_mode)
-    largest = over.max_pool(here, seen, rank)
+    patches = pooled(here, x, kernel_shape, strides, pads, dilations, auto_pad, ceil_mode)
+    largest = over.max_pool(here, patches, rank)
     if outputs == 1:
         return largest
     numbers = np.arange(x.size).reshape(x.shape)
     if storage_order:
         within = np.arange(prod(x.shape[2:])).reshape(x.shape[2:], order="F")
         numbers = np.arange(prod(x.shape[:2])).reshape(*x.shape[:2], *(1,) * rank) * within.size + within
-    flat = seen.reshape(*seen.shape[:-rank], -1)
+    flat = patches.reshape(*patches.shape[:-rank], -1)
     table = np.zeros(int(np.asarray(x).max()) + 1)
     table[np.asarray(x)] = numbers
     first = places(here.part("index"), flat, flat.ndim - 1, largest=True)
@@ -144,8 +144,8 @@ def average_pool(
     strides: Sizes = None,
 ) -> Ids:
     """The mean of each window and channel; padding counts where the file says so."""
-    seen = pooled(here, x, kernel_shape, strides, pads, dilations, auto_pad, ceil_mode, ZERO if count_include_pad else NOTHING)
-    return over.average_pool(here, seen, len(kernel_shape))
+    patches = pooled(here, x, kernel_shape, strides, pads, dilations, auto_pad, ceil_mode, ZERO if count_include_pad else NOTHING)
+    return over.average_pool(here, patches, len(kernel_shape))
 
 
 def lp_pool(
@@ -162,9 +162,9 @@ def lp_pool(
 ) -> Ids:
     """(sum of |x|^p)^(1/p) of each window and channel: `power`, then the root of the sum."""
     powers = raised(here, x, p)
-    seen = pooled(here, powers, kernel_shape, strides, pads, dilations, auto_pad, ceil_mode)
+    patches = pooled(here, powers, kernel_shape, strides, pads, dilations, auto_pad, ceil_mode)
     root = {1: "linear", 2: "sqrt"}.get(int(p)) or call("power", exponent=1 / p)
-    return here.sum(Edges(seen, over=len(kernel_shape)), activation=root, axes=axis_names(seen)[: seen.ndim - len(kernel_shape)])
+    return here.sum(Edges(patches, over=len(kernel_shape)), activation=root, axes=axis_names(patches)[: patches.ndim - len(kernel_shape)])
 
 
 def raised(here: Scope, x: Ids, p: float) -> Ids:
@@ -256,8 +256,8 @@ def matrix_of(size: int, factor: float, new_size: int, region: Any, options: dic
     """What the operator makes of the identity along one axis: (wanted, size); and the places that lie outside the region."""
     from etl.readers.onnx.evaluation import evaluate, node_of
 
-    whole = abs(factor * size - new_size) < 1e-3 and factor != new_size / size
-    scale_input = np.array([factor, 1.0], np.float32) if floor(np.float32(factor) * np.float32(size)) == new_size or whole else None
+    is_integer_multiple = abs(factor * size - new_size) < 1e-3 and factor != new_size / size
+    scale_input = np.array([factor, 1.0], np.float32) if floor(np.float32(factor) * np.float32(size)) == new_size or is_integer_multiple else None
     inputs: list[Any] = [np.eye(size), None if region is None else np.array([region[0], 0, region[1], 1], np.float32), scale_input]
     if scale_input is None:
         inputs.append(np.array([new_size, size], np.int64))

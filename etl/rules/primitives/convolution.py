@@ -34,9 +34,9 @@ def windows(x: Ids, size: Sequence[int], strides: Sequence[int], dilation: Seque
     """What windows over the last axes see: (..., *image) -> (..., *windows, *size), a view."""
     rank = len(size)
     spans = [span(k, d) for k, d in zip(size, dilation, strict=True)]
-    seen = sliding_window_view(x, spans, axis=tuple(range(x.ndim - rank, x.ndim)))
+    patches = sliding_window_view(x, spans, axis=tuple(range(x.ndim - rank, x.ndim)))
     box: tuple[Any, ...] = (..., *(slice(None, None, step) for step in (*strides, *dilation)))
-    return seen[box]
+    return patches[box]
 
 
 def convolution(
@@ -57,13 +57,13 @@ def convolution(
     x = image(here, x)
     if x.ndim != rank + 2 or kernel.ndim != rank + 2 or x.shape[1] != kernel.shape[1] * groups or filters % groups:
         raise ValueError(f"an input of {list(x.shape)} and a kernel of {list(kernel.shape)} in {groups} groups")
-    seen = windows(padded(x, pads), kernel.shape[2:], strides, dilation)
-    seen = seen.reshape(x.shape[0], groups, x.shape[1] // groups, *seen.shape[2:])
-    seen = np.moveaxis(seen, 2, 2 + rank)[:, :, None]  # (n, groups, 1, *windows, c / groups, *size)
+    patches = windows(padded(x, pads), kernel.shape[2:], strides, dilation)
+    patches = patches.reshape(x.shape[0], groups, x.shape[1] // groups, *patches.shape[2:])
+    patches = np.moveaxis(patches, 2, 2 + rank)[:, :, None]  # (n, groups, 1, *windows, c / groups, *size)
     weight = kernel.reshape(groups, filters // groups, *(1,) * rank, *kernel.shape[1:])
     laid = None if bias is None else bias.reshape(groups, filters // groups, *(1,) * rank)
-    shape = (x.shape[0], filters, *seen.shape[3 : 3 + rank])
-    return here.sum(Edges(seen, weight, over=rank + 1), bias=laid, shape=shape, axes=axis_names(x), part=part, activation=activation)
+    shape = (x.shape[0], filters, *patches.shape[3 : 3 + rank])
+    return here.sum(Edges(patches, weight, over=rank + 1), bias=laid, shape=shape, axes=axis_names(x), part=part, activation=activation)
 
 
 def transposed_convolution(
@@ -91,15 +91,15 @@ def transposed_convolution(
     box: tuple[Any, ...] = (..., *(slice(None, None, step) for step in strides))
     wide[box] = x
     around = [(k - 1 - before, k - 1 - after + extra) for k, (before, after), extra in zip(spans, pads, more, strict=True)]
-    seen = windows(padded(wide, around), kernel.shape[2:], (1,) * rank, dilation)
-    seen = seen.reshape(x.shape[0], groups, channels // groups, *seen.shape[2:])
-    seen = np.moveaxis(seen, 2, 2 + rank)[:, :, None]
+    patches = windows(padded(wide, around), kernel.shape[2:], (1,) * rank, dilation)
+    patches = patches.reshape(x.shape[0], groups, channels // groups, *patches.shape[2:])
+    patches = np.moveaxis(patches, 2, 2 + rank)[:, :, None]
     turned = np.flip(kernel, tuple(range(2, 2 + rank))).reshape(groups, channels // groups, *kernel.shape[1:])
     weight = np.moveaxis(turned, 2, 1)  # (groups, f / groups, c / groups, *size)
     weight = weight.reshape(*weight.shape[:2], *(1,) * rank, *weight.shape[2:])
     laid = None if bias is None else bias.reshape(groups, -1, *(1,) * rank)
-    shape = (x.shape[0], kernel.shape[1] * groups, *seen.shape[3 : 3 + rank])
-    return here.sum(Edges(seen, weight, over=rank + 1), bias=laid, shape=shape, axes=axis_names(x))
+    shape = (x.shape[0], kernel.shape[1] * groups, *patches.shape[3 : 3 + rank])
+    return here.sum(Edges(patches, weight, over=rank + 1), bias=laid, shape=shape, axes=axis_names(x))
 
 
 def pool_windows(
@@ -121,18 +121,18 @@ def pool_windows(
     return windows(x, size, strides, dilation)
 
 
-def max_pool(here: Scope, seen: Ids, rank: int, part: str | None = None) -> Ids:
+def max_pool(here: Scope, patches: Ids, rank: int, part: str | None = None) -> Ids:
     """The largest of each window."""
-    return here.max(Edges(seen, over=rank), axes=axis_names(seen)[: seen.ndim - rank], part=part)
+    return here.max(Edges(patches, over=rank), axes=axis_names(patches)[: patches.ndim - rank], part=part)
 
 
-def average_pool(here: Scope, seen: Ids, rank: int, part: str | None = None) -> Ids:
+def average_pool(here: Scope, patches: Ids, rank: int, part: str | None = None) -> Ids:
     """The mean of each window: weight 1 / (values there, padded zeros among them, NOTHING aside)."""
-    along = tuple(range(seen.ndim - rank, seen.ndim))
-    counts = np.count_nonzero(np.asarray(seen) != NOTHING, axis=along, keepdims=True)
-    return here.sum(Edges(seen, 1 / np.maximum(counts, 1), over=rank), axes=axis_names(seen)[: seen.ndim - rank], part=part)
+    along = tuple(range(patches.ndim - rank, patches.ndim))
+    counts = np.count_nonzero(np.asarray(patches) != NOTHING, axis=along, keepdims=True)
+    return here.sum(Edges(patches, 1 / np.maximum(counts, 1), over=rank), axes=axis_names(patches)[: patches.ndim - rank], part=part)
 
 
-def zeros_inside(seen: Any) -> Any:
+def zeros_inside(patches: Any) -> Any:
     """Windows laid out as values: what is outside is a padded zero."""
-    return np.where(np.asarray(seen) == NOTHING, ZERO, seen)
+    return np.where(np.asarray(patches) == NOTHING, ZERO, patches)

@@ -27,8 +27,8 @@ def determinant(here: Scope, x: Ids) -> Ids:
 def inverse(here: Scope, x: Ids) -> Ids:
     """Each entry the signed determinant of what is left without its row and column (`minor`), over the determinant of all (`determinant`)."""
     size = x.shape[-1]
-    whole = determinant(here.part("determinant"), x)
-    share = function(here, whole, "reciprocal", "reciprocal")[..., None, None]
+    total = determinant(here.part("determinant"), x)
+    share = function(here, total, "reciprocal", "reciprocal")[..., None, None]
     if size == 1:
         return here.sum(Edges(share, over=0))
     keep = [[k for k in range(size) if k != removed] for removed in range(size)]

@@ -85,9 +85,9 @@ def divide(here: Scope, x: Any, y: Any, part: str | None = None) -> Ids:
     if not is_live(y):
         with np.errstate(divide="ignore"):  # while counting, stored numbers are zeros
             return here.sum(Edges(x, 1 / y, over=0), part=part)
-    whole = not is_live(x) and x.ndim == 0 and x == 1
-    inverse = function(here, y, "reciprocal", part if whole else sublayer(part, "reciprocal"))
-    return inverse if whole else multiply(here, x, inverse, part=part)
+    is_one = not is_live(x) and x.ndim == 0 and x == 1
+    inverse = function(here, y, "reciprocal", part if is_one else sublayer(part, "reciprocal"))
+    return inverse if is_one else multiply(here, x, inverse, part=part)
 
 
 def extreme(here: Scope, op: str, *values: Any, part: str | None = None, activation: str = "linear") -> Ids:
@@ -244,8 +244,8 @@ def where(here: Scope, condition: Any, x: Any, y: Any) -> Ids:
     """
     check_size(condition, x, y)
     if not is_live(condition):
-        seen = [neurons(here, value, name) for value, name in ((x, "constant"), (y, "other"))]
-        return np.where(np.asarray(condition) != 0, *seen)
+        both = [neurons(here, value, name) for value, name in ((x, "constant"), (y, "other"))]
+        return np.where(np.asarray(condition) != 0, *both)
     chosen = truth(here, condition, "chosen")
     other = complement(here, chosen, "other")
     endless = [*infinities(here, other, x, "unless_first"), *infinities(here, chosen, y, "unless_second")]

@@ -78,6 +78,6 @@ def local_response(here: Scope, x: Ids, size: int, alpha: float, beta: float, bi
     square = here.product(Edges(x, over=0), Edges(x, over=0), part="square")
     before, after = (size - 1) // 2, size // 2
     wide = np.pad(square, [(0, 0), (before, after), *((0, 0),) * (x.ndim - 2)], constant_values=NOTHING)
-    seen = np.lib.stride_tricks.sliding_window_view(wide, size, axis=1)
-    scale = here.sum(Edges(seen, alpha / size), bias=bias, activation=call("power", exponent=-beta), part="scale")
+    neighbours = np.lib.stride_tricks.sliding_window_view(wide, size, axis=1)
+    scale = here.sum(Edges(neighbours, alpha / size), bias=bias, activation=call("power", exponent=-beta), part="scale")
     return here.product(Edges(x, over=0), Edges(scale, over=0))

@@ -54,8 +54,8 @@ def softmax(here: Scope, x: Ids, axes: Sequence[int], *, part: str | None = None
     within = here.part(part) if part else here
     top = reduced(within, "max", x, axes, True, part="max")
     shifted = subtract(within, x, top, part="exponential", activation="exponential")
-    whole = reduced(within, "sum", shifted, axes, True, part="sum", activation="reciprocal")
-    return here.product(Edges(shifted, over=0), Edges(whole, over=0), part=part)
+    reciprocal = reduced(within, "sum", shifted, axes, True, part="sum", activation="reciprocal")
+    return here.product(Edges(shifted, over=0), Edges(reciprocal, over=0), part=part)
 
 
 def log_softmax(here: Scope, x: Ids, axes: Sequence[int]) -> Ids:
@@ -83,8 +83,8 @@ def running(here: Scope, op: str, x: Ids, axis: int, *, exclusive: bool = False,
     size = x.shape[axis]
     bounded((*x.shape, size))
     before = np.tri(size, k=-1 if exclusive else 0, dtype=bool)
-    seen = np.where(before.T if reverse else before, np.moveaxis(x, axis, -1)[..., None, :], NOTHING)
-    return here.neurons(op, [Edges(np.moveaxis(seen, -2, axis))])
+    prefixes = np.where(before.T if reverse else before, np.moveaxis(x, axis, -1)[..., None, :], NOTHING)
+    return here.neurons(op, [Edges(np.moveaxis(prefixes, -2, axis))])
 
 
 def places(here: Scope, x: Ids, axis: int, *, largest: bool, last: bool = False) -> Ids:
@@ -94,8 +94,8 @@ def places(here: Scope, x: Ids, axis: int, *, largest: bool, last: bool = False)
     far = reduced(here, "max" if largest else "min", x, [axis], True, part="extreme")
     reached = np.where(np.asarray(x) == NOTHING, NOTHING, equal(here, x, far, "reached"))
     before = np.tri(size, k=-1, dtype=bool)
-    seen = np.where(before.T if last else before, np.moveaxis(reached, axis, -1)[..., None, :], NOTHING)
-    earlier = here.sum(Edges(np.moveaxis(seen, -2, axis)), part="earlier")
+    prefixes = np.where(before.T if last else before, np.moveaxis(reached, axis, -1)[..., None, :], NOTHING)
+    earlier = here.sum(Edges(np.moveaxis(prefixes, -2, axis)), part="earlier")
     first = here.sum(Edges(reached, over=0), Edges(earlier, -1.0, over=0), activation="relu", part="place")
     return np.where(np.asarray(x) == NOTHING, NOTHING, first)
 

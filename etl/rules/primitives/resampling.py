@@ -47,8 +47,8 @@ def resampled(here: Scope, x: Ids, matrices: Mapping[int, Weights], bias: Any = 
         else:
             laid[axis] = n
         grid.append(np.maximum(index, 0).reshape(laid))
-    seen = np.asarray(x)[tuple(grid)]
-    source = np.where(outside, NOTHING, seen).view(type(x)) if is_live(x) else seen
+    picked_ids = np.asarray(x)[tuple(grid)]
+    source = np.where(outside, NOTHING, picked_ids).view(type(x)) if is_live(x) else picked_ids
     return here.sum(Edges(source, weight, over=len(mixed)), bias=bias, axes=axis_names(x))
 
 

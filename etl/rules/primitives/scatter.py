@@ -14,10 +14,10 @@ from etl.rules.scope import Edges, Ids, Scope, bounded
 
 def overwritten(here: Scope, data: Any, flat_indices: NDArray[Any], updates: Any) -> Ids:
     """Data with updates at their places, the last of several."""
-    whole, new_ids = neurons(here, data, "data"), neurons(here, updates, "updates")
-    ids = np.asarray(whole).copy()
+    old_ids, new_ids = neurons(here, data, "data"), neurons(here, updates, "updates")
+    ids = np.asarray(old_ids).copy()
     ids.reshape(-1)[flat_indices] = np.broadcast_to(np.asarray(new_ids), flat_indices.shape)
-    return live(ids, axis_names(whole))
+    return live(ids, axis_names(old_ids))
 
 
 def combined(
@@ -37,20 +37,20 @@ def combined(
     longest = int(counts.max(initial=0))
     bounded((len(targets), longest + 1))
     rank = np.arange(len(flat)) - np.repeat(np.cumsum(counts) - counts, counts)
-    seen = np.full((len(targets), longest + 1), NOTHING)
-    seen[np.repeat(np.arange(len(targets)), counts), rank + 1] = np.asarray(new_ids)[order]
+    candidates = np.full((len(targets), longest + 1), NOTHING)
+    candidates[np.repeat(np.arange(len(targets)), counts), rank + 1] = np.asarray(new_ids)[order]
     shares = scale / (counts + include) if mean else np.full(len(targets), scale)
-    weights: Any = np.broadcast_to(shares[:, None], seen.shape).copy()
+    weights: Any = np.broadcast_to(shares[:, None], candidates.shape).copy()
     weights[:, 0] = shares / scale
     weights = 1.0 if (weights == 1).all() else weights
     if is_live(data):
         ids = np.asarray(data).copy()
         if include:
-            seen[:, 0] = ids.reshape(-1)[targets]
-        ids.reshape(-1)[targets] = np.asarray(here.neurons(op, [Edges(live(seen), weights)], part="joined"))
+            candidates[:, 0] = ids.reshape(-1)[targets]
+        ids.reshape(-1)[targets] = np.asarray(here.neurons(op, [Edges(live(candidates), weights)], part="joined"))
         return live(ids, axis_names(data))
     bias = np.array(operand(data), np.float64).reshape(-1)
     bias[targets] = bias[targets] * (shares / scale) if include else np.nan
     sources, factors = np.full((bias.size, longest + 1), NOTHING), np.ones((bias.size, longest + 1))
-    sources[targets], factors[targets] = seen, weights
+    sources[targets], factors[targets] = candidates, weights
     return here.neurons(op, [Edges(live(sources), 1.0 if (factors == 1).all() else factors)], bias=bias, shape=shape)

@@ -53,9 +53,9 @@ def windows(ids: Ids, size: Sequence[int], strides: Sequence[int], padding: str,
     bounded([*(n + sum(pad) for n, pad in zip(ids.shape, pads, strict=False)), ids.shape[-1]])
     if any(map(any, pads)):
         ids = np.pad(ids, [*pads, (0, 0)], constant_values=NOTHING)
-    seen = sliding_window_view(ids, spans, axis=tuple(range(rank)))
-    seen = seen[(*(slice(None, None, s) for s in strides), slice(None), *(slice(None, None, d) for d in dilation))]
-    return np.moveaxis(seen, rank, -1)
+    patches = sliding_window_view(ids, spans, axis=tuple(range(rank)))
+    patches = patches[(*(slice(None, None, s) for s in strides), slice(None), *(slice(None, None, d) for d in dilation))]
+    return np.moveaxis(patches, rank, -1)
 
 
 def transposed_windows(
@@ -77,9 +77,9 @@ def transposed_windows(
         into.append(slice(begin, begin + count * s, s))
         of.append(slice(first, first + count))
     wide[tuple(into)] = ids[tuple(of)]
-    seen = sliding_window_view(wide, spans, axis=tuple(range(rank)))
-    seen = seen[(*(slice(None),) * (rank + 1), *(slice(None, None, d) for d in dilation))]
-    return np.moveaxis(seen, rank, -1)
+    patches = sliding_window_view(wide, spans, axis=tuple(range(rank)))
+    patches = patches[(*(slice(None),) * (rank + 1), *(slice(None, None, d) for d in dilation))]
+    return np.moveaxis(patches, rank, -1)
 
 
 def ragged(ids: Ids, indices: Sequence[Ids]) -> Ids:
