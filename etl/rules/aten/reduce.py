@@ -130,10 +130,10 @@ def running_logsumexp(here: Scope, x: Value, axis: int) -> Value:
     """log(sum(exp)) of all places up to each along an axis, as max + log(sum(exp(x - max)))."""
     if not is_live(x):
         return np.logaddexp.accumulate(x, axis)
-    running = running_windows(x, axis)
-    top = here.max(Edges(running), part="max")
-    gap = here.sum(Edges(running, over=0), Edges(top[..., None], -1.0, over=0), part="exponential", activation="exponential")
-    log_sum = here.sum(Edges(np.where(np.asarray(running) == NOTHING, NOTHING, gap)), part="log_sum", activation="log")
+    prefixes = running_windows(x, axis)
+    top = here.max(Edges(prefixes), part="max")
+    gap = here.sum(Edges(prefixes, over=0), Edges(top[..., None], -1.0, over=0), part="exponential", activation="exponential")
+    log_sum = here.sum(Edges(np.where(np.asarray(prefixes) == NOTHING, NOTHING, gap)), part="log_sum", activation="log")
     return np.moveaxis(here.sum(Edges(top, over=0), Edges(log_sum, over=0)), -1, axis)
 
 
