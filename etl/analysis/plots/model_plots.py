@@ -133,7 +133,7 @@ class ModelPlots:
     def paths(
         self,
         neuron: int | str,
-        target_name: str | None = None,
+        called: str | None = None,
         *,
         names: Mapping[int, str] | None = None,
         layer: str | None = None,
@@ -143,24 +143,20 @@ class ModelPlots:
         """The strongest paths into a neuron; a network of a few neurons whole.
 
         neuron  its address, such as digit/4, or its id
-        target_name  what it is called, a class perhaps; by default its address
+        called  what it is called, a class perhaps; by default its address
         names   what neurons of a small network are called, by id
         Raises BadRequest where no path leads there.
         """
         self.neurons()
         goal = neuron_id(neuron, self.layers, self.name) if isinstance(neuron, str) else neuron
-        target_name = target_name or (names or {}).get(goal) or address_of(goal, self.layers)
+        called = called or (names or {}).get(goal) or address_of(goal, self.layers)
         from etl.analysis.plots import paths
 
         edges = sum(row["edges"] for row in self.layers)
         if layer is None and self.neurons() <= SMALL[0] and edges <= SMALL[1]:
-            return paths.whole_network(self.read("small_network"), self.layers, {**(names or {}), goal: target_name}, f"{self.name}: every weight")
+            return paths.whole_network(self.read("small_network"), self.layers, {**(names or {}), goal: called}, f"{self.name}: every weight")
         rows = self.ask("strongest_paths", neuron=goal, layer=layer, limit=limit)
         if not rows:
-            raise BadRequest(f"{self.name} has no path from {layer or 'an input'} to {target_name}")
-        title = (
-            f"{self.name}: the {len(rows)} strongest paths into {target_name}"
-            if len(rows) > 1
-            else f"{self.name}: the strongest path into {target_name}"
-        )
-        return paths.main_paths(rows, self.layers, target_name, title + (f" from {layer}" if layer else ""), full=full)
+            raise BadRequest(f"{self.name} has no path from {layer or 'an input'} to {called}")
+        title = f"{self.name}: the {len(rows)} strongest paths into {called}" if len(rows) > 1 else f"{self.name}: the strongest path into {called}"
+        return paths.main_paths(rows, self.layers, called, title + (f" from {layer}" if layer else ""), full=full)
