@@ -52,7 +52,10 @@ def bind(layer: Layer, rule: Rule, keywords: Mapping[str, Any], dialect: Dialect
 
 
 def run(layer: Layer, here: Scope, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
-    """Run a layer's rule on live values and constants: those of its outputs come back, its neurons are on the scope's tape."""
+    """Run a layer's rule on live values and constants: those of its outputs come back, its neurons are on the scope's tape.
+
+    Raises Unsupported where it is refused.
+    """
     if layer.refusal and not here.dialect.has_own_rule(layer.kind):
         raise Unsupported(layer.refusal)
     if layer.network is not None:

@@ -34,7 +34,10 @@ class Lookups:
     names: set[str] = field(default_factory=set)
 
     def onehot(self, positions: Ids, width: int, name: str) -> Ids:
-        """The neurons behind integer inputs: positions (...) -> (..., width). Only whole inputs, moved but not computed, have any."""
+        """The neurons behind integer inputs: positions (...) -> (..., width). Only whole inputs, moved but not computed, have any.
+
+        Raises Unsupported for others.
+        """
         if not self.holds(positions):
             raise Unsupported("it looks up values that are computed or padded; only a model's integer inputs have one-hot neurons")
         positions = self.behind(positions)

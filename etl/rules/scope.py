@@ -166,7 +166,10 @@ class Tape:
         activation: str,
         batched: bool,
     ) -> Ids:
-        """Keep one step; its neurons' ids come back in their own shape. The row leaves out a batch of one place in front, where there is one."""
+        """Keep one step; its neurons' ids come back in their own shape. The row leaves out a batch of one place in front, where there is one.
+
+        Raises TooLarge past MOST_STEPS, Unsupported for a step that reads constants alone.
+        """
         if self.number >= MOST_STEPS:
             raise TooLarge(f"more than {MOST_STEPS:,} layers and sublayers")
         if not all(is_live(term.source) for term in edges):
@@ -252,7 +255,10 @@ class Scope:
         return self.tape.add(f"{self.name}/{part}" if part else self.name, op, written, own, names, edges, bias, activation, self.dialect.batched)
 
     def expect(self, ids: Ids, axes: Axes) -> Ids:
-        """The same ids under the names that a rule knows their axes by. A row without names that they lie in learns them too: an input, say."""
+        """The same ids under the names that a rule knows their axes by. A row without names that they lie in learns them too: an input, say.
+
+        Raises Unsupported for constants.
+        """
         if not is_live(ids):
             raise Unsupported("is given constants alone, of which it has no rule")
         names = tuple(own or axis for own, axis in zip(axis_names(ids), axes, strict=True))

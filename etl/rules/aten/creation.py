@@ -20,7 +20,7 @@ Rule = Callable[..., Any]
 
 
 def dtype_of(name: str | None, default: Any = None) -> np.dtype[Any]:
-    """torch's types as NumPy's; half precision is computed in float32."""
+    """torch's types as NumPy's; half precision is computed in float32. Raises Unsupported for a type that NumPy hasn't."""
     if name is None:
         return np.dtype(default if default is not None else "float32")
     try:

@@ -33,7 +33,10 @@ def linear(here: Scope, input: Value, weight: Value, bias: Value | None = None) 
 
 
 def einsum_of(here: Scope, equation: str, *operands: Value, part: str | None = None, scale: float = 1.0) -> Value:
-    """Einstein's sum of live values and constants; broadcast axes of one place meet any other."""
+    """Einstein's sum of live values and constants; broadcast axes of one place meet any other.
+
+    Raises ValueError where sizes along a letter differ.
+    """
     terms, out = spelled(equation, [np.ndim(array) for array in operands])
     sized: dict[str, int] = {}
     for letters, operand in zip(terms, operands, strict=True):

@@ -19,7 +19,7 @@ NUMPY: dict[str, Callable[..., Any]] = {"sum": np.sum, "max": np.max, "min": np.
 
 
 def axes_of(dim: Any, rank: int) -> tuple[int, ...]:
-    """One axis, several, or all (None or none at all), counted from the end where negative."""
+    """One axis, several, or all (None or none at all), counted from the end where negative. Raises Unsupported for one that there isn't."""
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         return tuple(range(rank))
     listed = dim if isinstance(dim, list | tuple | np.ndarray) else [dim]

@@ -43,7 +43,7 @@ def keras_activation(value: Any, *, keras: int) -> str:
 
 
 def of_layer(kind: str, options: Mapping[str, Any], keras: int) -> str:
-    """An activation given as a layer: `Dense(activation=LeakyReLU())`."""
+    """An activation given as a layer: `Dense(activation=LeakyReLU())`. Raises Unsupported for a layer that is no activation."""
     if kind == "ReLU":
         return call("relu", **{k: options.get(k) for k in ("negative_slope", "max_value", "threshold")})
     if kind == "LeakyReLU":

@@ -22,7 +22,7 @@ MOST_FACTORS = 64  # of x * x * ...: beyond it nobody means a power
 
 
 def operand(value: Any) -> Ids | Weights:
-    """Ids as they are, anything else as a constant array."""
+    """Ids as they are, anything else as a constant array. Raises Unsupported for what is no number."""
     if is_live(value):
         return value
     try:
@@ -33,14 +33,14 @@ def operand(value: Any) -> Ids | Weights:
 
 
 def constant(value: Any, name: str) -> Weights:
-    """An operand that must not flow through the network."""
+    """An operand that must not flow through the network. Raises Unsupported where it does."""
     if is_live(value):
         raise Unsupported(f"has a tensor as {name}; there is a rule for constants only")
     return operand(value)
 
 
 def operands(*values: Any) -> tuple[Ids | Weights, ...]:
-    """Operands without their batch axes."""
+    """Operands without their batch axes. Raises Unsupported where a batch would meet another axis."""
     plain = [operand(value) for value in values]
     ranks = sorted({value.ndim for value in plain if is_live(value)})
     if len(ranks) > 1:
@@ -49,7 +49,7 @@ def operands(*values: Any) -> tuple[Ids | Weights, ...]:
 
 
 def constant_of_rank(array: Weights, rank: int) -> Weights:
-    """A constant beside ids of that rank: its batch axis, if it has one, must be one long."""
+    """A constant beside ids of that rank: its batch axis, if it has one, must be one long. Raises Unsupported where it isn't."""
     if array.ndim <= rank:
         return array
     if array.ndim > rank + 1 or len(array) > 1:

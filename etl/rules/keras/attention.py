@@ -27,6 +27,7 @@ def allowed_pairs(queries: NDArray[np.bool_], keys: NDArray[np.bool_], causal: b
     """Who may see whom: nobody later (causal), nobody `window` or more places away, whom a constant mask says, keys that count.
 
     queries, keys  which of them count; queries that don't see everybody
+    Raises Unsupported where a query may see no key.
     """
     if not causal and window is None and mask is None and queries.all() and keys.all():
         return None
@@ -269,6 +270,7 @@ def attention_along(
     """Attention along some axes of (*places, heads, depth): what each query takes, in the query's order of axes, and the shares.
 
     counting  which queries and which keys count, along the first axis; a query that doesn't takes the same of everybody
+    Raises Unsupported for a mask along other axes than the first.
     """
     masked = counting is not None and not all(counts.all() for counts in counting)
     if (causal or window is not None or mask is not None or masked) and tuple(axes) != (0,):

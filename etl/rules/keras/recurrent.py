@@ -52,6 +52,7 @@ def unroll(
     length  how many steps count, of the last ones where it is below zero. The others leave the states as they are, and their output is the
             one before (zeros before the first), or zeros with `zero_output_for_mask`
     The last step that counts makes the layer's own neurons where they are all of its output.
+    Raises Unsupported for initial states of other shapes.
     """
     states = tuple(flat_states(initial_state)) or tuple(map(zeros, cell.states))
     if [s.shape for s in states] != list(cell.states):
@@ -258,7 +259,7 @@ def single_step(make: Callable[..., Cell]) -> Callable[..., States]:
 
 
 def cell_of(here: Scope, layer: Layer) -> Cell:
-    """The cell that a layer of the file describes."""
+    """The cell that a layer of the file describes. Raises Unsupported where it has no rule."""
     make = CELLS.get(layer.kind)
     if make is None:
         raise Unsupported(f"runs a cell {layer.name} ({layer.kind}), for which there is no rule")

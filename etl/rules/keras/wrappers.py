@@ -70,7 +70,7 @@ def as_tuple(outputs: Any) -> tuple[Ids, ...]:
 
 
 def merged_directions(here: Scope, forward: Ids, backward: Ids, mode: str | None, part: str | None) -> tuple[Ids, ...]:
-    """Both directions put together, place by place or side by side."""
+    """Both directions put together, place by place or side by side. Raises Unsupported for another mode."""
     if mode is None:
         return forward, backward
     if mode == "concat":

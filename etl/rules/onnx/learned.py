@@ -39,7 +39,7 @@ def normalizer(here: Scope, x: Ids, *, norm: str = "MAX") -> Ids:
 
 
 def linear(here: Scope, x: Ids, coefficients: Sequence[float], intercepts: Sequence[float] | None, rows: int, part: str | None = None) -> Ids:
-    """One weighted sum of all features for each row of coefficients."""
+    """One weighted sum of all features for each row of coefficients. Raises ValueError where they don't fit."""
     weights = np.asarray(coefficients, np.float32).reshape(rows, -1)
     if weights.shape[1] != x.shape[-1]:
         raise ValueError(f"{x.shape[-1]} features and coefficients for {weights.shape[1]}")
@@ -48,7 +48,7 @@ def linear(here: Scope, x: Ids, coefficients: Sequence[float], intercepts: Seque
 
 
 def transformed(here: Scope, x: Ids, post_transform: str, part: str | None = None) -> Ids:
-    """What a score becomes."""
+    """What a score becomes. Raises Unsupported for another transform."""
     if post_transform == "NONE":
         return x
     if post_transform == "SOFTMAX":

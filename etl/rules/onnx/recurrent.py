@@ -25,7 +25,10 @@ WITH_ALPHA = {"LeakyRelu": ("leaky_relu", "negative_slope", 0.01), "Elu": ("elu"
 def functions(
     names: Sequence[str] | None, defaults: Sequence[str], alphas: Sequence[float] | None, betas: Sequence[float] | None, clip: float
 ) -> list[Function]:
-    """The activation functions of all directions, each with its own alpha and beta where it takes them."""
+    """The activation functions of all directions, each with its own alpha and beta where it takes them.
+
+    Raises Unsupported for one that has no rule.
+    """
     alpha, beta = list(alphas or ()), list(betas or ())
     chosen = []
     for name in names or defaults:
@@ -88,7 +91,10 @@ def unrolled(
     layout: int,
     lengths: Any,
 ) -> tuple[Ids, ...]:
-    """Run the steps of each direction over time: all outputs (steps, directions, batch, units), then the last states (directions, batch, units)."""
+    """Run the steps of each direction over time: all outputs (steps, directions, batch, units), then the last states (directions, batch, units).
+
+    Raises ValueError where the arrays are not those of the direction.
+    """
     x = np.swapaxes(x, 0, 1) if layout else x
     initial = [np.swapaxes(state, 0, 1) if layout and state is not None else state for state in initial]
     count, batch = x.shape[:2]

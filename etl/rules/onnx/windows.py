@@ -238,7 +238,7 @@ def resize(
 
 
 def resized(shape: Sequence[int], along: Sequence[int], scales: Any, sizes: Any, policy: str) -> tuple[list[float], list[int]]:
-    """The factor and the new size of each axis."""
+    """The factor and the new size of each axis. Raises Unsupported where neither is given."""
     if sizes is not None and np.size(sizes):
         new_sizes = [int(n) for n in np.ravel(constant(sizes, "sizes"))]
         if policy == "stretch":

@@ -12,7 +12,10 @@ from etl.rules.scope import Edges, Ids, Weights
 
 
 def inner(axis: Any, rank: int) -> int:
-    """An axis of ids of that rank, from one that counts the batch: (1, rank 3) -> 0, (-1, rank 3) -> 2."""
+    """An axis of ids of that rank, from one that counts the batch: (1, rank 3) -> 0, (-1, rank 3) -> 2.
+
+    Raises Unsupported for the batch's, and for one that there isn't.
+    """
     counted = int(axis) + rank + 1 if axis < 0 else int(axis)
     if counted == 0:
         raise Unsupported("works along axis 0, across the examples of a batch")
@@ -22,7 +25,7 @@ def inner(axis: Any, rank: int) -> int:
 
 
 def inner_axes(axis: Any, rank: int) -> tuple[int, ...]:
-    """The same for one axis or several, in order; none means all, the batch among them."""
+    """The same for one axis or several, in order; none means all, the batch among them, for which it raises Unsupported."""
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
     listed = axis if isinstance(axis, list | tuple | np.ndarray) else [axis]

@@ -52,7 +52,10 @@ def convolution(
     part: str | None = None,
     activation: str = "linear",
 ) -> Ids:
-    """x (n, c, *image), kernel (f, c / groups, *size) -> (n, f, *windows); edges (n, groups, f / groups, *windows, c / groups, *size)."""
+    """x (n, c, *image), kernel (f, c / groups, *size) -> (n, f, *windows); edges (n, groups, f / groups, *windows, c / groups, *size).
+
+    Raises ValueError where channels and kernel don't fit.
+    """
     rank, filters = len(strides), kernel.shape[0]
     x = image(here, x)
     if x.ndim != rank + 2 or kernel.ndim != rank + 2 or x.shape[1] != kernel.shape[1] * groups or filters % groups:
@@ -81,6 +84,7 @@ def transposed_convolution(
     """A convolution's gradient: x (n, c, *image), kernel (c, f / groups, *size) -> (n, f, *places), places = (image - 1) stride + span - pads + more.
 
     The image stands `stride` apart with NOTHING between, and each place looks back through a window turned around.
+    Raises ValueError where channels and kernel don't fit.
     """
     rank, channels = len(strides), x.shape[1]
     x = image(here, x)

@@ -73,7 +73,10 @@ def without_batch(operands: Sequence[tuple[Ids | Weights, str]], out: str) -> tu
 
 
 def spelled(equation: str, ranks: Sequence[int]) -> tuple[list[str], str]:
-    """An equation of `einsum` without dots and with its result: "...ij,jk", (3, 2) -> ["Aij", "jk"], "Aik". Ranks count the batch."""
+    """An equation of `einsum` without dots and with its result: "...ij,jk", (3, 2) -> ["Aij", "jk"], "Aik". Ranks count the batch.
+
+    Raises Unsupported where it is of another number of operands.
+    """
     left, arrow, out = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if len(terms) != len(ranks):

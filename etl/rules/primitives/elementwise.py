@@ -18,7 +18,10 @@ MOST_FACTORS = 64  # of x * x * ...: beyond it nobody means a power
 
 
 def operand(value: Any) -> Ids | Weights:
-    """Live values and arrays of floats as they are (a stored array stays a view of itself), other constants as float64."""
+    """Live values and arrays of floats as they are (a stored array stays a view of itself), other constants as float64.
+
+    Raises Unsupported for what is no number.
+    """
     if is_live(value):
         return value
     array = np.asarray(value)
@@ -28,7 +31,7 @@ def operand(value: Any) -> Ids | Weights:
 
 
 def constant(value: Any, name: str) -> Weights:
-    """An operand that must not flow through the network."""
+    """An operand that must not flow through the network. Raises Unsupported where it does."""
     if is_live(value):
         raise Unsupported(f"has a tensor as {name}; there is a rule for constants only")
     return operand(value)

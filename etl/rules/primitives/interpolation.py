@@ -15,7 +15,7 @@ ONE, HALF = np.float32(1), np.float32(0.5)
 
 
 def matrix(method: str, n: int, out: int, antialias: bool = False) -> Matrix:
-    """What each of `out` places takes from each of `n`: (out, n)."""
+    """What each of `out` places takes from each of `n`: (out, n). Raises Unsupported for another method."""
     if method in SAMPLED and (antialias or method not in OWN):
         return sampled(n, out, *SAMPLED[method], antialias)
     if method in OWN:

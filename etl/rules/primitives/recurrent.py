@@ -35,7 +35,7 @@ def activated(activation: str) -> Function:
 
 
 def weighted_edges(x: Ids, weights: Weights) -> Edges:
-    """x (..., n) through weights (units, n)."""
+    """x (..., n) through weights (units, n). Raises ValueError where they don't fit."""
     if x.shape[-1] != weights.shape[1]:
         raise ValueError(f"an input of {x.shape[-1]} features and weights for {weights.shape[1]}")
     return Edges(x[..., None, :], weights)

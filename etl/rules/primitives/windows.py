@@ -14,7 +14,7 @@ from etl.rules.scope import NOTHING, Ids, bounded
 
 
 def per_axis(value: Any, rank: int) -> tuple[int, ...]:
-    """An option that is one number for all axes, or one for each."""
+    """An option that is one number for all axes, or one for each. Raises Unsupported for any other number of them."""
     numbers = (value,) * rank if isinstance(value, int) else tuple(int(v) for v in value)
     if len(numbers) != rank:
         raise Unsupported(f"has {len(numbers)} numbers for {rank} axes")
@@ -36,6 +36,7 @@ def windows(ids: Ids, size: Sequence[int], strides: Sequence[int], padding: str,
     """What each window sees: (*axes, c) -> (*windows, *size, c), a view. Outside the image is NOTHING.
 
     padding  valid, same, or causal (all of it before the first)
+    Raises Unsupported for another padding, and for another number of axes than the input has.
     """
     rank = len(size)
     if ids.ndim != rank + 1:
