@@ -202,7 +202,7 @@ def with_slashes(path: Path) -> bytes | None:
     with ZipFile(path) as archive:
         if "model.weights.h5" not in archive.namelist():
             return None
-        with h5py.KerasFile(io.BytesIO(archive.read("model.weights.h5"))) as stored, h5py.KerasFile(weights, "w") as copied:
+        with h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as stored, h5py.File(weights, "w") as copied:
             if not any("\\" in name for name in stored):
                 return None
             for name in stored:
