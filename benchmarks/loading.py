@@ -4,7 +4,8 @@
 
 Without models: convolutional networks of 0.2 to 60 million weights, made here. Prints a table and writes loading.png. `live` and `bulk` are whole
 commands, Python's start and, of `bulk`, Neo4j's included; the usual loader (UNWIND of maps, 10,000 a transaction, one session) and `live` find a
-server that was just started; each way has a store of its own. Only the ratios of one run mean something: machines differ, and so do hours.
+server that was just started; `second` is the command without a mode, where a small model is in the store; each way has a store of its own.
+Only the ratios of one run mean something: machines differ, and so do hours.
 """
 
 from __future__ import annotations
@@ -126,6 +127,13 @@ def ours(path: Path, mode: str) -> Figures:
         return command("load", str(path), "--mode", mode)
 
 
+def second(path: Path) -> Figures:
+    """Into a server that runs and holds a small model, in the way that `auto` takes."""
+    with fresh(started=True):
+        command("load", str(Path(__file__).parents[1] / "tests/data/digits_cnn.h5"))
+        return command("load", str(path))
+
+
 def extraction(graph: Graph) -> Figures:
     def run() -> None:
         for _ in weight_batches(graph):
@@ -144,6 +152,7 @@ def measure(path: Path) -> dict[str, Figures]:
         "live": lambda: ours(path, "live"),
         "import tool": lambda: import_tool(graph),
         "bulk": lambda: ours(path, "bulk"),
+        "second": lambda: second(path),
     }
     return {name: run() for name, run in ways.items() if graph.edges <= MOST.get(name, float("inf"))}
 

@@ -250,7 +250,8 @@ class Store:
         if isinstance(sink, Live):
             self._connection = sink.store
         loaded = sink.write(graph._graph, progress)
-        if loaded.outcome == "loaded" and not (self._uri or os.environ.get("NEO4J_URI")):
+        alone = isinstance(sink, Live) or loaded.base == 0  # else the import tool has built other models too
+        if loaded.outcome == "loaded" and alone and not (self._uri or os.environ.get("NEO4J_URI")):
             remember("live" if isinstance(sink, Live) else "bulk", graph._graph, loaded.seconds)
         return loaded
 

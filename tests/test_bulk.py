@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
+from etl.analysis.model_measures import measured
 from etl.errors import Conflict, StoreError
 from etl.graph.selection import graph_of
 from etl.graph.trace import trace
@@ -20,11 +22,14 @@ from etl.graph.traced import Graph
 from etl.network import INPUT, Call, Input, Layer, Model, Network, Tensor
 from etl.sinks.neo4j import bulk
 from etl.sinks.neo4j import live as neo4j
+from etl.sinks.neo4j.bulk import Bulk
 from etl.sinks.neo4j.import_files import stage
+from etl.sinks.neo4j.store_contents import NotReadableError
+from etl.store import connect, stored_graph
 from etl.store import models as catalogue
 from etl.store.local import server as local
 from etl.store.local.import_tool import build
-from tests import small
+from tests import small, stored
 
 if TYPE_CHECKING:
     from etl.store import Store
@@ -81,8 +86,8 @@ def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
     assert all(np.float32(row["text"]) == row["weight"] for row in texts)
     assert bulk.load(digits, "m").outcome == "unchanged"
     assert neo4j.load(digits, empty_store, "m").outcome == "unchanged"
-    with pytest.raises(Conflict, match="--mode live"):
-        bulk.load(digits, "another")
+    with pytest.raises(Conflict, match="--replace"):
+        bulk.load(small.convolutional(), "m")
     catalogue.delete(empty_store, "m")
     neo4j.load(digits, empty_store, "m")
     assert contents(empty_store) == by_bulk
@@ -95,6 +100,16 @@ def test_doubles_stay_doubles(empty_store: Store) -> None:
     found = empty_store.read("MATCH (a)-[w:WEIGHT]->(b:Neuron) RETURN w.weight AS weight, b.bias AS bias ORDER BY b.id, a.id")
     assert [row["weight"] for row in found] == kernel.T.ravel().tolist()
     assert [row["bias"] for row in found[::2]] == bias.tolist()
+
+
+def test_what_is_empty_stays(empty_store: Store) -> None:
+    """A neuron and a layer of no axes have an empty list for their index and their shape, as after a live load."""
+    x = small.given("x", 2)
+    calls = [x, ("y", "Dense", {"units": 1}, {"kernel": np.ones((2, 1), np.float32)}, ["x"]), ("z", "Reshape", {"target_shape": ()}, {}, ["y"])]
+    graph = small.graph([*calls, ("w", "Rescaling", {"scale": 2.0, "offset": 0.0}, {}, ["z"])], ["w"])
+    bulk.load(graph, "m")
+    assert {"i": [], "s": []} in empty_store.read("MATCH (l:Layer {name: 'w'}), (n:Neuron {layer: 'w'}) RETURN n.index AS i, l.shape AS s")
+    stored.check(empty_store, graph, "m")
 
 
 def test_bulk_takes_any_name_and_goes_on_where_it_was_killed(empty_store: Store) -> None:
@@ -111,6 +126,118 @@ def test_bulk_takes_any_name_and_goes_on_where_it_was_killed(empty_store: Store)
     assert contents(empty_store) == by_bulk
 
 
+def of(store: Store, model: str) -> dict[str, Any]:
+    """Everything that belongs to one model, to the last property."""
+    nodes = """
+        MATCH (m:Model {name: $model})
+        CALL (m) { RETURN m AS n UNION MATCH (m)-[:HAS_LAYER]->(n) RETURN n UNION MATCH (n:Neuron {model: $model}) RETURN n }
+        RETURN labels(n) AS labels, properties(n) AS properties ORDER BY n.id, n.key
+    """
+    edges = """
+        MATCH (a {model: $model})-[r]->(b {model: $model}) RETURN a.id AS source, b.id AS target, a.key AS of, b.key AS to, type(r) AS type,
+               properties(r) AS properties ORDER BY type, source, target, of, to, r.parameter, r.weight
+    """
+    outputs = "MATCH (:Model {name: $model})-[o:OUTPUT]->(n) RETURN properties(o) AS o, n.id ORDER BY o.output, o.position"
+    found = {"nodes": store.read(nodes, model=model), "edges": store.read(edges, model=model), "outputs": store.read(outputs, model=model)}
+    for row in found["nodes"]:
+        row["labels"].sort()
+    return found
+
+
+def worked_on(store: Store, graph: Graph, name: str) -> None:
+    """A model on which other commands and people have written."""
+    neo4j.load(graph, store, name)
+    measured(store, name, "strength", write="strength")
+    stored_graph.write(store, stored_graph.span(store, name), "value", np.sin(np.arange(graph.neurons)))
+    store.write("MATCH (n:Neuron {model: $name}) SET n.pageRank = 1.0 / (1 + n.id), n.degree = COUNT { (n)--() }", name=name)
+    store.write(
+        "MATCH (l:Layer {model: $name}) WHERE l.begin < l.end SET l.part = 3, l.seen = true, l.notes = $texts", name=name, texts=['a, "b"\n', "c"]
+    )
+    more = {"note": "two\nlines", "seen": True, "marks": [1, 2], "far": [0.1, -1e300], "both": [True, False], "two": ["", "a"]}
+    store.write("MATCH (n:Neuron {model: $name}) WITH n LIMIT 3 SET n:Odd, n += $more", name=name, more=more)
+    store.write("MATCH (:Neuron {model: $name})-[w:WEIGHT]->() WITH w LIMIT 2 SET w.weight = 0.1", name=name)  # which is no float32
+
+
+def test_a_model_is_built_beside_those_that_are_there(empty_store: Store, digits: Graph) -> None:
+    """The first as it was, to the last property; the second exact; then the first replaced, and the second as it was."""
+    neo4j.load(small.convolutional(5), empty_store, "gone")
+    worked_on(empty_store, digits, 'a "first"')
+    catalogue.delete(empty_store, "gone")  # so that ids don't begin at 0
+    first = of(empty_store, 'a "first"')
+    assert len(first["edges"]) > digits.edges and len(first["nodes"]) > digits.neurons
+    seen = set[str]()
+    done = bulk.load(small.convolutional(), "second", lambda what, *_: seen.add(what))
+    assert done.outcome == "loaded" and done.base > 0 and {"neurons read back", "weights read back", "checks"} <= seen
+    assert of(empty_store, 'a "first"') == first
+    assert stored.check(empty_store, small.convolutional(), "second") == done.base
+    second = of(empty_store, "second")
+    assert bulk.load(small.branched(), 'a "first"', replace=True).outcome == "replaced"
+    assert of(empty_store, "second") == second
+    stored.check(empty_store, small.branched(), 'a "first"')
+    assert {row["name"] for row in empty_store.read("SHOW CONSTRAINTS YIELD name")} == {"neuron_id", "layer_key", "model_name"}
+    assert [row["name"] for row in catalogue.models(empty_store)] == ['a "first"', "second"]
+
+
+FOREIGN = (
+    ("CREATE (:Other)", "MATCH (o:Other) DELETE o", "nodes or relationships that belong to no model"),
+    ("CREATE INDEX mine FOR (n:Neuron) ON (n.value)", "DROP INDEX mine", "an index of somebody's own"),
+    ("MATCH (n:Neuron {id: 1}) SET n.day = date()", "MATCH (n:Neuron {id: 1}) REMOVE n.day", "a property day"),
+    ("MATCH (n:Neuron {id: 1}) SET n.none = ''", "MATCH (n:Neuron {id: 1}) REMOVE n.none", "an empty text"),
+    ("MATCH ()-[h:HAS_LAYER]->() WITH h LIMIT 1 SET h.kept = 1", "MATCH ()-[h:HAS_LAYER]->() REMOVE h.kept", "a relationship with properties"),
+    ("MATCH (l:Layer) WITH l LIMIT 1 SET l.at = point({x: 1, y: 2})", "MATCH (l:Layer) REMOVE l.at", "a property of the type CartesianPoint"),
+    ("MATCH ()-[w:WEIGHT]->() WITH w LIMIT 1 SET w.kept = true", "MATCH ()-[w:WEIGHT]->() REMOVE w.kept", "weights with other properties"),
+    ("MATCH ()-[w:WEIGHT]->() WITH w LIMIT 1 SET w.weight = 1", None, "a weight whose value or parameter"),
+)
+
+
+def test_what_cannot_be_built_again_stays_and_what_is_new_comes_beside_it(empty_store: Store, digits: Graph) -> None:
+    neo4j.load(small.convolutional(), empty_store, "first")
+    for statement, undo, told in FOREIGN:
+        empty_store.write(statement)
+        before = contents(empty_store)
+        with pytest.raises(StoreError, match=f"{told}.* add to it with --mode live"):
+            bulk.load(digits, "second")
+        assert contents(empty_store) == before
+        if undo:
+            empty_store.write(undo)
+    assert Bulk("second", or_live=True).write(digits).outcome == "loaded"
+    assert {"type": "INTEGER NOT NULL"} in empty_store.read("MATCH ()-[w:WEIGHT]->() RETURN DISTINCT valueType(w.weight) AS type")
+    stored.check(empty_store, digits, "second")
+
+
+def test_what_is_written_while_a_store_is_built_again_is_not_lost(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    neo4j.load(small.convolutional(), empty_store, "first")
+    builds: list[Any] = []
+
+    def written_meanwhile(*arguments: Any) -> None:
+        build(*arguments)
+        if not builds:
+            empty_store.write("MATCH (n:Neuron {model: 'first'}) SET n.value = 0.5")
+        builds.append(arguments)
+
+    monkeypatch.setattr(bulk, "build", written_meanwhile)
+    assert bulk.load(digits, "second").outcome == "loaded"
+    assert len(builds) == 2
+    assert empty_store.read("MATCH (n:Neuron {model: 'first'}) RETURN DISTINCT n.value AS value") == [{"value": 0.5}]
+    stored.check(empty_store, digits, "second")
+
+
+def test_what_is_not_what_was_sent_does_not_stay(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store that was served before is put back, with all that it held."""
+    worked_on(empty_store, small.convolutional(), "first")
+    before = contents(empty_store)
+
+    def wrong(*_: object) -> None:
+        raise StoreError("second is not in the store as it was sent")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bulk.neo4j, "finish", wrong)
+        with pytest.raises(StoreError, match="as it was sent"):
+            bulk.load(digits, "second")
+    assert contents(empty_store) == before
+    assert bulk.load(digits, "second").outcome == "loaded"
+
+
 LOAD = """
 from pathlib import Path
 from etl.graph.selection import graph_of
@@ -118,22 +245,40 @@ from etl.sinks.neo4j import bulk
 bulk.load(graph_of(Path({file!r})), "m")
 """
 KILLS = (  # what has just been written, and whether the import tool is killed too: the next load begins with what the last one left
-    ("import/weights.csv", True),
-    ("data/databases/neo4j/neostore.nodestore.db", True),
-    ("data/databases/neo4j/neostore.relationshipstore.db", False),
+    ("beside/import/weights/000000.parquet", True),
+    ("beside/import/kept_neurons.parquet", True),
+    ("beside/data/databases/neo4j/neostore.nodestore.db", True),
+    ("beside/data/databases/neo4j/neostore.relationshipstore.db", False),
 )
 
 
 def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_home: Path, digits: Graph) -> None:
-    """Killed while staging, and at two places of the import, with the tool or without it: the served store still answers, and the same command
-    then loads, undisturbed by a tool that works on."""
-    tools = []
+    """Killed while staging, while what is there is read back, and at two places of the import, with the tool or without it: the served store still
+    answers, and the same command then loads, undisturbed by a tool that works on."""
+    worked_on(empty_store, small.convolutional(), "first")
+    before, tools = contents(empty_store), []
     for wait_for, with_tool in KILLS:
-        tools += kill_at(etl_home / "neo4j/beside" / wait_for, with_tool)
-        assert empty_store.read("MATCH (n) RETURN count(n) AS n") == [{"n": 0}]
+        tools += kill_at(etl_home / "neo4j" / wait_for, with_tool)
+        assert contents(empty_store) == before
+    first = of(empty_store, "first")
     assert bulk.load(digits, "m").outcome == "loaded"
     assert not any(tool.is_running() and tool.status() != psutil.STATUS_ZOMBIE for tool in tools)
-    assert empty_store.read("MATCH (:Neuron)-[w:WEIGHT]->(:Neuron) RETURN count(w) AS n") == [{"n": digits.edges}]
+    assert of(empty_store, "first") == first
+    stored.check(empty_store, digits, "m")
+
+
+def test_killed_while_the_new_store_takes_its_place(empty_store: Store, etl_home: Path, digits: Graph) -> None:
+    """Server and client die when what is new is served and being checked: the first model answers, and the same command only checks."""
+    worked_on(empty_store, small.convolutional(), "first")
+    first = of(empty_store, "first")
+    kill_at(etl_home / "neo4j/before/data/transactions", True)
+    psutil.Process(local.status().pid).kill()
+    with connect() as store:
+        assert of(store, "first") == first
+        assert bulk.load(digits, "m").outcome in ("resumed", "unchanged")
+        assert of(store, "first") == first
+        stored.check(store, digits, "m")
+    assert not local.before(etl_home / "neo4j").exists()
 
 
 def kill_at(path: Path, with_tool: bool) -> list[psutil.Process]:
@@ -217,7 +362,7 @@ def test_what_is_being_checked_is_nobody_elses(empty_store: Store, digits: Graph
 
 def test_what_was_loaded_meanwhile_is_kept(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk, "build", lambda *_: empty_store.write("CREATE (:Meanwhile)"))
-    with pytest.raises(Conflict, match="holds something"):
+    with pytest.raises(NotReadableError, match="nodes or relationships that belong to no model"):
         bulk.load(digits, "m")
     assert empty_store.read("MATCH (n:Meanwhile) RETURN count(n) AS n") == [{"n": 1}]
 
@@ -225,9 +370,10 @@ def test_what_was_loaded_meanwhile_is_kept(empty_store: Store, digits: Graph, mo
 def test_an_import_that_makes_something_else_is_refused(empty_store: Store, tmp_path: Path, digits: Graph) -> None:
     """A weights file that lost its last rows: the tool is content, we are not."""
     staged = stage(digits, "m", tmp_path)
-    rows = (tmp_path / "weights.csv").read_text().splitlines(keepends=True)
+    file = tmp_path / "weights/000000.parquet"
+    rows = pq.read_table(file)
     assert len(rows) == digits.edges
-    (tmp_path / "weights.csv").write_text("".join(rows[:-3]))
+    pq.write_table(rows[:-3], file)
     with pytest.raises(StoreError, match="the store is as it was"):
         build(staged, tmp_path / "store", lambda *_: None)
     assert empty_store.read("MATCH (n) RETURN count(n) AS n") == [{"n": 0}]

@@ -10,6 +10,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import scipy.sparse
 
@@ -106,8 +107,8 @@ def import_files(folder: Path) -> Place:
     def read() -> tuple[int, Edges] | None:
         if not (folder / "files").exists():
             return None
-        rows = [line.split(",")[:3] for line in (folder / "files" / "weights.csv").read_text().splitlines()]
-        return len((folder / "files" / "neurons.csv").read_text().splitlines()), edges(*zip(*rows, strict=True))
+        rows = pq.read_table(folder / "files/weights")
+        return pq.read_metadata(folder / "files/neurons.parquet").num_rows, edges(*(rows[name] for name in ("source", "target", "weight")))
 
     return Place(ImportFiles(folder / "files", "m"), read)
 

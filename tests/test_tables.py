@@ -61,6 +61,18 @@ def test_tables_make_the_same_store(empty_store: Store, make: Callable[[], Any],
     assert load(make(), empty_store, "m").outcome == "unchanged"  # the very same model
 
 
+def test_tables_are_loaded_through_the_import_tool(empty_store: Store, tmp_path: Path) -> None:
+    """What was exported is loaded without the model, beside another one."""
+    from etl.sinks.neo4j.bulk import Bulk
+
+    Parquet(tmp_path / "x.parquet").write(convolutional())
+    Bulk("other").write(branched())
+    assert Bulk("m").write(read_tables(tmp_path / "x.parquet")).base == branched().neurons
+    empty_store.driver.verify_connectivity()  # the server is another one
+    stored.check(empty_store, convolutional(), "m")
+    stored.check(empty_store, branched(), "other")
+
+
 def theirs(folder: Path, **changes: pa.Table) -> Path:
     """Tables that somebody else wrote: two inputs, three sums, without biases, activations, axes, parameters or model.json."""
     layers = pa.table(

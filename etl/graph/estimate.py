@@ -28,7 +28,8 @@ SAVED_PER_FLOAT = 41  # where the import tool writes it: a float takes so little
 BYTES_PER_NEURON = 15 + 5 * 41 + 64  # the node, its properties, its place in the index of ids
 LIVE_RATE, LIVE_START = 100_000, 2.0  # weights a second on a server that was just started; seconds before the first
 BULK_RATE, BULK_START = 440_000, 12.0  # the same, from nothing to a server that runs
-NEURON_LINE, EDGE_LINE = 75, 41  # bytes of a line for the import tool, without the layer's name
+AGAIN_RATE, AGAIN_START = 200_000, 8.0  # what a store holds already is read back and built again; the stop of its server
+NEURON_ROW, EDGE_ROW = 12, 5  # bytes of a row in the import tool's files
 LOG_PER_NEURON, LOG_PER_EDGE, MOST_LOG = 600, 235, 2_300_000_000  # transaction logs, of which Neo4j keeps the last 2 GiB
 IMPORT_BYTES, IMPORT_BYTES_PER_NEURON = 1_300_000_000, 40  # of memory: as the tool itself estimates, and Java
 LIVE_BYTES = 300_000_000  # of memory that a server takes when it gets to work
@@ -65,7 +66,7 @@ class Cost:
 class Needs:
     """What a load takes, or a machine has free, in bytes.
 
-    disk        the store, and what is there only while it is made: lines for the import tool, or transaction logs
+    disk        the store, and what is there only while it is made: files for the import tool, or transaction logs
     memory      of Neo4j's processes, besides what it has already
     page_cache  in which all neurons should be, since weights are added to any of them
     """
@@ -73,6 +74,17 @@ class Needs:
     disk: int
     memory: int
     page_cache: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """How much of other models a store holds."""
+
+    neurons: int = 0
+    edges: int = 0
+
+
+NOTHING = Held()
 
 
 @dataclass(frozen=True)
@@ -85,29 +97,31 @@ class Offer:
     most: bool = False
 
 
-def cost(neurons: int, edges: int, pace: Pace = MEASURED) -> Cost:
-    """What a graph of that size would cost."""
+def cost(neurons: int, edges: int, pace: Pace = MEASURED, held: Held = NOTHING) -> Cost:
+    """What a graph of that size would cost, in a store that holds so much already."""
+    again = AGAIN_START + (held.neurons + held.edges) / AGAIN_RATE if held.neurons else 0.0
     return Cost(
         store_bytes=neurons * BYTES_PER_NEURON + edges * BYTES_PER_EDGE,
         live_seconds=pace.live * (LIVE_START + (neurons + edges) / LIVE_RATE),
-        bulk_seconds=pace.bulk * (BULK_START + (neurons + edges) / BULK_RATE),
+        bulk_seconds=pace.bulk * (BULK_START + (neurons + edges) / BULK_RATE + again),
     )
 
 
-def needs(graph: Graph, *, bulk: bool) -> Needs:
-    """What a load of the graph takes of the machine that Neo4j runs on."""
+def needs(graph: Graph, *, bulk: bool, held: Held = NOTHING) -> Needs:
+    """What a load of the graph takes of the machine that Neo4j runs on. held: what a store holds already, which a bulk load builds again."""
     store = cost(graph.neurons, graph.edges).store_bytes
     if bulk:
-        lines = sum(row.neurons * (NEURON_LINE + 3 * len(row.name)) + row.edges * (EDGE_LINE + len(row.name)) for row in graph.rows)
+        neurons, edges = graph.neurons + held.neurons, graph.edges + held.edges
         saved = graph.edges * SAVED_PER_FLOAT if graph.dtype == "float32" else 0
-        return Needs(disk=store - saved + lines, memory=IMPORT_BYTES + graph.neurons * IMPORT_BYTES_PER_NEURON, page_cache=0)
+        disk = store - saved + cost(held.neurons, held.edges).store_bytes + neurons * NEURON_ROW + edges * EDGE_ROW
+        return Needs(disk, memory=IMPORT_BYTES + neurons * IMPORT_BYTES_PER_NEURON, page_cache=0)
     logs = min(graph.neurons * LOG_PER_NEURON + graph.edges * LOG_PER_EDGE, MOST_LOG)
     return Needs(disk=store + logs, memory=LIVE_BYTES, page_cache=graph.neurons * BYTES_PER_NEURON)
 
 
-def lacking(graph: Graph, free: Needs, *, bulk: bool) -> str | None:
+def lacking(graph: Graph, free: Needs, *, bulk: bool, held: Held = NOTHING) -> str | None:
     """What a load would lack on a machine with so much free, with the numbers; None where nothing. `plan` says it, `load` refuses with it."""
-    need = needs(graph, bulk=bulk)
+    need = needs(graph, bulk=bulk, held=held)
     if need.disk > free.disk:
         return f"needs about {gigabytes(need.disk)} of disk, {gigabytes(free.disk)} are free"
     if need.memory > free.memory:
@@ -127,10 +141,10 @@ def most_edges(graph: Graph, free: Needs, *, bulk: bool) -> int:
     return min(MOST_EDGES, graph.edges if share >= 1 else int(graph.edges * share))
 
 
-def quicker(graph: Graph, pace: Pace = MEASURED) -> bool:
-    """Whether the import tool would be quicker than a running server."""
-    expected = cost(graph.neurons, graph.edges, pace)
-    return expected.bulk_seconds < expected.live_seconds
+def quicker(graph: Graph, pace: Pace = MEASURED, held: Held = NOTHING, times: float = 1.0) -> bool:
+    """Whether the import tool would be so many times as quick as a running server."""
+    expected = cost(graph.neurons, graph.edges, pace, held)
+    return expected.bulk_seconds * times < expected.live_seconds
 
 
 def gigabytes(count: float) -> str:

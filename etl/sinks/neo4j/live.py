@@ -89,11 +89,11 @@ def load(graph: Graph, store: Store, name: str, *, replace: bool = False, progre
     return Loaded(graph.neurons, graph.edges, name, "replaced" if beside else outcome, model["base"], monotonic() - started)
 
 
-def finish(graph: Graph, store: Store, name: str, progress: Progress) -> None:
-    """The end of a load whose rows were imported into an empty store, with ids from 0. Raises Conflict and StoreError as `load` does."""
+def finish(graph: Graph, store: Store, name: str, base: int, progress: Progress) -> None:
+    """The end of a load whose rows were imported, with ids from `base`. Raises Conflict and StoreError as `load` does."""
     prepare(store)
     with claimed(store, name):
-        write(graph, store, {"name": name, "base": 0, "plan": IMPORTED}, progress)
+        write(graph, store, {"name": name, "base": base, "plan": IMPORTED}, progress)
         complete(store, name)
 
 

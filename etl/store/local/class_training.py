@@ -69,24 +69,20 @@ def import_some(flags: tuple[str, ...]) -> None:
 
 
 def stage(folder: Path) -> import_tool.Staged:
-    """A layer of many different weights, as lines of the kind that loads write."""
+    """A layer of many different weights, in files of the kind that loads write."""
     import numpy as np  # heavy, and every start comes by here
     import pyarrow as pa
-    from pyarrow import csv
-
-    def write(name: str, header: str, *columns: object) -> str:
-        head, body = folder / f"{name}.header.csv", folder / f"{name}.csv"
-        head.write_text(header + "\n", "utf-8")
-        table = pa.table([pa.array(column) for column in columns], names=[str(n) for n in range(len(columns))])
-        csv.write_csv(table, body, csv.WriteOptions(include_header=False, quoting_style="needed"))
-        return f"{head},{body}"
+    import pyarrow.parquet as pq
 
     ids, edges = np.arange(2 * SIDE), np.arange(SIDE * SIDE)
-    weights = np.random.default_rng(0).standard_normal(len(edges), np.float32)
     layers = np.repeat(["input_1", "dense_1"], SIDE)
     labels = np.char.add(f"Neuron{import_tool.LISTED}", layers)
-    neuron_header, weight_header = ":ID,id:long,layer,index:long[],bias:float,:LABEL", ":START_ID,:END_ID,weight:float,parameter:long,layer"
-    neurons = write("neurons", neuron_header, ids, ids, layers, ids % SIDE, np.zeros(len(ids), np.float32), labels)
-    into = write("weights", weight_header, edges // SIDE, SIDE + edges % SIDE, weights, edges, np.full(len(edges), "dense_1"))
-    arguments = (f"--nodes={neurons}", f"--relationships=WEIGHT={into}", *import_tool.OPTIONS)
-    return import_tool.Staged(folder, arguments, len(ids), len(edges))
+    named = {":ID": ids, "id:long": ids, "layer:string": layers, "index:long[]": (ids % SIDE)[:, None].tolist(), ":LABEL": labels}
+    pq.write_table(pa.table(named | {"bias:float": np.zeros(len(ids), np.float32)}), folder / "neurons.parquet", compression="zstd")
+    weights = {"source": edges // SIDE, "target": SIDE + edges % SIDE, "weight": np.random.default_rng(0).standard_normal(len(edges), np.float32)}
+    delta = dict.fromkeys(("source", "target", "parameter"), "DELTA_BINARY_PACKED")
+    table = pa.table(weights | {"parameter": edges, "layer": np.full(len(edges), "dense_1")})
+    pq.write_table(table, folder / "weights.parquet", compression="zstd", use_dictionary=["layer"], column_encoding=delta)
+    (folder / "header.csv").write_text(":START_ID,:END_ID,weight:float,parameter:long,layer:string\nsource,target,weight,parameter,layer\n", "utf-8")
+    files = (f"--nodes={folder / 'neurons.parquet'}", f"--relationships=WEIGHT={folder / 'header.csv'},{folder / 'weights.parquet'}")
+    return import_tool.Staged(folder, (*files, *import_tool.OPTIONS), len(ids), len(edges))

@@ -1,4 +1,4 @@
-"""Neo4j's import tool: builds a store from files of lines, beside the one that is served."""
+"""Neo4j's import tool: builds a store from Parquet files, beside the one that is served."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ STEP = re.compile(r"\d+% ∆")  # what the import tool prints after each twentie
 STEPS = 80  # in its four phases
 SPARE_THREADS = 2  # besides one for each core: its stages wait for each other, and two cores finish a tenth earlier
 LISTED = "\x1f"  # between the items of a list: names may hold any printable character
-OPTIONS = (  # its defaults forgive bad lines; node records are numbered in the order of the lines, as our ids are
+OPTIONS = (  # its defaults forgive bad rows; node records are numbered in the order of the rows, as our ids are
+    "--input-type=parquet",
     "--id-type=actual",
     "--normalize-types=false",
     "--strict=true",

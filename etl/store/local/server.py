@@ -23,6 +23,7 @@ from etl.store.local.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fet
 
 USERNAME = "neo4j"
 DATABASE = "neo4j"
+PARTS = ("databases", "transactions")  # of a store: where its folders lie
 READY = "ready"  # in the folder of a store that is to be taken over: all of it is there
 BOLT, HTTP = 7687, 7474  # where they are free
 START_SECONDS = 300.0  # a first start takes 6 to 10; a busy machine gets its time
@@ -110,16 +111,35 @@ def is_new(home: Path | None = None) -> bool:
     return not (_has_store(home) or (beside(home) / READY).exists() or status(home).running)
 
 
+def before(home: Path) -> Path:
+    """Where the store lies that was served before the last one took its place, until that one is found to hold what it should."""
+    return home / "before"
+
+
+def written(home: Path) -> tuple[str, int] | None:
+    """The end of the served store's transaction log: another one after whoever wrote anything."""
+    logs = list((home / "data/transactions" / DATABASE).glob("neostore.transaction.db.*"))
+    last = max(logs, key=lambda log: int(log.suffix[1:]), default=None)
+    return (last.name, last.stat().st_size) if last else None
+
+
 def move_in(home: Path) -> None:
     """Finish what `startup.take_over` began: one rename after the other, each of which may have been done."""
     new = beside(home)
     if (new / READY).exists():
-        for part in ("databases", "transactions"):
+        for part in PARTS:
             if (new / "data" / part / DATABASE).exists():
-                (home / "data" / part).mkdir(parents=True, exist_ok=True)
-                shutil.rmtree(home / "data" / part / DATABASE, ignore_errors=True)
-                (new / "data" / part / DATABASE).rename(home / "data" / part / DATABASE)
+                _rename(home / "data" / part / DATABASE, before(home) / "data" / part / DATABASE)
+                _rename(new / "data" / part / DATABASE, home / "data" / part / DATABASE)
         (new / READY).unlink()
+
+
+def _rename(folder: Path, place: Path) -> None:
+    """Move a folder that may be there to a place where another may be."""
+    if folder.exists():
+        shutil.rmtree(place, ignore_errors=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        folder.rename(place)
 
 
 def password(server: Server) -> str:
@@ -226,13 +246,25 @@ def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = ()) -> Server:
 
 
 def _finish(process: psutil.Process) -> None:
-    """Ask it to stop, then make it: a store whose process was killed is as good as ever after its next start."""
+    """Ask it to stop, then make it: a store whose process was killed is as good as ever after its next start. Raises TimeoutExpired."""
     process.terminate()
-    try:
-        process.wait(STOP_SECONDS)
-    except psutil.TimeoutExpired:
+    if not _ends(process):
         process.kill()
-        process.wait(STOP_SECONDS)
+        if not _ends(process):
+            raise psutil.TimeoutExpired(STOP_SECONDS, process.pid)
+
+
+def _ends(process: psutil.Process) -> bool:
+    """Wait until a process is gone, or nothing but an entry that its parent, such as a notebook that started it, has not fetched."""
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def comes_up(server: Server, lives: Callable[[], bool]) -> bool:

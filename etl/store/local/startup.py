@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -46,16 +47,33 @@ def _start(home: Path, progress: Callable[[str], None], version: str) -> local.S
     raise FetchError("Neo4j finds no free port: other programs take each one that it chooses; try again.")
 
 
-def take_over(home: Path | None = None) -> local.Server:
+def take_over(since: tuple[str, int] | None, home: Path | None = None) -> bool:
     """Put the store that was built in `local.beside(home)` into the place of the served one, for which Neo4j is stopped and started again.
 
-    Once Neo4j has stopped, whoever starts it next finishes this, should this process die.
+    Once Neo4j has stopped, whoever starts it next finishes this, should this process die. The other store stays in `local.before(home)`.
+
+    since  what `local.written` said of the served store before it was read: where somebody has written since, it stays, and the answer is False
     """
     home = home or places.neo4j()
     with local.exclusive(home):
         local.end(home)
-        (local.beside(home) / local.READY).touch()
-        return _start(home, lambda _: None, DEFAULT)
+        unwritten = local.written(home) == since
+        if unwritten:
+            (local.beside(home) / local.READY).touch()
+        _start(home, lambda _: None, DEFAULT)
+        return unwritten
+
+
+def give_back(home: Path | None = None) -> None:
+    """Put the store that was served before a `take_over` into its place again, if there was one."""
+    home = home or places.neo4j()
+    with local.exclusive(home):
+        if (local.before(home) / "data" / local.PARTS[0]).exists():
+            local.end(home)
+            shutil.rmtree(local.beside(home), ignore_errors=True)
+            local.before(home).rename(local.beside(home))
+            (local.beside(home) / local.READY).touch()
+            _start(home, lambda _: None, DEFAULT)
 
 
 class Revival:
