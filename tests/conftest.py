@@ -32,6 +32,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def etl_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An ETL_HOME for this run; only the downloads outlive it (in ETL_TEST_CACHE, or a folder of the user's)."""
+    from etl.store.local.class_training import train
+
     downloads = Path(os.environ.get("ETL_TEST_CACHE") or platformdirs.user_cache_path("neuron-etl-tests", appauthor=False))
     downloads.mkdir(parents=True, exist_ok=True)
     folder = tmp_path_factory.mktemp("etl_home")
@@ -44,6 +46,7 @@ def etl_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr("etl.store.local.server.BOLT", BOLT + worker)
         patch.setattr("etl.store.local.server.HTTP", HTTP + worker)
         patch.setattr("etl.store.local.server.heap", lambda: JAVA)
+        train()  # at once: else it would begin in the background when the tests have ended
         yield folder
 
 

@@ -6,16 +6,19 @@ import logging
 import os
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from etl.errors import FetchError
 from etl.store.local import class_cache as warm
 from etl.store.local import class_training as practice
-from etl.store.local import configuration
+from etl.store.local import configuration, training_process
 from etl.store.local import server as local
-from etl.store.local.class_training import ready
+from etl.store.local.class_training import train, trained
 from etl.store.local.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
 
 
@@ -28,7 +31,7 @@ def runtime(tmp_path: Path) -> Runtime:
 
 @pytest.mark.parametrize(("main_class", "own", "size"), [(MAIN_CLASS[DEFAULT], configuration.heap(), 1e8), (ADMIN_CLASS, (), 4e7)])
 def test_java_takes_neo4js_classes_from_the_file(etl_home, main_class, own, size):
-    runtime = ready(lambda _: None)
+    runtime = fetch()
     assert runtime.kept(main_class).stat().st_size > size
     flags = ("-XX:AOTMode=on", "-Xlog:class+load=info:stdout")  # on: Java refuses to run where it can't take the file
     command = runtime.command(main_class, flags=(*flags, *own))
@@ -38,15 +41,14 @@ def test_java_takes_neo4js_classes_from_the_file(etl_home, main_class, own, size
     assert done.stdout.count("source: shared objects file") > 300  # this Java brings no such file of its own
 
 
-def test_they_are_made_once(etl_home):
-    ready(lambda _: None)
-    said: list[str] = []
-    ready(said.append)
-    assert not said
+def test_they_are_made_once(etl_home, monkeypatch):
+    assert trained(fetch())
+    monkeypatch.setattr(warm, "watch", fails)
+    train()
     assert not [path for path in (etl_home / "cache" / "practice").iterdir() if path.suffix != ".lock"]
 
 
-def fails(_: tuple[str, ...]) -> None:
+def fails(*_: object) -> None:
     raise FetchError("Neo4j did not start: its reason")
 
 
@@ -104,7 +106,7 @@ def test_they_are_made_again_where_the_jars_are_others(etl_home, runtime):
 
 
 def test_what_a_killed_practice_left_is_ended_and_removed(etl_home, monkeypatch):
-    runtime = ready(lambda _: None)
+    runtime = fetch()
     left = etl_home / "cache" / "practice" / "neo4j"
     left.mkdir(parents=True)
     local.prepare(left, runtime, lambda _: None)
@@ -119,3 +121,56 @@ def test_an_import_that_is_practised_leaves_nothing(etl_home, monkeypatch):
     monkeypatch.setattr(practice, "SIDE", 10)
     practice.import_some(())
     assert not (etl_home / "cache" / "practice" / "beside").exists()
+
+
+@pytest.fixture
+def untrained(etl_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An ETL_HOME of its own, with Neo4j's jars and nothing that was practised."""
+    for file in fetch().jars.iterdir():
+        if file.suffix in (".jar", "") and file.is_file():
+            copy = tmp_path / "cache" / file.parent.name / file.name
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(file, copy)
+    monkeypatch.setenv("ETL_HOME", str(tmp_path))
+    assert not trained(fetch())
+    yield tmp_path
+    etl("neo4j", "stop")
+
+
+def etl(*arguments: str) -> str:
+    """A command in a process of its own: the background begins where it ends."""
+    return subprocess.run([sys.executable, "-m", "etl", *arguments], check=True, stdout=subprocess.PIPE, text=True, cwd=training_process.TOP).stdout
+
+
+def first(search: Callable[[], Iterator[psutil.Process]]) -> psutil.Process:
+    """The process that comes up."""
+    while True:  # ended by the test's own time
+        for process in search():
+            return process
+
+
+def test_programs_are_practised_behind_the_first_command(untrained):
+    assert "is running" in etl("neo4j", "start")  # its output ends with it, though the practice goes on
+    (trainer,) = training_process.running()
+    java = first(lambda: (child for child in trainer.children(recursive=True) if "-XX:AOTMode=record" in " ".join(child.cmdline())))
+    assert trainer.nice() == java.nice() == training_process.LEAST
+    served = local.status()
+    assert served.pid != java.pid
+    assert served.running
+    assert "stopped" in etl("neo4j", "stop")
+    assert not any(map(psutil.pid_exists, (trainer.pid, java.pid, served.pid)))
+    assert not (untrained / "cache" / "practice").exists()
+    etl("neo4j", "start")
+    assert any(training_process.running())
+    etl("neo4j", "start")
+    assert len(list(training_process.running())) == 1
+
+
+def test_practice_begins_when_its_starter_has_ended(etl_home):
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as starter:
+        command = [sys.executable, "-m", training_process.__name__, str(etl_home / "cache"), DEFAULT, str(starter.pid)]
+        with subprocess.Popen(command, cwd=training_process.TOP) as trainer:
+            with pytest.raises(subprocess.TimeoutExpired):
+                trainer.wait(1)
+            starter.kill()
+            assert trainer.wait() == 0  # all was practised before

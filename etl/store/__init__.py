@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from etl.store.connection import connect
-from etl.store.local.server import Server, status, stop
-from etl.store.local.startup import start
+from etl.store.local.server import Server, status
+from etl.store.local.startup import start, stop
 from etl.store.transactions import Store
 
 logging.getLogger("neo4j").addHandler(logging.NullHandler())  # else Python prints the driver's own warnings of each new try

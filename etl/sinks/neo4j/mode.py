@@ -18,7 +18,7 @@ from etl.sinks.neo4j.store_contents import NotReadableError, contents
 from etl.store import models as catalogue
 from etl.store.connection import connect
 from etl.store.local import server as local
-from etl.store.local.class_training import ready
+from etl.store.local.fetch import fetch
 from etl.store.transactions import Store
 
 NOBODY: Mapping[str, str | None] = {}
@@ -50,7 +50,7 @@ def sink(
     local_alone = not named and mode != "live"
     if local_alone and local.is_new() and (mode == "bulk" or estimate.quicker(graph, pace.known())):  # what is built needs no server before
         require(graph, bulk=True)
-        ready(stage)
+        fetch(stage)
         return Bulk(name, or_live=mode == "auto")
     rested = not named and not local.status().running
     with ExitStack() as held:

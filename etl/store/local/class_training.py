@@ -1,4 +1,4 @@
-"""Neo4j made ready: fetched, and its two programs practised once, so that they start and work quickly from then on (see warm.py)."""
+"""Neo4j's two programs practised once, so that they start and work quickly from then on (see class_cache.py): at once, or in the background."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from pathlib import Path
 
 from cypher import text
 from etl.store import home as places
-from etl.store.local import class_cache as warm
-from etl.store.local import import_tool
+from etl.store.local import class_cache, import_tool
 from etl.store.local import server as local
 from etl.store.local.configuration import heap
 from etl.store.local.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
@@ -25,18 +24,23 @@ Practice = Callable[[tuple[str, ...]], None]  # runs a program with more of Java
 SIDE = 1000  # of the weights that are imported: as many to the square, for the compiler to see what matters
 
 
-def ready(progress: Callable[[str], None], version: str = DEFAULT) -> Runtime:
-    """A Neo4j on disk, fetched if need be, whose programs start quickly. Raises FetchError as `fetch` does."""
-    runtime = fetch(progress, version)
-    programs: dict[str, tuple[Practice, tuple[str, ...]]]
-    programs = {MAIN_CLASS[version]: (partial(serve, runtime), (*heap(), *warm.CLASSES_ALONE))}  # profiles: see docs/design.md
-    if version == DEFAULT:  # whose import tool is used
-        programs[ADMIN_CLASS] = (import_some, ())
-    if not all(runtime.kept(program).exists() for program in programs):
-        progress("preparing Neo4j for quick starts, once")
-        for program, (run, flags) in programs.items():
-            warm.make(runtime, program, run, flags)
-    return runtime
+def train(version: str = DEFAULT) -> None:
+    """Practise the programs that were not yet, which takes about a minute. Raises FetchError as `fetch` does."""
+    runtime = fetch(version=version)
+    for program, (run, flags) in programs(runtime).items():
+        class_cache.make(runtime, program, run, flags)
+
+
+def trained(runtime: Runtime) -> bool:
+    """Whether each of its programs was practised, or can't be."""
+    return all(runtime.kept(program).exists() for program in programs(runtime))
+
+
+def programs(runtime: Runtime) -> dict[str, tuple[Practice, tuple[str, ...]]]:
+    """The main classes of its programs, each with what practises it and Java's flags for it."""
+    server = MAIN_CLASS[runtime.version], (partial(serve, runtime), (*heap(), *class_cache.CLASSES_ALONE))  # no profiles: see docs/design.md
+    importer = ADMIN_CLASS, (import_some, ())
+    return dict((server, importer) if runtime.version == DEFAULT else (server,))  # the other one's import tool is not used
 
 
 def serve(runtime: Runtime, flags: tuple[str, ...]) -> None:
@@ -48,7 +52,7 @@ def serve(runtime: Runtime, flags: tuple[str, ...]) -> None:
         try:
             local.end(home)  # one whose starter was killed
             local.prepare(places.fresh(home), runtime, lambda _: None)
-            server = local.launch(home, runtime, flags)
+            server = local.launch(home, runtime, flags, ports=(0, 0))  # not those that people know
             assert server.uri is not None
             with GraphDatabase.driver(server.uri, auth=(server.username, local.password(server)), telemetry_disabled=True) as driver:
                 for statement in (*text("load", "constraints").split(";"), *STATEMENTS):

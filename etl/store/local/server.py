@@ -217,11 +217,15 @@ def _password_gone(home: Path) -> str:
     return f"the password of the local Neo4j is gone ({home / 'password'}): put it back, or delete {home} to begin with an empty store."
 
 
-def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = ()) -> Server:
-    """Start a server on a home that is prepared, and wait until it lets us in. flags: Java's. Raises FetchError as `start` does."""
-    state = _state(home)
-    bolt = free_port(state.get("bolt", BOLT), BOLT)  # the same as last time, so that bookmarks go on working
-    http = free_port(state.get("http", HTTP), HTTP)
+def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = (), ports: tuple[int, int] | None = None) -> Server:
+    """Start a server on a home that is prepared, and wait until it lets us in. Raises FetchError as `start` does.
+
+    flags  Java's
+    ports  for Bolt and HTTP, 0 for any; those of the last start, then the usual ones, where nothing is said
+    """
+    state, usual = _state(home), ports or (BOLT, HTTP)
+    bolt = free_port(state.get("bolt", usual[0]), usual[0])  # the same as last time, so that bookmarks go on working
+    http = free_port(state.get("http", usual[1]), usual[1])
     configure(home, runtime.version, bolt, http)
     arguments = (f"--home-dir={home}", f"--config-dir={home / 'conf'}")
     command = runtime.command(MAIN_CLASS[runtime.version], *arguments, flags=(*heap(), *flags))

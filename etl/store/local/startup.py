@@ -11,9 +11,9 @@ from threading import Lock
 from etl.errors import FetchError, StoreError
 from etl.store import home as places
 from etl.store.local import server as local
-from etl.store.local.class_training import ready
+from etl.store.local import training_process
 from etl.store.local.configuration import require_disk
-from etl.store.local.fetch import DEFAULT
+from etl.store.local.fetch import DEFAULT, fetch
 
 log = logging.getLogger("etl")
 
@@ -34,17 +34,25 @@ def _start(home: Path, progress: Callable[[str], None], version: str) -> local.S
     # where its starter was killed it runs, and may not be up yet
     if server.running and (local.listens(server, server.uri, server.browser) or local.comes_up(server, lambda: local.status(home).running)):
         return server
-    runtime = ready(progress, version)
+    runtime = fetch(progress, version)
     require_disk(home)
     local.move_in(home)
     local.prepare(home, runtime, progress)
     progress(f"starting Neo4j {version}")
     for _ in range(3):
         try:
-            return local.launch(home, runtime)
+            server = local.launch(home, runtime)
         except local.PortTakenError:
             continue
+        training_process.begin(runtime)
+        return server
     raise FetchError("Neo4j finds no free port: other programs take each one that it chooses; try again.")
+
+
+def stop(home: Path | None = None) -> local.Server:
+    """Stop the local Neo4j in good order, and what practises it, and wait until they are gone. Raises StoreError if it won't go."""
+    training_process.end()
+    return local.stop(home)
 
 
 def take_over(since: tuple[str, int] | None, home: Path | None = None) -> bool:

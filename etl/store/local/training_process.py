@@ -1,0 +1,60 @@
+"""The process that practises Neo4j's programs in the background, once the command that started a server has ended."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+from etl.store import home as places
+from etl.store.local.class_training import train, trained
+from etl.store.local.fetch import Runtime
+
+TOP = Path(__file__).parents[3]  # the folder with the package, which need not be installed
+LEAST = getattr(psutil, "IDLE_PRIORITY_CLASS", 19)  # Windows' priority, or the niceness elsewhere
+
+
+def begin(runtime: Runtime) -> None:
+    """Start it, unless there is nothing to practise or it runs already."""
+    if trained(runtime) or any(running()):
+        return
+    command = [sys.executable, "-m", __name__, str(places.cache()), runtime.version, str(os.getpid())]
+    with (places.private(places.cache() / "practice") / "log").open("wb") as output:
+        process = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
+    process.returncode = 0  # it outlives us: no warning about a child that still runs
+
+
+def end() -> None:
+    """End it with all that it started, if it runs. The next start begins it again."""
+    for trainer in running():
+        with suppress(psutil.NoSuchProcess):
+            trainer.suspend()  # it starts nothing from here on
+            for process in (*trainer.children(recursive=True), trainer):
+                process.kill()
+                process.wait()
+        shutil.rmtree(places.cache() / "practice", ignore_errors=True)
+
+
+def running() -> Iterator[psutil.Process]:
+    """The process, if there is one for this folder of downloads."""
+    for process in psutil.process_iter(["cmdline"]):
+        if (process.info["cmdline"] or [])[2:4] == [__name__, str(places.cache())]:
+            yield process
+
+
+def main(version: str, starter: int) -> None:
+    """Wait for the process that began this one, then practise with what others leave of the machine."""
+    with suppress(psutil.NoSuchProcess):  # it may have ended
+        psutil.Process(starter).wait()
+    psutil.Process().nice(LEAST)
+    train(version)
+
+
+if __name__ == "__main__":
+    main(sys.argv[2], int(sys.argv[3]))
