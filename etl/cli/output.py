@@ -54,6 +54,9 @@ def duration(seconds: float) -> str:
     """Seconds as a person reads them."""
     if seconds < 90:
         return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 10:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.0f} h"
 
 
