@@ -66,7 +66,7 @@ def can_mount() -> bool:
 @pytest.mark.parametrize(
     ("mode", "units", "megabytes", "said"),
     [
-        ("bulk", 1500, 6, "can't be staged for the import tool"),
+        ("bulk", 1500, 3, "can't be staged for the import tool"),
         ("bulk", 1500, 90, "the import tool made nothing"),
         ("live", 3000, 420, "is loaded in part: the same command goes on with it"),
     ],
