@@ -268,11 +268,13 @@ def test_a_killed_bulk_load_leaves_the_store_as_it_was(empty_store: Store, etl_h
 
 
 def test_killed_while_the_new_store_takes_its_place(empty_store: Store, etl_home: Path, digits: Graph) -> None:
-    """Server and client die when what is new is served and being checked: the first model answers, and the same command only checks."""
+    """Client and server die when what is new is about to be served: the first model answers, and the same command only checks."""
     worked_on(empty_store, small.convolutional(), "first")
     first = of(empty_store, "first")
-    kill_at(etl_home / "neo4j/before/data/transactions", True)
-    psutil.Process(local.status().pid).kill()
+    kill_at(etl_home / "neo4j/server.json", False)  # written when the new server has begun
+    server = local.status()
+    assert server.running and local.before(etl_home / "neo4j").exists()
+    psutil.Process(server.pid).kill()
     with connect() as store:
         assert of(store, "first") == first
         assert bulk.load(digits, "m").outcome in ("resumed", "unchanged")

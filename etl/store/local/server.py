@@ -263,9 +263,11 @@ def _ends(process: psutil.Process) -> bool:
     deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline:
         try:
-            if not process.is_running() or process.status() == psutil.STATUS_ZOMBIE:
+            if process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1:  # no other thread is still at it
+                process.wait(0)  # fetched, if we are its parent
+            if not process.is_running():
                 return True
-        except psutil.NoSuchProcess:
+        except (psutil.NoSuchProcess, psutil.TimeoutExpired):
             return True
         time.sleep(0.05)
     return False
