@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -142,6 +143,20 @@ def etl(*arguments: str) -> str:
     return subprocess.run([sys.executable, "-m", "etl", *arguments], check=True, stdout=subprocess.PIPE, text=True, cwd=training_process.TOP).stdout
 
 
+def records(process: psutil.Process) -> bool:
+    """Whether it is Java that watches a program. False for one that has just ended."""
+    with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+        return "-XX:AOTMode=record" in process.cmdline()
+    return False
+
+
+def works(process: psutil.Process) -> bool:
+    """False for what is gone, or has ended and was not fetched by its parent."""
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def first(search: Callable[[], Iterator[psutil.Process]]) -> psutil.Process:
     """The process that comes up."""
     while True:  # ended by the test's own time
@@ -152,13 +167,12 @@ def first(search: Callable[[], Iterator[psutil.Process]]) -> psutil.Process:
 def test_programs_are_practised_behind_the_first_command(untrained):
     assert "is running" in etl("neo4j", "start")  # its output ends with it, though the practice goes on
     (trainer,) = training_process.running()
-    java = first(lambda: (child for child in trainer.children(recursive=True) if "-XX:AOTMode=record" in " ".join(child.cmdline())))
+    java = first(lambda: (child for child in trainer.children(recursive=True) if records(child)))
     assert trainer.nice() == java.nice() == training_process.LEAST
-    served = local.status()
+    served = psutil.Process(local.status().pid)
     assert served.pid != java.pid
-    assert served.running
     assert "stopped" in etl("neo4j", "stop")
-    assert not any(map(psutil.pid_exists, (trainer.pid, java.pid, served.pid)))
+    assert not any(map(works, (trainer, java, served)))
     assert not (untrained / "cache" / "practice").exists()
     etl("neo4j", "start")
     assert any(training_process.running())
@@ -168,7 +182,7 @@ def test_programs_are_practised_behind_the_first_command(untrained):
 
 def test_practice_begins_when_its_starter_has_ended(etl_home):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as starter:
-        command = [sys.executable, "-m", training_process.__name__, str(etl_home / "cache"), DEFAULT, str(starter.pid)]
+        command = [sys.executable, "-c", training_process.CODE, str(etl_home / "cache"), DEFAULT, str(starter.pid)]
         with subprocess.Popen(command, cwd=training_process.TOP) as trainer:
             with pytest.raises(subprocess.TimeoutExpired):
                 trainer.wait(1)

@@ -252,13 +252,13 @@ def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = (), ports: tup
 def _finish(process: psutil.Process) -> None:
     """Ask it to stop, then make it: a store whose process was killed is as good as ever after its next start. Raises TimeoutExpired."""
     process.terminate()
-    if not _ends(process):
+    if not ends(process):
         process.kill()
-        if not _ends(process):
+        if not ends(process):
             raise psutil.TimeoutExpired(STOP_SECONDS, process.pid)
 
 
-def _ends(process: psutil.Process) -> bool:
+def ends(process: psutil.Process) -> bool:
     """Wait until a process is gone, or nothing but an entry that its parent, such as a notebook that started it, has not fetched."""
     deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline:

@@ -13,10 +13,12 @@ from pathlib import Path
 import psutil
 
 from etl.store import home as places
+from etl.store.local import server as local
 from etl.store.local.class_training import train, trained
 from etl.store.local.fetch import Runtime
 
 TOP = Path(__file__).parents[3]  # the folder with the package, which need not be installed
+CODE = f"from {__name__} import main; main()"  # not -m: the package has imported this module already
 LEAST = getattr(psutil, "IDLE_PRIORITY_CLASS", 19)  # Windows' priority, or the niceness elsewhere
 
 
@@ -24,7 +26,7 @@ def begin(runtime: Runtime) -> None:
     """Start it, unless there is nothing to practise or it runs already."""
     if trained(runtime) or any(running()):
         return
-    command = [sys.executable, "-m", __name__, str(places.cache()), runtime.version, str(os.getpid())]
+    command = [sys.executable, "-c", CODE, str(places.cache()), runtime.version, str(os.getpid())]
     with (places.private(places.cache() / "practice") / "log").open("wb") as output:
         process = subprocess.Popen(command, cwd=TOP, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True)
     process.returncode = 0  # it outlives us: no warning about a child that still runs
@@ -35,26 +37,27 @@ def end() -> None:
     for trainer in running():
         with suppress(psutil.NoSuchProcess):
             trainer.suspend()  # it starts nothing from here on
-            for process in (*trainer.children(recursive=True), trainer):
+            processes = [*trainer.children(recursive=True), trainer]
+            for process in processes:
                 process.kill()
-                process.wait()
+            for process in processes:
+                local.ends(process)
         shutil.rmtree(places.cache() / "practice", ignore_errors=True)
 
 
 def running() -> Iterator[psutil.Process]:
     """The process, if there is one for this folder of downloads."""
     for process in psutil.process_iter(["cmdline"]):
-        if (process.info["cmdline"] or [])[2:4] == [__name__, str(places.cache())]:
+        if (process.info["cmdline"] or [])[2:4] == [CODE, str(places.cache())]:
             yield process
 
 
-def main(version: str, starter: int) -> None:
+def main() -> None:
     """Wait for the process that began this one, then practise with what others leave of the machine."""
+    _, version, starter = sys.argv[1:]
     with suppress(psutil.NoSuchProcess):  # it may have ended
-        psutil.Process(starter).wait()
+        process = psutil.Process(int(starter))
+        while not local.ends(process):
+            pass
     psutil.Process().nice(LEAST)
     train(version)
-
-
-if __name__ == "__main__":
-    main(sys.argv[2], int(sys.argv[3]))
