@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from math import prod
 from typing import Any, Protocol
 
@@ -13,8 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from etl import schema
-from etl.graph.blocks import Block, Box, Columns, NeuronBlock, laid_out
-from etl.graph.leaf import edges_shape
+from etl.graph.blocks import Block, Box, NeuronBlock, laid_out, room
 from etl.graph.rows import ROWS, Row
 from etl.network import Array
 from etl.rules.scope import OPS, ZERO, Edges, Ids, Step, Weights
@@ -59,7 +59,7 @@ def step_blocks(graph: Graph, step: Step, stored: Sequence[tuple[Array, Weights]
         yield from graph.pruning(row, step, stored, graph.dtype, rows)
         return
     for edges in step.edges:
-        yield from cut(row, step, edges, stored, graph.dtype, rows)
+        yield from Term(row, step, edges, stored, graph.dtype).blocks(rows)
 
 
 def neuron_steps(graph: Graph) -> Iterator[tuple[Step, Sequence[tuple[Array, Weights]], Row]]:
@@ -69,26 +69,38 @@ def neuron_steps(graph: Graph) -> Iterator[tuple[Step, Sequence[tuple[Array, Wei
         yield step, stored, row
 
 
-def cut(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], rows: int) -> Iterator[Block]:
-    """One term of a step in blocks."""
-    for box in boxes(edges_shape(step.ids.shape, edges), rows):
-        yield term_block(row, step, edges, stored, dtype, box)
+class Term:
+    """One term of a step, from which boxes are cut. Weights that box after box reads are laid out once."""
 
+    def __init__(self, row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any]) -> None:
+        rank, weight = len(step.ids.shape) + edges.over, np.asarray(edges.weight)
+        self.row, self.over, self.dtype = row, edges.over, dtype
+        self.source, self.target, self.weight = lift(edges.source, rank), step.ids[(..., *(None,) * edges.over)], lift(weight, rank)
+        self.shape = np.broadcast(self.source, self.target, self.weight).shape
+        self.place = Place.of(weight, stored, rank)
+        self.laid: tuple[Box, Weights, Ids | None] | None = None
 
-def term_block(row: Row, step: Step, edges: Edges, stored: Sequence[tuple[Array, Weights]], dtype: np.dtype[Any], box: Box) -> Block:
-    """One box of one term; a box without axes of operands takes all of them."""
-    rank, weight = len(step.ids.shape) + edges.over, np.asarray(edges.weight)
-    box = (*box, *(slice(0, n) for n in edges.shape[len(edges.shape) - rank + len(box) :])) if len(box) < rank else box
-    place = Place.of(weight, stored, rank)
-    source = laid_out(take(lift(edges.source, rank), box))
-    target = take(step.ids[(..., *(None,) * edges.over)], box)
-    factor = take(lift(weight, rank), box).astype(dtype, copy=False)
-    size = tuple(cut.stop - cut.start for cut in box)
-    if np.broadcast_shapes(source.shape, target.shape, factor.shape) != size:  # a source that is read several times, as `expand` repeats it
-        source = np.broadcast_to(source, size)
-    parameter = None if place is None else place.take(box)
-    gaps = bool(source.size) and int(source.min()) < 0
-    return Block(row, source, target, factor, parameter, gaps, edges.over)
+    def blocks(self, rows: int, first: int = 0, last: int | None = None) -> Iterator[Block]:
+        """All of it in blocks of at most `rows`, or those from one up to the other alone."""
+        return map(self.block, islice(boxes(self.shape, rows), first, last))
+
+    def block(self, box: Box) -> Block:
+        """One box of it; a box without axes of operands takes all of them."""
+        box = (*box, *(slice(0, n) for n in self.shape[len(box) :]))
+        size = tuple(cut.stop - cut.start for cut in box)
+        source, target = laid_out(take(self.source, box)), take(self.target, box)
+        factor, parameter = self.weights(box)
+        if tuple(map(max, source.shape, target.shape, factor.shape)) != size:  # a source that is read several times, as `expand` repeats it
+            source = np.broadcast_to(source, size)
+        return Block(self.row, source, target, factor, parameter, bool(source.size) and int(source.min()) < 0, self.over)
+
+    def weights(self, box: Box) -> tuple[Weights, Ids | None]:
+        """The weights of a box and their parameters."""
+        own = within(self.weight, box)
+        if self.laid is None or self.laid[0] != own:
+            factor = laid_out(self.weight[own].astype(self.dtype, copy=False))
+            self.laid = own, factor, None if self.place is None else self.place.take(box)
+        return self.laid[1:]
 
 
 @dataclass(frozen=True)
@@ -102,6 +114,8 @@ class Place:
     @staticmethod
     def of(view: Weights, stored: Sequence[tuple[Array, Weights]], rank: int) -> Place | None:
         """The place of a view; None where the weights are no view of a stored array but computed from it."""
+        if view.base is None and all(view is not base for _, base in stored):
+            return None  # its memory is its own
         address = view.__array_interface__["data"][0]
         for array, base in stored:
             ahead = address - base.__array_interface__["data"][0]
@@ -127,8 +141,13 @@ def lift(array: Any, rank: int) -> Any:
 
 
 def take(array: Any, box: Box) -> Any:
-    """A box of an array that broadcasts: axes that repeat stay one long, whether by length or by stride."""
-    return array[tuple(slice(0, 1) if size == 1 or not stride else cut for cut, size, stride in zip(box, array.shape, array.strides, strict=True))]
+    """A box of an array that broadcasts."""
+    return array[within(array, box)]
+
+
+def within(array: Any, box: Box) -> Box:
+    """The box as an array that broadcasts has it: axes that repeat stay one long, whether by length or by stride."""
+    return tuple(slice(0, 1) if size == 1 or not stride else cut for cut, size, stride in zip(box, array.shape, array.strides, strict=True))
 
 
 def boxes(shape: Sequence[int], rows: int) -> Iterator[Box]:
@@ -155,36 +174,72 @@ def joined_weights(graph: Graph, blocks: Iterable[Block], rows: int = ROWS) -> I
     """The edges of some blocks as record batches of `schema.weights`, small ones joined up to `rows`."""
     names = pa.array([row.name for row in graph.rows], pa.string())
     fields = schema.weights(graph.dtype)
-    cut = ((block.row.position, block.columns()) for block in blocks)
-    filled = ((position, columns) for position, columns in cut if len(columns[0]))
-    for group in batched_by_size(filled, lambda pair: len(pair[1][0]), rows):
-        yield weight_batch(group, names, fields)
+    most = min(rows, sum(row.edges for row in graph.rows))
+    batch = WeightBatch(most, graph.dtype)
+    for block in blocks:
+        if batch.edges and batch.edges + block.edges > rows:
+            yield batch.finished(names, fields)
+            batch = WeightBatch(most, graph.dtype)
+        batch.add(block)
+    if batch.edges:
+        yield batch.finished(names, fields)
 
 
-def weight_batch(blocks: Sequence[tuple[int, Columns]], names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
-    """Columns of some rows of the layer table as one record batch."""
-    sizes = [len(columns[0]) for _, columns in blocks]
-    layer = alike(blocks[0][0], sizes[0]) if len(blocks) == 1 else np.repeat([np.int32(position) for position, _ in blocks], sizes)
-    source, target, weight = (together([columns[n] for _, columns in blocks]) for n in range(3))
-    parameters = [columns[3] for _, columns in blocks]
-    if all(parameter is None for parameter in parameters):
-        places = pa.nulls(len(layer), pa.int64())
-    else:
-        flat = together([np.full(size, -1) if parameter is None else parameter for parameter, size in zip(parameters, sizes, strict=True)])
-        places = pa.array(flat, mask=flat < 0) if any(parameter is None for parameter in parameters) else pa.array(flat)
-    columns = [pa.array(source), pa.array(target), pa.array(weight), places, pa.DictionaryArray.from_arrays(layer, names, safe=False)]
-    return pa.RecordBatch.from_arrays(columns, schema=fields)
+class WeightBatch:
+    """The edges of some blocks, one after the other in the columns of one batch.
+
+    most  edges that there is room for
+    """
+
+    def __init__(self, most: int, dtype: np.dtype[Any]) -> None:
+        self.most, self.dtypes, self.edges = most, [np.dtype(np.int64), np.dtype(np.int64), dtype, np.dtype(np.int64)], 0
+        self.blocks: list[tuple[int, int, bool]] = []  # position of the row, edges, whether they have parameters
+        self.alone: Block | None = None  # most batches are one block, whose columns are taken as they are
+        self.columns: list[NDArray[Any]] = []
+
+    def add(self, block: Block) -> None:
+        """Take a block's edges, for which there is room."""
+        if not block.edges:
+            return
+        if not self.blocks:
+            self.alone = block
+        else:
+            if self.alone is not None:
+                self.columns = [room(self.most, dtype) for dtype in self.dtypes]
+                self.write(self.alone, 0)
+                self.alone = None
+            self.write(block, self.edges)
+        self.blocks.append((block.row.position, block.edges, block.parameter is not None))
+        self.edges += block.edges
+
+    def write(self, block: Block, begin: int) -> None:
+        """Write a block's edges into the columns, from that place on."""
+        *known, parameter = (column[begin : begin + block.edges] for column in self.columns)
+        if block.parameter is None:
+            block.write(known)
+            parameter.fill(-1)
+        else:
+            block.write([*known, parameter])
+
+    def finished(self, names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
+        """All of them as one record batch."""
+        columns: Iterable[Any] = self.alone.columns() if self.alone is not None else map(self.fitting, self.columns)
+        source, target, weight, parameter = columns
+        positions, counts, numbered = zip(*self.blocks, strict=True)
+        layer = alike(positions[0], self.edges) if positions[0] == positions[-1] else np.repeat(np.array(positions, np.int32), counts)
+        places = pa.array(parameter, mask=None if all(numbered) else parameter < 0) if any(numbered) else pa.nulls(self.edges, pa.int64())
+        arrays = [*map(pa.array, (source, target, weight)), places, pa.DictionaryArray.from_arrays(layer, names, safe=False)]
+        return pa.RecordBatch.from_arrays(arrays, schema=fields)
+
+    def fitting(self, column: NDArray[Any]) -> NDArray[Any]:
+        """What is written of a column: by itself where the rest would be more than that."""
+        return column[: self.edges] if 2 * self.edges > self.most else column[: self.edges].copy()
 
 
 @lru_cache(maxsize=1)
 def alike(position: int, size: int) -> NDArray[np.int32]:
     """One number many times: most batches of a layer are of the same size, and share it."""
     return np.full(size, position, np.int32)
-
-
-def together(columns: Sequence[Any]) -> NDArray[Any]:
-    """Flat arrays one after the other; one alone as it is."""
-    return columns[0] if len(columns) == 1 else np.concatenate(columns)
 
 
 def neuron_batches(graph: Graph, rows: int = ROWS) -> Iterator[pa.RecordBatch]:

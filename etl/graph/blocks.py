@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from typing import Any
@@ -16,6 +17,9 @@ from etl.graph.rows import Row
 from etl.rules.scope import Ids, Weights
 
 LEAST_RUN = 1 << 9  # places of windows with the same gaps, from which on it is worth to copy them on their own
+FAR = 1 << 14  # entries of a column from which on it is worth to lay it out before it is copied
+SHORT = 1 << 3  # times that an entry is repeated, up to which it is written so often on its own
+FEW = 1 << 5  # places of a window that are laid out one by one
 Box = tuple[slice, ...]
 Columns = tuple[Ids, Ids, Weights, Ids | None]  # source, target, weight, parameter: flat
 
@@ -37,46 +41,72 @@ class Block:
     gaps: bool
     over: int = 0
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
-        return np.broadcast_shapes(self.source.shape, self.target.shape, self.weight.shape)
+        return np.broadcast(self.source, self.target, self.weight).shape
+
+    @cached_property
+    def real(self) -> NDArray[np.bool_]:
+        """Which places are edges, in the source's own shape."""
+        return self.source >= 0
+
+    @cached_property
+    def edges(self) -> int:
+        """How many places are edges."""
+        size = prod(self.shape)
+        return int(np.count_nonzero(self.real)) * (size // self.source.size) if self.gaps else size
 
     def columns(self) -> Columns:
         """source, target, weight and parameter, flat, an entry an edge."""
-        columns = [self.source, self.target, self.weight, *([] if self.parameter is None else [self.parameter])]
-        flat = (self.runs(columns) or self.picked(columns)) if self.gaps else [written(column, self.shape) for column in columns]
+        columns = self.broadcast()
+        if self.gaps:
+            flat = [room(self.edges, column.dtype) for column in columns]
+            self.write(flat)
+        else:
+            flat = [written(column, self.shape) for column in columns]
         return flat[0], flat[1], flat[2], flat[3] if len(flat) > 3 else None
 
-    def picked(self, columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
-        """Columns without the gaps, place by place."""
-        real = written(self.source >= 0, self.shape)
-        count = int(np.count_nonzero(real))
-        return [np.compress(real, written(column, self.shape), out=room(count, column.dtype)) for column in columns]
+    def write(self, flat: Sequence[NDArray[Any]]) -> None:
+        """The same, into arrays of as many entries: three, or four where it has parameters."""
+        if self.gaps:
+            if not self.write_runs(flat):
+                self.write_places(flat)
+            return
+        for out, column in zip(flat, self.broadcast(), strict=True):
+            spread(out.reshape(self.shape), column if column.size < FAR else laid_out(column))
 
-    def runs(self, columns: Sequence[NDArray[Any]]) -> list[NDArray[Any]] | None:
-        """The same, run by run of windows with the same gaps, several times as fast; None where runs are short."""
-        shape = self.shape
-        end = len(shape) - self.over
-        begin = end
-        while begin and self.source.shape[begin - 1] == 1 < shape[begin - 1]:
-            begin -= 1
-        groups = (slice(0, begin), slice(begin, end), slice(end, len(shape)))  # windows, filters that share them, operands
-        windows, filters, operands = (prod(shape[group]) for group in groups)
-        real = np.broadcast_to(folded(self.source, shape, groups)[:, 0] >= 0, (windows, operands))
-        starts = [0, *(np.flatnonzero((real[1:] != real[:-1]).any(axis=1)) + 1), windows]
+    def broadcast(self) -> list[NDArray[Any]]:
+        """Its columns, which broadcast."""
+        return [self.source, self.target, self.weight, *([] if self.parameter is None else [self.parameter])]
+
+    def write_places(self, flat: Sequence[NDArray[Any]]) -> None:
+        """Columns without the gaps, place by place."""
+        real = written(self.real, self.shape)
+        for out, column in zip(flat, self.broadcast(), strict=True):
+            np.compress(real, written(column, self.shape), out=out)
+
+    def write_runs(self, flat: Sequence[NDArray[Any]]) -> bool:
+        """The same, run by run of windows with the same gaps, several times as fast; False, and nothing is written, where runs are short."""
+        shape, end = self.shape, len(self.shape) - self.over
+        real, first = alike(self.real, 0, end)
+        real, last = alike(real, end, len(shape))
+        groups = (slice(0, first), slice(first, end), slice(end, last), slice(last, len(shape)))
+        windows, filters, operands, channels = (prod(shape[group]) for group in groups)  # filters and channels: gaps are alike along them
+        real = np.broadcast_to(real, (*shape[:first], *(1,) * (end - first), *shape[end:last], *(1,) * (len(shape) - last))).reshape(
+            windows, operands
+        )
+        starts = [0, *changes(real), windows]
         if prod(shape) // (len(starts) - 1) < LEAST_RUN:
-            return None
-        parts = [folded(column, shape, groups) for column in columns]
-        flat = [room(int(np.count_nonzero(real)) * filters, column.dtype) for column in columns]
+            return False
+        parts = [laid_out(folded(column, shape, groups)) for column in self.broadcast()]
         done = 0
         for begin, end in pairwise(starts):
-            kept: Any = slice(None) if real[begin].all() else np.flatnonzero(real[begin])
-            run = (end - begin, filters, np.count_nonzero(real[begin]))
+            kept = real[begin].nonzero()[0]
+            run = (end - begin, filters, len(kept), channels)
+            before, done = done, done + prod(run)
             for out, part in zip(flat, parts, strict=True):
-                some = part[begin:end] if part.shape[0] > 1 else part
-                np.copyto(out[done : done + prod(run)].reshape(run), some if part.shape[2] == 1 else some[..., kept])
-            done += prod(run)
-        return flat
+                copy(out[before:done].reshape(run), part[begin:end] if len(part) > 1 else part, kept)
+        return True
 
 
 @dataclass(frozen=True)
@@ -101,19 +131,75 @@ def folded(column: NDArray[Any], shape: tuple[int, ...], groups: Sequence[slice]
     return np.broadcast_to(column, wide).reshape(sizes)
 
 
+def alike(real: NDArray[np.bool_], begin: int, end: int) -> tuple[NDArray[np.bool_], int]:
+    """Gaps with the last of those axes one long along which they are alike, and the first of these axes."""
+    for axis in range(end - 1, begin - 1, -1):
+        if real.shape[axis] > 1:
+            lead = (slice(None),) * axis
+            head = real[(*lead, slice(0, 1))]
+            near = real[(*lead, slice(1, 2))] != head  # tells of most axes that they aren't
+            if near.any() or (real[(*lead, slice(2, None))] != real[(*lead, slice(1, -1))]).any():
+                return real, axis + 1
+            real = head
+    return real, begin
+
+
+def changes(real: NDArray[np.bool_]) -> list[int]:
+    """The rows of a table that differ from the row before."""
+    flat, width = real.reshape(-1), real.shape[1]
+    changed = np.zeros(len(real), bool)
+    changed[(flat[width:] != flat[:-width]).nonzero()[0] // width + 1] = True
+    rows: list[int] = changed.nonzero()[0].tolist()
+    return rows
+
+
+def copy(out: NDArray[Any], part: NDArray[Any], kept: NDArray[np.intp]) -> None:
+    """The operands `kept` of some windows (windows, filters, operands, channels), repeated as often as `out` wants them."""
+    if 1 < part.shape[2] > len(kept):
+        if part.shape == (*out.shape[:2], part.shape[2], out.shape[3]):
+            part.take(kept, 2, out, "clip")  # every mode is the same here, and this one needs no buffer
+            return
+        part = part.take(kept, 2)
+    spread(out, part)
+
+
 def written(column: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """A column that broadcasts, written out flat; one that is whole already as it is."""
     near = laid_out(column)
     if near.size == prod(shape):
         return near.reshape(-1)
     wide = room(prod(shape), column.dtype)
-    np.copyto(wide.reshape(shape), near)
+    spread(wide.reshape(shape), near)
     return wide
+
+
+def spread(out: NDArray[Any], column: NDArray[Any]) -> None:
+    """Write out a column of as many axes that broadcasts; so often where it repeats a few times at the end, since NumPy's loops are short there."""
+    axis = out.ndim
+    while axis and column.shape[axis - 1] == 1:
+        axis -= 1
+    if not axis or not 1 < prod(out.shape[axis:]) <= SHORT:
+        np.copyto(out, column)
+        return
+    column = column.reshape(column.shape[:axis])
+    for place in np.ndindex(out.shape[axis:]):
+        out[(..., *place)] = column
 
 
 def laid_out(array: Any) -> Any:
     """The same array in C order."""
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array.copy(order="K"))  # first as it lies: far strides are slow
+    if array.flags.c_contiguous:
+        return array
+    nearest = min((abs(stride), -axis) for axis, (size, stride) in enumerate(zip(array.shape, array.strides, strict=True)) if size > 1)
+    behind = array.shape[1 - nearest[1] :]
+    if array.size < FAR or prod(behind) == 1:
+        return np.ascontiguousarray(array)
+    if prod(behind) > FEW:
+        return np.ascontiguousarray(array.copy(order="K"))  # first as it lies: far strides are slow
+    near = room(array.size, array.dtype).reshape(array.shape)
+    for place in np.ndindex(behind):  # a window's places, each for all channels as they lie
+        near[(..., *place)] = array[(..., *place)]
+    return near
 
 
 def room(count: int, dtype: np.dtype[Any]) -> NDArray[Any]:

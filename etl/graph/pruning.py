@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from etl.graph.batches import blocks, boxes, term_block
+from etl.graph.batches import Term, blocks, boxes
 from etl.graph.blocks import Block
 from etl.graph.rows import Row
 from etl.graph.traced import Graph
@@ -46,8 +46,9 @@ class Pruning:
         if not step.edges:
             return
         fan = sum(prod(edges.shape[len(edges.out) :]) for edges in step.edges)
+        whole_terms = [Term(row, step, edges, stored, dtype) for edges in step.edges]
         for box in islice(boxes(step.ids.shape, neurons_at_once(rows, fan)), first, last):
-            terms = [term_block(row, step, edges, stored, dtype, box) for edges in step.edges]
+            terms = [term.block(box) for term in whole_terms]
             neurons = step.ids[box].size
             keep = self.stays([(_wide(t.source, t, neurons), _wide(t.weight, t, neurons)) for t in terms])
             for term, mask in zip(terms, keep, strict=True):

@@ -20,9 +20,8 @@ import pyarrow as pa
 from etl import schema
 from etl.errors import BadFile
 from etl.graph import batches
-from etl.graph.batches import boxes, term_block
+from etl.graph.batches import Term, boxes
 from etl.graph.blocks import Block, Box
-from etl.graph.leaf import edges_shape
 from etl.graph.pruning import neurons_at_once
 from etl.graph.rows import ROWS, Row
 from etl.graph.selection import Selection, graph_of
@@ -196,8 +195,7 @@ def weight_blocks(graph: Graph, span: Span) -> Iterator[Block]:
             yield from graph.pruning(row, step, stored, graph.dtype, ROWS, *boxes_in_span(span, number, 0))
             continue
         for term, edges in enumerate(step.edges):
-            for box in islice(boxes(edges_shape(step.ids.shape, edges), ROWS), *boxes_in_span(span, number, term)):
-                yield term_block(row, step, edges, stored, graph.dtype, box)
+            yield from Term(row, step, edges, stored, graph.dtype).blocks(ROWS, *boxes_in_span(span, number, term))
 
 
 def boxes_in_span(span: Span, row: int, term: int) -> tuple[int, int | None]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +56,7 @@ class Graph(Totals):
     counts_alone: bool = False
     extents: list[Extent] = field(default_factory=list)
 
-    @property
+    @cached_property
     def dtype(self) -> np.dtype[Any]:
         return np.dtype("float64" if any(a.dtype == np.float64 for a in self.model.network.stored()) else "float32")
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import chain
 from typing import TYPE_CHECKING, Any
@@ -21,6 +20,7 @@ from etl.sinks.neo4j.store_contents import Contents, NotReadableError, Span
 from etl.sinks.parquet_parts import writer
 from etl.sinks.protocol import Progress
 from etl.store.local.import_tool import LISTED
+from etl.streams import in_turn
 
 if TYPE_CHECKING:
     from etl.store.transactions import Store
@@ -74,7 +74,7 @@ def add_model(store: Store, layers: tuple[Span, ...], tables: Tables, tell: Call
     def rows() -> Iterator[pa.Table]:
         done = 0
         with ThreadPoolExecutor(SESSIONS) as sessions:
-            for neurons in in_turn(sessions, read, windows(layers, NEURONS)):
+            for neurons in in_turn(sessions, read, windows(layers, NEURONS), SESSIONS):
                 yield neuron_table(neurons, first + done, kinds)
                 ids.append(np.array([neuron[0] for neuron in neurons], np.int64))
                 done += len(neurons)
@@ -132,7 +132,7 @@ def add_weights(store: Store, held: Contents, ids: NDArray[np.int64], first: int
     files = {dtype: tables.folder / f"kept_weights_{dtype}.parquet" for dtype in map(np.dtype, (np.float32, np.float64))}
     with ExitStack() as opened, ThreadPoolExecutor(SESSIONS) as sessions:
         writers = {schema.weights(dtype): opened.enter_context(writer(file, schema.weights(dtype))) for dtype, file in files.items()}
-        for table in in_turn(sessions, read, parts):
+        for table in in_turn(sessions, read, parts, SESSIONS):
             writers[table.schema].write_table(table)
             done += len(table)
             progress("weights read back", done, held.weights)
@@ -170,14 +170,3 @@ def windows(layers: tuple[Span, ...], most: int, *, by_edges: bool = False) -> I
         step = max(1, most * neurons // max(layer.edges, 1)) if by_edges else most
         for begin in range(layer.begin, layer.end, min(step, neurons)):
             yield begin, min(begin + step, layer.end)
-
-
-def in_turn(pool: ThreadPoolExecutor, work: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-    """What `work` makes of each item, in their order, a few of them at the same time."""
-    waiting = deque[Future[Any]]()
-    for item in items:
-        waiting.append(pool.submit(work, item))
-        if len(waiting) > SESSIONS:
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
