@@ -14,7 +14,7 @@ from etl.graph.batches import blocks
 from etl.graph.traced import Graph
 from etl.sinks.memory import collect
 from etl.sinks.neo4j import live as neo4j
-from etl.sinks.neo4j import write_batches as cells
+from etl.sinks.neo4j import write_batches
 from etl.sinks.neo4j.live import load
 from etl.sinks.neo4j.parameters import Packer, label
 from etl.store import Store, transactions
@@ -288,21 +288,21 @@ def test_what_is_left_of_a_deletion_is_loaded_anew(cleared_store: Store, monkeyp
     stored.check(cleared_store, convolutional(), "mended")
 
 
-def test_batches_hold_every_edge_once_and_lanes_keep_apart() -> None:
+def test_batches_hold_every_edge_once_and_sessions_keep_apart() -> None:
     random = np.random.default_rng(3)
     wide = graph([given("input", 300), ("dense", "Dense", {}, {"kernel": random.normal(size=(300, 200)).astype("float32")}, ["input"])], ["dense"])
     for sent, rows in ((wide, 900), (convolutional(), 300), (branched(), 10)):
         table = collect(sent).weights
         found, turn = [], [set[int](), set[int]()]
-        for batch in cells.batches(blocks(sent), 2, rows):
+        for batch in write_batches.batches(blocks(sent), 2, rows):
             if batch is None:
                 turn = [set(), set()]
                 continue
-            assert sum(cell.edges for cell in batch.cells) <= rows
-            for cell in batch.cells:
-                source, target, weight, parameter = cell.columns()
+            assert sum(block.edges for block in batch.blocks) <= rows
+            for block in batch.blocks:
+                source, target, weight, parameter = block.columns()
                 found.append(np.stack([source, target, weight, np.full(len(source), -1) if parameter is None else parameter], 1))
-                turn[batch.lane] |= set(target.tolist()) | (set(source.tolist()) if sent is wide else set())
+                turn[batch.session] |= set(target.tolist()) | (set(source.tolist()) if sent is wide else set())
                 assert not turn[0] & turn[1]
         sent_rows = [table[key].to_numpy().astype(float) for key in ("source", "target", "weight")] + [table["parameter"].fill_null(-1).to_numpy()]
         rows_found, rows_sent = np.concatenate(found), np.stack(sent_rows, 1)

@@ -1,11 +1,11 @@
 // Weights of neurons that read windows through the same kernel: sources are matched once for all filters, targets once for all sources.
-// $layers LIST      of each cell: its layer's name
+// $layers LIST      of each block: its layer's name
 // $sources LIST     the ids of each window (vectors); below zero: no neuron, no weight
 // $targets LIST     the ids of the neurons that read each window (vectors)
 // $weights LIST     of each filter, as long as a window (vectors)
 // $parameters LIST  likewise, or nothing
 
-// Lists beside each other, not a list of maps: reading cell.layer could be reading a weight's layer, and the planner would hold all rows back.
+// Lists beside each other, not a list of maps: reading block.layer could be reading a weight's layer, and the planner would hold all rows back.
 UNWIND range(0, size($layers) - 1) AS c
 WITH c, [v IN $weights[c] | toFloatList(v)] AS weights, [v IN $parameters[c] | toIntegerList(v)] AS parameters
 UNWIND range(0, size($sources[c]) - 1) AS g

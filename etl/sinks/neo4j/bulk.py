@@ -70,7 +70,7 @@ def load(graph: Graph, name: str, progress: Progress = silent, *, replace: bool 
             with ExitStack() as opened:
                 store = None if local.is_new() else opened.enter_context(connect())
                 since = local.written(home)  # first: what is written from here on is seen in the end
-                outcome, base = ("loaded", 0) if store is None else found(graph, store, name, replace=replace)
+                outcome, base = ("loaded", 0) if store is None else outcome_of(graph, store, name, replace=replace)
                 if outcome not in ("loaded", "replaced"):
                     break
                 beside = None if store is None else (store, contents(store, without=name))
@@ -118,22 +118,22 @@ def alone() -> Iterator[None]:
         raise Conflict("another bulk load into the local Neo4j is under way: wait until it has ended, then try again.") from error
 
 
-def found(graph: Graph, store: Store, name: str, *, replace: bool) -> tuple[str, int]:
+def outcome_of(graph: Graph, store: Store, name: str, *, replace: bool) -> tuple[str, int]:
     """What is to be done, and the first id of what is there: `unchanged` nothing, `resumed` the checks alone, `loaded` and `replaced` everything.
 
     Raises Conflict where another model has the name, unless it is to be replaced.
     """
-    mark, there = fingerprint(graph), catalogue.find(store, name)
-    if there is None:
+    mark, stored = fingerprint(graph), catalogue.find(store, name)
+    if stored is None:
         return "loaded", 0
-    complete = there["state"] == "COMPLETE"
-    if there["fingerprint"] != mark:
+    complete = stored["state"] == "COMPLETE"
+    if stored["fingerprint"] != mark:
         if not replace:
             raise Conflict(f"the store has another model named {name}: choose another --name, or put this one in its place with --replace.")
         return "replaced" if complete else "loaded", 0
     if complete:
-        return "unchanged", there["base"]
-    return ("resumed", there["base"]) if imported(store, name, mark) else ("loaded", 0)
+        return "unchanged", stored["base"]
+    return ("resumed", stored["base"]) if imported(store, name, mark) else ("loaded", 0)
 
 
 def imported(store: Store, name: str, mark: str) -> bool:
@@ -147,5 +147,7 @@ def staged(graph: Graph, name: str, folder: Path, progress: Progress, beside: tu
         return stage(graph, name, folder, progress, beside)
     except OSError as error:
         shutil.rmtree(folder)
-        said = error.strerror or str(error)
-        raise StoreError(f"{name} can't be staged for the import tool in {folder} ({said}): make room, or set ETL_HOME to another folder.") from error
+        reason = error.strerror or str(error)
+        raise StoreError(
+            f"{name} can't be staged for the import tool in {folder} ({reason}): make room, or set ETL_HOME to another folder."
+        ) from error

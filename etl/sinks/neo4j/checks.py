@@ -15,7 +15,7 @@ from etl.errors import StoreError
 from etl.graph.protocol import Graph
 from etl.graph.rows import Row
 from etl.rules.scope import Weights
-from etl.sinks.neo4j.write_batches import Cell, cell, parts
+from etl.sinks.neo4j.write_batches import KernelBlock, kernel_block, parts
 from etl.store.transactions import Store
 from etl.streams import batched_by_size
 
@@ -46,13 +46,13 @@ def expected(graph: Graph) -> list[Sums]:
     largest = dict.fromkeys(sums, 0.0)
     for block in graph.blocks(BLOCK):
         largest[block.row.position] = max(largest[block.row.position], float(np.abs(block.weight).max(initial=0)))
-    for position, each in sums.items():
-        each.weight_scale = scale(largest[position], each.row.edges)
+    for position, layer in sums.items():
+        layer.weight_scale = scale(largest[position], layer.row.edges)
     for neurons in graph.neuron_blocks(graph.neurons or 1):  # a layer at a time: its scale depends on all of them
         add_neurons(sums[neurons.row.position], neurons.bias.astype(graph.dtype))
     for block in graph.blocks(BLOCK):
         if prod(block.shape):
-            part = cell(block)
+            part = kernel_block(block)
             add_weights(sums[block.row.position], part)
             add_sources(sums, part)
     return list(sums.values())
@@ -66,7 +66,7 @@ def add_neurons(sums: Sums, bias: Weights) -> None:
     sums.sent |= neurons | {"bias": int(fixed(known, sums.bias_scale).sum())}
 
 
-def add_weights(sums: Sums, part: Cell) -> None:
+def add_weights(sums: Sums, part: KernelBlock) -> None:
     """Add edges into a layer: each window and each kernel is summed once."""
     sent, real = sums.sent, part.source >= 0
     count = real.sum(1)
@@ -78,15 +78,15 @@ def add_weights(sums: Sums, part: Cell) -> None:
         sent["parameters"] += int((part.parameter.sum(1) * over).sum())
 
 
-def add_sources(sums: dict[int, Sums], part: Cell) -> None:
+def add_sources(sums: dict[int, Sums], part: KernelBlock) -> None:
     """Add the same edges to the layers that they come from."""
     ids = part.source[part.source >= 0]
     low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, -1)
-    for each in sums.values():
-        begin, end = each.row.begin, each.row.end
+    for layer in sums.values():
+        begin, end = layer.row.begin, layer.row.end
         if begin <= high and low < end:
-            mine = ids if begin <= low and high < end else ids[(begin <= ids) & (ids < end)]
-            each.sent["read"] += int(mine.sum()) * part.target.shape[1]
+            own = ids if begin <= low and high < end else ids[(begin <= ids) & (ids < end)]
+            layer.sent["read"] += int(own.sum()) * part.target.shape[1]
 
 
 def fixed(values: Weights, by: float) -> Any:
@@ -97,15 +97,15 @@ def fixed(values: Weights, by: float) -> Any:
 def check(store: Store, graph: Graph, model: str, base: int, progress: Callable[[str, int, int], None]) -> None:
     """Compare what the store holds with the graph, layer by layer. Raises StoreError naming every layer that differs."""
     sums, checked = expected(graph), 0
-    found = {each.row.position: dict.fromkeys(COUNTED, 0) for each in sums}
+    stored = {layer.row.position: dict.fromkeys(COUNTED, 0) for layer in sums}
     with ThreadPoolExecutor(SESSIONS) as sessions:
         for part in sessions.map(lambda spans: store.read(text("load", "stored"), base=base, layers=spans), groups(sums, base)):
             for row in part:
-                here = found[row["position"]]
-                here.update({key: here[key] + row[key] for key in COUNTED})
+                sums_read = stored[row["position"]]
+                sums_read.update({key: sums_read[key] + row[key] for key in COUNTED})
                 checked += row["edges"]
             progress("checks", checked, graph.edges)
-    wrong = [told for each in sums if (told := difference(each, found[each.row.position]))]
+    wrong = [words for layer in sums if (words := difference(layer, stored[layer.row.position]))]
     if wrong:
         raise StoreError(f"{model} is not in the store as it was sent ({'; '.join(wrong)}): delete it, then load it again.")
 
@@ -114,8 +114,8 @@ def groups(sums: list[Sums], base: int) -> Iterator[list[dict[str, Any]]]:
     """Spans of ids that are read back in one go: small layers together, large ones in parts."""
 
     def spans() -> Iterator[tuple[int, dict[str, Any]]]:
-        for each in sums:
-            row, scales = each.row, {"bias_scale": each.bias_scale, "weight_scale": each.weight_scale}
+        for layer in sums:
+            row, scales = layer.row, {"bias_scale": layer.bias_scale, "weight_scale": layer.weight_scale}
             count = min(-(-row.edges // READ) or 1, row.neurons)
             for part in parts(row.neurons, count):
                 ends = {"position": row.position, "begin": row.begin + part.start + base, "end": row.begin + part.stop + base}
@@ -125,7 +125,7 @@ def groups(sums: list[Sums], base: int) -> Iterator[list[dict[str, Any]]]:
         yield [span for _, span in group]
 
 
-def difference(sums: Sums, found: dict[str, int]) -> str:
+def difference(sums: Sums, stored: dict[str, int]) -> str:
     """What differs in one layer, in words."""
-    wrong = [f"{key} {found[key]:,}, not {sums.sent[key]:,}" for key in COUNTED if found[key] != sums.sent[key]]
+    wrong = [f"{key} {stored[key]:,}, not {sums.sent[key]:,}" for key in COUNTED if stored[key] != sums.sent[key]]
     return f"{sums.row.name}: {', '.join(wrong)}" if wrong else ""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from neo4j import Transaction
 
 
-class Lane:
+class Writer:
     """One session's batches, numbered in order, and how many of them the store has."""
 
     def __init__(self, store: Store, model: str, number: int, done: int, stopping: Event) -> None:

@@ -15,7 +15,7 @@ from etl.graph.protocol import Graph
 from etl.graph.rows import Row
 from etl.sinks.neo4j import checks
 from etl.sinks.neo4j.parameters import Packer
-from etl.sinks.neo4j.sessions import Job, Lanes
+from etl.sinks.neo4j.sessions import Job, Writers
 from etl.sinks.neo4j.write_batches import batches
 from etl.sinks.protocol import Progress, Written, silent
 from etl.store import models as catalogue
@@ -27,9 +27,9 @@ from etl.version import VERSION
 if TYPE_CHECKING:
     from neo4j import Transaction
 
-LANES = 2  # sessions that write at the same time
+SESSIONS = 2  # sessions that write at the same time
 NEURONS, EDGES = 10_000, 10_000  # of a batch: one transaction; larger ones only give the garbage collector more to do
-PLAN = f"1: {LANES} lanes, {NEURONS} neurons, {EDGES} edges"  # a ledger only counts: it fits batches that are cut in the same way
+PLAN = f"1: {SESSIONS} lanes, {NEURONS} neurons, {EDGES} edges"  # a ledger only counts: it fits batches that are cut in the same way
 IMPORTED = "import"  # the ledger's plan where all rows came through the import tool: only the checks are left
 RENAMED = 200_000  # neurons whose model can be renamed in one transaction
 
@@ -71,14 +71,14 @@ def load(graph: Graph, store: Store, name: str, *, replace: bool = False, progre
     started = monotonic()
     prepare(store)
     with claimed(store, name):
-        found = catalogue.find(store, name)
+        stored = catalogue.find(store, name)
         mark = fingerprint(graph)
-        if found is not None and found["state"] == "COMPLETE" and found["fingerprint"] == mark:
+        if stored is not None and stored["state"] == "COMPLETE" and stored["fingerprint"] == mark:
             catalogue.sweep(store, name)
-            return Loaded(graph.neurons, graph.edges, name, "unchanged", found["base"], monotonic() - started)
-        if found is not None and found["fingerprint"] != mark and not replace:
+            return Loaded(graph.neurons, graph.edges, name, "unchanged", stored["base"], monotonic() - started)
+        if stored is not None and stored["fingerprint"] != mark and not replace:
             raise Conflict(f"the store has another model named {name}: choose another --name, or put this one in its place with --replace.")
-        beside = found is not None and found["state"] == "COMPLETE"
+        beside = stored is not None and stored["state"] == "COMPLETE"
         model, outcome = begin(graph, store, name, mark, beside)
         write(graph, store, model, progress)
         if beside:
@@ -133,18 +133,18 @@ def begin(graph: Graph, store: Store, name: str, mark: str, beside: bool) -> tup
 
 def create(transaction: Transaction, graph: Graph, name: str, mark: str, beside: bool) -> dict[str, Any]:
     """Create the Model node, its ledger and its layers; safe to run twice."""
-    there = transaction.run(text("load", "unfinished"), name=name).data()
-    if there:  # a first attempt came through after all
-        return dict(there[0])
+    unfinished = transaction.run(text("load", "unfinished"), name=name).data()
+    if unfinished:  # a first attempt came through after all
+        return dict(unfinished[0])
     transaction.run(text("load", "claim"), claim="\0").consume()  # one after the other: two models must not get the same ids
     base = transaction.run(text("load", "free")).single(strict=True)["base"]
     model = model_properties(graph, f"{name}~{base}" if beside else name, mark, base) | ({"temporary": name} if beside else {})
-    ledger = [{"lane": lane, "done": 0, "plan": PLAN} for lane in range(LANES)]
+    ledger = [{"lane": session, "done": 0, "plan": PLAN} for session in range(SESSIONS)]
     transaction.run(text("load", "model"), model=model, ledger=ledger, claim="\0").consume()
     layers = [layer_properties(row, model["name"], base) for row in graph.rows]
     feeds = [[key(model["name"], source), key(model["name"], row.name)] for row in graph.rows for source in row.inputs]
     transaction.run(text("load", "layers"), model=model["name"], layers=layers, feeds=feeds).consume()
-    return {"name": model["name"], "base": base, "done": [0] * LANES}
+    return {"name": model["name"], "base": base, "done": [0] * SESSIONS}
 
 
 def model_properties(graph: Graph, name: str, mark: str, base: int) -> dict[str, Any]:
@@ -160,7 +160,7 @@ def model_properties(graph: Graph, name: str, mark: str, base: int) -> dict[str,
         "neurons": graph.neurons,
         "edges": graph.edges,
         "parameters": graph.parameters,
-        "inputs": [given.name for given in graph.inputs],
+        "inputs": [source.name for source in graph.inputs],
         "outputs": list(graph.output_names),
         "outputSizes": [ids.size for ids in graph.outputs],
         "etlVersion": VERSION,
@@ -194,10 +194,10 @@ def write(graph: Graph, store: Store, model: dict[str, Any], progress: Progress)
     packer = Packer(store, model["base"], graph.dtype)
     try:
         if model.get("plan") != IMPORTED:
-            with Lanes(store, model["name"], model["done"]) as lanes:
-                lanes.write(neuron_jobs(graph, packer, model["name"]), lambda done: progress("neurons", done, graph.neurons))
-                lanes.write(weight_jobs(graph, packer), lambda done: progress("weights", done, graph.edges))
-                lanes.write(output_jobs(graph, packer, model["name"]), lambda _: None)
+            with Writers(store, model["name"], model["done"]) as writers:
+                writers.write(neuron_jobs(graph, packer, model["name"]), lambda done: progress("neurons", done, graph.neurons))
+                writers.write(weight_jobs(graph, packer), lambda done: progress("weights", done, graph.edges))
+                writers.write(output_jobs(graph, packer, model["name"]), lambda _: None)
         checks.check(store, graph, model["name"], model["base"], progress)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"{model['name']} is loaded in part: the same command goes on with it.") from None
@@ -208,35 +208,40 @@ def write(graph: Graph, store: Store, model: dict[str, Any], progress: Progress)
 
 
 def neuron_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
-    """Neurons, small layers together, dealt to the lanes in turn."""
+    """Neurons, small layers together, dealt to the sessions in turn."""
     statement = packer.statement(text("load", "neurons"))
-    cells = (packer.neurons(block) for block in graph.neuron_blocks(NEURONS))
-    for number, batch in enumerate(batched_by_size(cells, lambda cell: cell["count"], NEURONS)):
-        count = sum(cell["count"] for cell in batch)
-        yield Job(number % LANES, count, lambda batch=batch, count=count: [(statement, {"model": model, "cells": batch}, count)])  # type: ignore[misc]
+    parts = (packer.neurons(block) for block in graph.neuron_blocks(NEURONS))
+    for number, batch in enumerate(batched_by_size(parts, lambda part: part["count"], NEURONS)):
+        count = sum(part["count"] for part in batch)
+        yield Job(number % SESSIONS, count, lambda batch=batch, count=count: [(statement, {"model": model, "parts": batch}, count)])  # type: ignore[misc]
 
 
 def weight_jobs(graph: Graph, packer: Packer) -> Iterator[Job | None]:
     """Weights, in batches whose order and cut are always the same."""
     windows, columns = packer.statement(text("load", "windows")), packer.statement(text("load", "weights"))
-    for batch in batches(graph.blocks(checks.BLOCK), LANES, EDGES):
+    for batch in batches(graph.blocks(checks.BLOCK), SESSIONS, EDGES):
         if batch is None:
             yield None
             continue
 
-        def make(cells: list[Any] = batch.cells) -> list[tuple[str, dict[str, Any], int]]:
-            sharing, plain = [c for c in cells if c.shares], [c for c in cells if not c.shares]
-            both = [(windows, packer.windows(sharing), sum(c.edges for c in sharing)), (columns, packer.columns(plain), sum(c.edges for c in plain))]
-            return [each for each in both if each[2]]
+        def make(blocks: list[Any] = batch.blocks) -> list[tuple[str, dict[str, Any], int]]:
+            statements = []
+            for statement, parameters, chosen in (
+                (windows, packer.windows, [block for block in blocks if block.shares]),
+                (columns, packer.columns, [block for block in blocks if not block.shares]),
+            ):
+                if edges := sum(block.edges for block in chosen):
+                    statements.append((statement, parameters(chosen), edges))
+            return statements
 
-        yield Job(batch.lane, sum(c.edges for c in batch.cells), make)
+        yield Job(batch.session, sum(block.edges for block in batch.blocks), make)
 
 
 def output_jobs(graph: Graph, packer: Packer, model: str) -> Iterator[Job]:
     """What the model returns."""
     statement = packer.statement(text("load", "outputs"))
-    for cell, count in packer.outputs(graph.outputs):
-        yield Job(0, count, lambda cell=cell, count=count: [(statement, {"model": model, "cells": [cell]}, count)])  # type: ignore[misc]
+    for part, count in packer.outputs(graph.outputs):
+        yield Job(0, count, lambda part=part, count=count: [(statement, {"model": model, "parts": [part]}, count)])  # type: ignore[misc]
 
 
 def swap(store: Store, new: str, name: str, neurons: int) -> None:

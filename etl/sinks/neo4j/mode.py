@@ -53,28 +53,28 @@ def sink(
         fetch(stage)
         return Bulk(name, or_live=mode == "auto")
     rested = not named and not local.status().running
-    with ExitStack() as held:
-        store = held.enter_context(connect(uri, stage, **login))
-        there = catalogue.find(store, name)
+    with ExitStack() as opened:
+        store = opened.enter_context(connect(uri, stage, **login))
+        stored = catalogue.find(store, name)
         others = beside(store, name)
         by_tool = mode == "bulk" or (
-            local_alone and store.is_local and prefers_tool(graph, store, name, there, others, replace=replace, rested=rested)
+            local_alone and store.is_local and prefers_tool(graph, store, name, stored, others, replace=replace, rested=rested)
         )
-        if not named and (replace or there is None or there["state"] != "COMPLETE"):
+        if not named and (replace or stored is None or stored["state"] != "COMPLETE"):
             require(graph, bulk=by_tool, held=others)
         if by_tool:
             return Bulk(name, replace, or_live=mode == "auto")
-        held.pop_all()
+        opened.pop_all()
     return Live(store, name, replace)
 
 
 def prefers_tool(
-    graph: Graph, store: Store, name: str, there: Mapping[str, Any] | None, others: estimate.Held, *, replace: bool, rested: bool
+    graph: Graph, store: Store, name: str, stored: Mapping[str, Any] | None, others: estimate.Held, *, replace: bool, rested: bool
 ) -> bool:
     """Whether `auto` takes the import tool into a store that is there. rested: no server ran, to which others may be talking."""
-    if there is not None and there["state"] == "LOADING":  # what has begun goes on in its own way
+    if stored is not None and stored["state"] == "LOADING":  # what has begun goes on in its own way
         return bulk.imported(store, name, fingerprint(graph))
-    if (there is not None and not replace) or not estimate.quicker(graph, pace.known(), others, 1.0 if rested else RESTART):
+    if (stored is not None and not replace) or not estimate.quicker(graph, pace.known(), others, 1.0 if rested else RESTART):
         return False
     try:
         contents(store, without=name)

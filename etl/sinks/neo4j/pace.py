@@ -18,7 +18,7 @@ KEPT = 5  # of each way: a machine changes, and is busy now and then
 
 def known() -> Pace:
     """The pace of the last loads into the local Neo4j; that of the measured machine where there were none. Creates nothing."""
-    return Pace(**{way: median(factors) for way, factors in _kept().items() if factors})
+    return Pace(**{mode: median(factors) for mode, factors in _kept().items() if factors})
 
 
 def remember(way: str, graph: Graph, seconds: float) -> None:
@@ -33,7 +33,7 @@ def remember(way: str, graph: Graph, seconds: float) -> None:
 def _kept() -> dict[str, list[float]]:
     kept: dict[str, list[float]] = {"live": [], "bulk": []}
     try:
-        told = json.loads((home.place() / "pace.json").read_text("utf-8"))
-        return {way: [float(factor) for factor in told[way]] for way in kept}
+        saved = json.loads((home.place() / "pace.json").read_text("utf-8"))
+        return {mode: [float(factor) for factor in saved[mode]] for mode in kept}
     except (OSError, ValueError, KeyError, TypeError):
         return kept  # none yet, or not as this version writes it: estimates are the better for it, nothing depends on it

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from etl.graph.blocks import NeuronBlock
-from etl.sinks.neo4j.write_batches import LONGEST, Cell
+from etl.sinks.neo4j.write_batches import LONGEST, KernelBlock
 from etl.store.transactions import Store
 
 RESERVED = ("Neuron", "Layer", "Model")
@@ -38,29 +38,29 @@ class Packer:
         """Positions as ids of the store; what is no neuron stays below zero."""
         return self.pack(np.where(positions >= 0, positions + self.base, positions) if self.base else positions)
 
-    def windows(self, cells: Sequence[Cell]) -> dict[str, list[Any]]:
+    def windows(self, blocks: Sequence[KernelBlock]) -> dict[str, list[Any]]:
         """Parameters of windows.cypher."""
         return {
-            "layers": [cell.row.name for cell in cells],
-            "sources": [[self.ids(window) for window in cell.source] for cell in cells],
-            "targets": [[self.ids(targets) for targets in cell.target] for cell in cells],
-            "weights": [[self.pack(row) for row in cell.weight[0]] for cell in cells],
-            "parameters": [[] if cell.parameter is None else [self.pack(row) for row in cell.parameter[0]] for cell in cells],
+            "layers": [block.row.name for block in blocks],
+            "sources": [[self.ids(window) for window in block.source] for block in blocks],
+            "targets": [[self.ids(targets) for targets in block.target] for block in blocks],
+            "weights": [[self.pack(row) for row in block.weight[0]] for block in blocks],
+            "parameters": [[] if block.parameter is None else [self.pack(row) for row in block.parameter[0]] for block in blocks],
         }
 
-    def columns(self, cells: Sequence[Cell]) -> dict[str, list[Any]]:
+    def columns(self, blocks: Sequence[KernelBlock]) -> dict[str, list[Any]]:
         """Parameters of weights.cypher."""
-        made: dict[str, list[Any]] = {name: [] for name in ("layers", "sources", "targets", "weights", "parameters")}
-        for cell in cells:
-            source, target, weight, parameter = cell.columns()
+        columns: dict[str, list[Any]] = {name: [] for name in ("layers", "sources", "targets", "weights", "parameters")}
+        for block in blocks:
+            source, target, weight, parameter = block.columns()
             for start in range(0, len(source), LONGEST):
                 part = slice(start, start + LONGEST)
-                made["layers"].append(cell.row.name)
-                made["sources"].append(self.ids(source[part]))
-                made["targets"].append(self.ids(target[part]))
-                made["weights"].append(self.pack(weight[part]))
-                made["parameters"].append(None if parameter is None else self.pack(parameter[part]))
-        return made
+                columns["layers"].append(block.row.name)
+                columns["sources"].append(self.ids(source[part]))
+                columns["targets"].append(self.ids(target[part]))
+                columns["weights"].append(self.pack(weight[part]))
+                columns["parameters"].append(None if parameter is None else self.pack(parameter[part]))
+        return columns
 
     def neurons(self, block: NeuronBlock) -> dict[str, Any]:
         """Neurons of one row, for neurons.cypher."""

@@ -8,7 +8,7 @@ from queue import Queue
 from threading import Event, Lock, Thread
 from typing import Any, Self
 
-from etl.sinks.neo4j.ledger import Lane
+from etl.sinks.neo4j.ledger import Writer
 from etl.store.transactions import Store
 
 AHEAD = 2  # batches made while one is written: what bounds the memory
@@ -19,19 +19,19 @@ Statements = list[tuple[str, dict[str, Any], int]]  # with parameters, and how m
 class Job:
     """One transaction: whose turn it is, how many rows it has, and how to make its statements."""
 
-    lane: int
+    session: int
     rows: int
     make: Callable[[], Statements]
 
 
-class Lanes:
+class Writers:
     """Threads with a session each. Leaving the context waits for the batches that are being written, and for no more after an exception."""
 
     def __init__(self, store: Store, model: str, done: Sequence[int]) -> None:
         self.stopping = Event()
-        self.lanes = [Lane(store, model, number, count, self.stopping) for number, count in enumerate(done)]
+        self.writers = [Writer(store, model, number, count, self.stopping) for number, count in enumerate(done)]
         self.queues: list[Queue[tuple[int, Job, Statements] | None]] = [Queue(AHEAD) for _ in done]
-        self.threads = [Thread(target=self.serve, args=pair, daemon=True) for pair in zip(self.lanes, self.queues, strict=True)]
+        self.threads = [Thread(target=self.serve, args=pair, daemon=True) for pair in zip(self.writers, self.queues, strict=True)]
         self.failures: list[BaseException] = []
         self.tell: Callable[[int], None] = lambda _: None
         self.written = 0
@@ -60,12 +60,12 @@ class Lanes:
             if job is None:
                 self.wait()
                 continue
-            lane = self.lanes[job.lane]
-            number, lane.next = lane.next, lane.next + 1
-            if number < lane.done:
+            writer = self.writers[job.session]
+            number, writer.next = writer.next, writer.next + 1
+            if number < writer.done:
                 self.count(job)
             else:
-                self.queues[job.lane].put((number, job, job.make()))
+                self.queues[job.session].put((number, job, job.make()))
             self.check()
         self.wait()
 
@@ -83,13 +83,13 @@ class Lanes:
             self.written += job.rows
             self.tell(self.written)
 
-    def serve(self, lane: Lane, queue: Queue[tuple[int, Job, Statements] | None]) -> None:
-        """Write what comes; after a failure, of whichever lane, only empty the queue."""
+    def serve(self, writer: Writer, queue: Queue[tuple[int, Job, Statements] | None]) -> None:
+        """Write what comes; after a failure, of whichever session, only empty the queue."""
         while (item := queue.get()) is not None:
             number, job, statements = item
             try:
                 if not self.stopping.is_set():
-                    lane.write(number, statements)
+                    writer.write(number, statements)
                     self.count(job)
             except BaseException as error:  # the main thread raises it
                 self.failures.append(error)

@@ -24,7 +24,7 @@ SHARED = 16  # edges of a window from which it is worth sending windows and not 
 
 
 @dataclass(frozen=True)
-class Cell:
+class KernelBlock:
     """Edges into one layer: source (g, k), target (g, f), weight and parameter (1 or g, f, k). Sources below zero make no edges."""
 
     row: Row
@@ -47,11 +47,11 @@ class Cell:
         """Whether its windows are worth sending as such."""
         return self.weight.shape[0] == 1 and self.target.shape[1] * self.source.shape[1] >= SHARED and self.source.shape[1] <= LONGEST
 
-    def cut(self, g: slice = slice(None), f: slice = slice(None), k: slice = slice(None)) -> Cell:
+    def cut(self, g: slice = slice(None), f: slice = slice(None), k: slice = slice(None)) -> KernelBlock:
         """The part between those places: views."""
         over = slice(None) if self.weight.shape[0] == 1 else g
         parameter = None if self.parameter is None else self.parameter[over, f, k]
-        return Cell(self.row, self.source[g, k], self.target[g, f], self.weight[over, f, k], parameter)
+        return KernelBlock(self.row, self.source[g, k], self.target[g, f], self.weight[over, f, k], parameter)
 
     def columns(self) -> tuple[Ids, Ids, Weights, Ids | None]:
         """source, target, weight, parameter: an entry an edge."""
@@ -63,7 +63,7 @@ class Cell:
         return source, target, weight, None if self.parameter is None else np.broadcast_to(self.parameter, shape)[real]
 
 
-def cell(block: Block) -> Cell:
+def kernel_block(block: Block) -> KernelBlock:
     """A block in that form."""
     shape = block.shape
     rank = len(shape)
@@ -88,45 +88,46 @@ def cell(block: Block) -> Cell:
         return fit(array, f, k)[None] if shared else fit(array, g, f, k)
 
     parameter = None if block.parameter is None else kernel(block.parameter)
-    return Cell(block.row, fit(block.source, g, k), fit(block.target, g, f), kernel(block.weight), parameter)
+    return KernelBlock(block.row, fit(block.source, g, k), fit(block.target, g, f), kernel(block.weight), parameter)
 
 
 class Batch(NamedTuple):
-    """What one transaction writes, in which lane's turn. Lanes run at the same time."""
+    """What one transaction writes, in which session's turn. Sessions run at the same time."""
 
-    lane: int
-    cells: list[Cell]
+    session: int
+    blocks: list[KernelBlock]
 
 
-def batches(blocks: Iterable[Block], lanes: int, rows: int) -> Iterator[Batch | None]:
-    """All edges in batches of at most `rows`, always the same ones; None where lanes have to wait for each other.
+def batches(blocks: Iterable[Block], sessions: int, rows: int) -> Iterator[Batch | None]:
+    """All edges in batches of at most `rows`, always the same ones; None where sessions have to wait for each other.
 
-    Between two Nones no two lanes write to the same neuron (but for the rims of windows): a node with few relationships is locked when it gets one.
+    Between two Nones no two sessions write to the same neuron (but for the rims of windows): a node with few
+    relationships is locked when it gets one.
     """
-    cells = (cell(block) for block in blocks if prod(block.shape))
+    kernel_blocks = (kernel_block(block) for block in blocks if prod(block.shape))
     after_small = False
-    for large, run in groupby(cells, lambda whole: whole.size > rows // 2):
+    for large, run in groupby(kernel_blocks, lambda block: block.size > rows // 2):
         if not large:
-            yield from (Batch(0, held) for held in batched_by_size(run, lambda whole: whole.size, rows))
+            yield from (Batch(0, several) for several in batched_by_size(run, lambda block: block.size, rows))
         else:
             if after_small:
                 yield None
-            for whole in run:
-                yield from spread(whole, lanes, rows)
+            for block in run:
+                yield from spread(block, sessions, rows)
         after_small = not large
 
 
-def spread(whole: Cell, lanes: int, rows: int) -> Iterator[Batch | None]:
-    """One large cell over all lanes: each takes a part of the places, or, where there are few, of the targets and in turn of the sources."""
-    (g, k), f = whole.source.shape, whole.target.shape[1]
-    if g >= 4 * lanes:
-        turns = [[whole.cut(g=part) for part in parts(g, lanes)]]
+def spread(block: KernelBlock, sessions: int, rows: int) -> Iterator[Batch | None]:
+    """One large block over all sessions: each takes a part of the places, or, where there are few, of the targets and in turn of the sources."""
+    (g, k), f = block.source.shape, block.target.shape[1]
+    if g >= 4 * sessions:
+        turns = [[block.cut(g=part) for part in parts(g, sessions)]]
     else:
-        across, down = parts(f, lanes), parts(k, lanes)
-        turns = [[whole.cut(f=across[n], k=down[(n + turn) % lanes]) for n in range(lanes)] for turn in range(lanes)]
+        across, down = parts(f, sessions), parts(k, sessions)
+        turns = [[block.cut(f=across[n], k=down[(n + turn) % sessions]) for n in range(sessions)] for turn in range(sessions)]
     for turn in turns:
         for row in zip_longest(*(pieces(part, rows) for part in turn)):
-            yield from (Batch(lane, [piece]) for lane, piece in enumerate(row) if piece is not None)
+            yield from (Batch(session, [piece]) for session, piece in enumerate(row) if piece is not None)
         yield None
 
 
@@ -135,8 +136,8 @@ def parts(size: int, count: int) -> list[slice]:
     return [slice(size * n // count, size * (n + 1) // count) for n in range(count)]
 
 
-def pieces(part: Cell, rows: int) -> Iterator[Cell]:
-    """A cell in pieces of at most `rows` edges, place by place; those without edges are left out."""
+def pieces(part: KernelBlock, rows: int) -> Iterator[KernelBlock]:
+    """A block in pieces of at most `rows` edges, place by place; those without edges are left out."""
     (g, k), f = part.source.shape, part.target.shape[1]
     wide = min(k, LONGEST, rows)
     high = max(1, min(f, rows // max(wide, 1)))
