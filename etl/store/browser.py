@@ -71,9 +71,9 @@ def colours(fill: str) -> dict[str, str]:
     return {"color": fill, "border-color": border, "text-color-internal": max(BLACK, PAPER, key=lambda colour: contrast(colour, fill))}
 
 
-def contrast(one: str, other: str) -> float:
+def contrast(first: str, second: str) -> float:
     """Contrast of two colours, from 1 to 21 (WCAG 2.2, contrast ratio)."""
-    dark, light = sorted((luminance(one), luminance(other)))
+    dark, light = sorted((luminance(first), luminance(second)))
     return (light + 0.05) / (dark + 0.05)
 
 
@@ -96,8 +96,8 @@ def first_query(store: Store, model: str | None = None) -> str:
     """
     loaded = [row["name"] for row in sorted(models(store), key=lambda row: str(row["loadedAt"] or "")) if row["state"] == "COMPLETE"]
     name = present(store, model) if model is not None else loaded[-1] if loaded else None
-    found = store.read(text("browser", "output"), model=name)
-    return text("browser", "first").replace("$target", str(found[0]["id"])) if found else text("browser", "layers")
+    outputs = store.read(text("browser", "output"), model=name)
+    return text("browser", "first").replace("$target", str(outputs[0]["id"])) if outputs else text("browser", "layers")
 
 
 def literal(value: Any) -> str:
@@ -110,14 +110,14 @@ def examples(store: Store, model: str) -> dict[str, str]:
     layers = store.read(text("analysis", "layers"), model=model)
     weighted = [row for row in layers if row["edges"]]
     size = sum(row["neurons"] for row in layers if row["type"] == "InputLayer")
-    found = store.read(text("browser", "output"), model=model)
+    outputs = store.read(text("browser", "output"), model=model)
     values = {"model": literal(model), "other": literal(next((row["name"] for row in models(store) if row["name"] != model), model))}
     values["input"] = f"[i IN range(1, {size}) | 0.0]"
-    if found and weighted:
+    if outputs and weighted:
         stored = [row for row in weighted if row["parameters"]] or weighted
         first, second = (weighted * 2)[-2]["name"], weighted[-1]["name"]
         names = {"layer": stored[-1]["name"], "first": first, "second": second, "source": first, "target": second}
-        values |= {"neuron": str(found[0]["id"]), **{name: literal(layer) for name, layer in names.items()}}
+        values |= {"neuron": str(outputs[0]["id"]), **{name: literal(layer) for name, layer in names.items()}}
     return values
 
 
@@ -131,8 +131,8 @@ def filled(query: Query, values: Mapping[str, str]) -> str:
 
 def favourite(query: Query, values: Mapping[str, str]) -> str:
     """The text of a query as a favourite: under a name that says what it is about, with parameters that fit a model."""
-    whole = query.text.replace(f"// {query.browser}", f"// {filled(query, values)}") if values else query.text
-    return whole.replace("// ", f"// {query.about}: ", 1)
+    statement = query.text.replace(f"// {query.browser}", f"// {filled(query, values)}") if values else query.text
+    return statement.replace("// ", f"// {query.about}: ", 1)
 
 
 def favourites(path: Path, store: Store | None = None, model: str | None = None) -> int:

@@ -106,8 +106,8 @@ def _check_address(uri: str) -> None:
     except ValueError:  # a port or an IPv6 address that is none
         usable = False
     if not usable:
-        given = "the address of Neo4j" if "@" in uri else uri  # there may be a password before the @
-        raise errors.StoreError(f"{given} must look like neo4j+s://host:7687 (schemes: {', '.join(SCHEMES)}): correct NEO4J_URI or --uri.")
+        address = "the address of Neo4j" if "@" in uri else uri  # there may be a password before the @
+        raise errors.StoreError(f"{address} must look like neo4j+s://host:7687 (schemes: {', '.join(SCHEMES)}): correct NEO4J_URI or --uri.")
     if parts.username or parts.password:
         raise errors.StoreError("the address of Neo4j must hold no user or password: put them into NEO4J_USERNAME and NEO4J_PASSWORD.")
     if parts.scheme in ("neo4j", "bolt") and not _is_loopback(parts.hostname or ""):

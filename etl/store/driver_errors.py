@@ -22,26 +22,26 @@ def explained(uri: str) -> Iterator[None]:
 def _message(error: Exception, uri: str) -> str:
     from neo4j import exceptions
 
-    code, said = getattr(error, "code", None) or "", str(error)
+    code, message = getattr(error, "code", None) or "", str(error)
     silent = isinstance(error, exceptions.ServiceUnavailable | exceptions.SessionExpired | OSError)
     # before 5.7 the driver stumbles over the notifications that we switch off, before we see the version
-    old = isinstance(error, exceptions.UnsupportedServerProduct) or "Notification filtering" in said
+    old = isinstance(error, exceptions.UnsupportedServerProduct) or "Notification filtering" in message
     known = (
         (isinstance(error, exceptions.AuthError), "refuses the user or the password: set NEO4J_USERNAME and NEO4J_PASSWORD."),
         (code.endswith("DatabaseNotFound"), "has no such database: set NEO4J_DATABASE, or leave it out for the user's own."),
         (code.endswith("DatabaseUnavailable"), "has the database, but not online: look into Neo4j's log."),
         (code.endswith("Forbidden"), f"does not allow this user to do that: {_line(error)}"),
-        ("TransactionLogError" in code or "needs to be restarted" in said, "can't write any more: make room on its disk, then stop and start it."),
+        ("TransactionLogError" in code or "needs to be restarted" in message, "can't write any more: make room on its disk, then stop and start it."),
         ("OutOfMemory" in code, f"has not enough memory for that: {_line(error)}"),
         (old, "is no Neo4j that this program can talk to: 5.26 or later is needed."),
-        ("looks like HTTP" in said, "is Neo4j's HTTP port: take the one for Bolt (7687, where nothing else was set)."),
+        ("looks like HTTP" in message, "is Neo4j's HTTP port: take the one for Bolt (7687, where nothing else was set)."),
         (
-            silent and "SSL" in said,
+            silent and "SSL" in message,
             "can't be trusted over TLS: check its certificate (+ssc takes a self-signed one, no +s encrypts nothing).",
         ),
         (silent, _to_reach(uri) if silent else ""),
     )
-    return f"{uri} {next((message for applies, message in known if applies), f'answers: {_line(error)}')}"
+    return f"{uri} {next((words for applies, words in known if applies), f'answers: {_line(error)}')}"
 
 
 def _to_reach(uri: str) -> str:

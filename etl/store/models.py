@@ -61,10 +61,10 @@ def delete(store: Store, name: str, progress: Progress = silent) -> None:
 
 def find(store: Store, name: str) -> dict[str, Any] | None:
     """The Model node of that name. Raises Conflict where it is not one of ours."""
-    found = store.read(text("load", "find"), name=name)
-    if found and found[0]["base"] is None:
+    rows = store.read(text("load", "find"), name=name)
+    if rows and rows[0]["base"] is None:
         raise Conflict(f"the store has a node Model {name} that this program did not make: choose another --name.")
-    return found[0] if found else None
+    return rows[0] if rows else None
 
 
 def unfinished(store: Store, name: str) -> list[dict[str, Any]]:

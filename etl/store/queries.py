@@ -84,7 +84,7 @@ class Query:
 
     def bind(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Values for all parameters, of the declared types; `model` may be left out. Raises QueryError naming what is wrong."""
-        known = {each.name: each for each in self.parameters}
+        known = {parameter.name: parameter for parameter in self.parameters}
         for name in values:
             if name not in known:
                 raise QueryError(f"{self.name} has no parameter {name}{did_you_mean(name, known)}: it takes {self.signature()}.")
@@ -99,8 +99,8 @@ class Query:
 
     def signature(self) -> str:
         """`model STRING, limit INTEGER = 20`."""
-        told = (f"{p.name} {p.type}" + ("" if p.default is REQUIRED else f" = {json.dumps(p.default)}") for p in self.parameters)
-        return ", ".join(told) or "none"
+        declarations = (f"{p.name} {p.type}" + ("" if p.default is REQUIRED else f" = {json.dumps(p.default)}") for p in self.parameters)
+        return ", ".join(declarations) or "none"
 
 
 @cache
@@ -122,15 +122,15 @@ def own_queries(folder: Path | None = None) -> dict[str, Query]:
         if folder is None:
             return {}
         raise BadRequest(f"{folder} is no folder: name one with .cypher files")
-    found = {}
+    parsed = {}
     for path in sorted(place.glob("*.cypher")):
         if path.stem in queries():
             raise QueryError(f"{path}: there is a query {path.stem} already; call yours otherwise")
         try:
-            found[path.stem] = parse(path.stem, path.read_text("utf-8"))
+            parsed[path.stem] = parse(path.stem, path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise BadRequest(f"{path} can't be read as text ({reason(error)})") from error
-    return found
+    return parsed
 
 
 def find(name: str) -> Query:
@@ -147,7 +147,7 @@ def parse(name: str, source: str) -> Query:
     length = next((n for n, line in enumerate(lines) if not line.startswith("//")), len(lines))
     header = [line.removeprefix("//").strip() for line in lines[:length]]
     parameters, columns, description, browser = [], [], list[str](), ""
-    said = dict[str, str]()
+    properties = dict[str, str]()
     for line in header[1:]:
         if match := PARAMETER.fullmatch(line):
             declared, kind, default, meaning = match.groups()
@@ -156,7 +156,7 @@ def parse(name: str, source: str) -> Query:
             columns.append(Column(match[1], match[2], match[3] or ""))
         elif line.startswith(("writes:", "needs:", "not with:", "about:")):
             word, _, property = line.partition(":")
-            said[word] = property.strip()
+            properties[word] = property.strip()
         elif line.startswith(":param"):
             browser = line
         elif line.startswith(("$", "->")):
@@ -174,12 +174,12 @@ def parse(name: str, source: str) -> Query:
         " ".join(description),
         tuple(parameters),
         tuple(columns),
-        said.get("writes"),
-        said.get("needs"),
+        properties.get("writes"),
+        properties.get("needs"),
         browser,
         source,
-        tuple(said.get("not with", "").split()),
-        said.get("about", ""),
+        tuple(properties.get("not with", "").split()),
+        properties.get("about", ""),
     )
 
 
@@ -188,7 +188,7 @@ def coerce(value: Any, kind: str, where: str) -> Any:
     if kind.startswith("LIST OF "):
         if not isinstance(value, Sequence) or isinstance(value, str):
             raise QueryError(f"{where} is a {kind}, not {short(value)}")
-        return [coerce(each, kind.removeprefix("LIST OF "), f"{where}: each value") for each in value]
+        return [coerce(item, kind.removeprefix("LIST OF "), f"{where}: each value") for item in value]
     if kind == "STRING":
         return value if isinstance(value, str) else json.dumps(value)  # a name may look like a number
     if kind == "NEURON" and not isinstance(value, int | float):
@@ -235,10 +235,10 @@ def run(store: Store, wanted: str | Query, values: Mapping[str, Any] | None = No
             raise QueryError(f"{query.name}: header declares the columns {columns}, the text returns {list(result.keys())}")
         return [{column: plain(record[column]) for column in columns} for record in result]
 
-    found = store.transact(rows, writes=query.writes is not None)
-    if nothing(found) and "model" in bound:
+    answer = store.transact(rows, writes=query.writes is not None)
+    if nothing(answer) and "model" in bound:
         explain_nothing(store, query, bound)
-    return found
+    return answer
 
 
 def run_cypher(store: Store, statement: str, parameters: Mapping[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
@@ -348,7 +348,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Node | Relationship):
         return {name: value[name] for name in sorted(value)}
     if isinstance(value, list):
-        return [plain(each) for each in value]
+        return [plain(item) for item in value]
     return value
 
 

@@ -58,10 +58,10 @@ class Span:
 
 def span(store: Store, name: str) -> Span:
     """Where a model lies in the store. Raises NotInStore, or Conflict where it is there in part only."""
-    found = store.read(text("measure", "span"), model=name)
-    if not found or found[0]["base"] is None:
+    rows = store.read(text("measure", "span"), model=name)
+    if not rows or rows[0]["base"] is None:
         raise not_in_store(store, name)
-    model = found[0]
+    model = rows[0]
     if model["state"] != "COMPLETE":
         raise Conflict(f"{name} is loaded in part only: the same `etl load` goes on with it.")
     layers = tuple(layer | {"begin": layer["begin"] - model["base"], "end": layer["end"] - model["base"]} for layer in model["layers"])
@@ -99,8 +99,8 @@ def incoming(store: Store, model: Span, begin: int, end: int) -> tuple[list[int]
     """The weights into a range of neurons: targets, and for each its sources and its weights."""
 
     def work(transaction: Transaction) -> list[list[Any]]:
-        found = transaction.run(text("measure", "edges"), begin=begin + model.base, end=end + model.base, base=model.base)
-        return [record.values() for record in found]  # dicts of them (`data`) copy every list element by element
+        result = transaction.run(text("measure", "edges"), begin=begin + model.base, end=end + model.base, base=model.base)
+        return [record.values() for record in result]  # dicts of them (`data`) copy every list element by element
 
     rows = store.transact(work, writes=False)
     return [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows]

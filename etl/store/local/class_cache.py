@@ -38,10 +38,10 @@ def make(runtime: Runtime, main_class: str, run: Callable[[tuple[str, ...]], Non
             return
         work = places.fresh(runtime.jars / f"{program}.work")  # one whose maker was killed may be there
         try:
-            made = watch(runtime, main_class, run, flags, work)
+            cache = watch(runtime, main_class, run, flags, work)
             for old in runtime.jars.glob(f"{program}-*.aot"):  # another Java's, or of other jars
                 old.unlink()
-            made.replace(kept)
+            cache.replace(kept)
         finally:
             shutil.rmtree(work)
 
@@ -49,21 +49,21 @@ def make(runtime: Runtime, main_class: str, run: Callable[[tuple[str, ...]], Non
 def watch(runtime: Runtime, main_class: str, run: Callable[[tuple[str, ...]], None], flags: tuple[str, ...], work: Path) -> Path:
     """The file, made in the folder `work`: empty where it can't be, which a warning says."""
     kept = runtime.kept(main_class)
-    made = work / kept.name
+    cache = work / kept.name
     try:
         if (free := shutil.disk_usage(work).free) < ROOM:
             raise OSError(f"it takes {ROOM / 1e6:.0f} MB, {free / 1e6:.0f} MB are free")
         run((*flags, "-XX:AOTMode=record", f"-XX:AOTConfiguration={work / 'recorded'}"))
-        assemble(runtime, main_class, flags, work / "recorded", made)
+        assemble(runtime, main_class, flags, work / "recorded", cache)
     except (EtlError, OSError, subprocess.SubprocessError) as error:
         log.warning("Neo4j will work at its usual pace: %s can't be kept (%s); to try again, delete %s.", kept.stem, error, kept)
-        made.write_bytes(b"")
-    return made
+        cache.write_bytes(b"")
+    return cache
 
 
-def assemble(runtime: Runtime, main_class: str, flags: tuple[str, ...], recorded: Path, made: Path) -> None:
+def assemble(runtime: Runtime, main_class: str, flags: tuple[str, ...], recorded: Path, cache: Path) -> None:
     """From what was recorded to the file. Raises OSError with Java's last word where there is none."""
-    command = runtime.command(main_class, flags=(*flags, "-XX:AOTMode=create", f"-XX:AOTConfiguration={recorded}", f"-XX:AOTCache={made}"))
+    command = runtime.command(main_class, flags=(*flags, "-XX:AOTMode=create", f"-XX:AOTConfiguration={recorded}", f"-XX:AOTCache={cache}"))
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
-    if done.returncode or not made.is_file():
+    if done.returncode or not cache.is_file():
         raise OSError((done.stdout.strip().splitlines() or ["Java said nothing"])[-1])

@@ -62,8 +62,8 @@ def build(staged: Staged, folder: Path, progress: Progress, flags: tuple[str, ..
     counts = {kind: int(count) for count, kind in re.findall(r"^\s*(\d+) (nodes|relationships)$", done.stdout, re.MULTILINE)}
     shutil.rmtree(staged.folder)
     if done.returncode or counts != {"nodes": staged.nodes, "relationships": staged.relationships}:
-        said = "another program ended it" if done.returncode < 0 else local.telling(done.stdout.splitlines())
-        raise StoreError(f"the import tool made {counts or 'nothing'} ({said}): the store is as it was; try again, or --mode live.")
+        reason = "another program ended it" if done.returncode < 0 else local.telling(done.stdout.splitlines())
+        raise StoreError(f"the import tool made {counts or 'nothing'} ({reason}): the store is as it was; try again, or --mode live.")
 
 
 def end_tools(folder: Path) -> None:

@@ -29,11 +29,13 @@ def write(version: str) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         context = MavenContext(repo_cache=Path(folder), timeout=60)
-        roots, others = context.resolver.resolve([context.create_dependency(each) for each in coordinates(version)])
-        artifacts = [each.artifact for each in roots] + [each.artifact for each in others if each.scope in ("compile", "runtime")]
-        present = {(each.groupId, each.artifactId) for each in artifacts}
-        extra = [context.create_dependency(each).artifact for each in PARQUET]
-        artifacts += [each for each in extra if (each.groupId, each.artifactId) not in present]
+        roots, others = context.resolver.resolve([context.create_dependency(coordinate) for coordinate in coordinates(version)])
+        artifacts = [dependency.artifact for dependency in roots] + [
+            dependency.artifact for dependency in others if dependency.scope in ("compile", "runtime")
+        ]
+        present = {(artifact.groupId, artifact.artifactId) for artifact in artifacts}
+        extra = [context.create_dependency(coordinate).artifact for coordinate in PARQUET]
+        artifacts += [artifact for artifact in extra if (artifact.groupId, artifact.artifactId) not in present]
         with ThreadPoolExecutor(DOWNLOADS) as pool:
             rows = list(pool.map(_row, artifacts))
     lock_file(version).write_text("".join(sorted(rows, key=lambda row: row.split()[-1])), "utf-8")

@@ -164,19 +164,19 @@ def admin(
     flags  Java's
     """
     command = fetch(version=version).command(ADMIN_CLASS, *arguments, flags=flags)
-    said = []
+    lines = []
     with subprocess.Popen(
         command, env=_environment(home), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8"
     ) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:
-                said.append(line)
+                lines.append(line)
                 tell(line)
         except BaseException:
             process.kill()  # else leaving the context would wait for its end
             raise
-    return subprocess.CompletedProcess(command, process.returncode, "".join(said))
+    return subprocess.CompletedProcess(command, process.returncode, "".join(lines))
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -317,12 +317,12 @@ def _lets_in(server: Server) -> bool:
             pass
         try:
             with driver.session(database="system") as session:  # asked only then: it takes a second on a server that was just started
-                said = session.run("SHOW DATABASE $name YIELD statusMessage", name=DATABASE).single(strict=True)["statusMessage"]
+                status_message = session.run("SHOW DATABASE $name YIELD statusMessage", name=DATABASE).single(strict=True)["statusMessage"]
         except (DriverError, Neo4jError):
             return False
-    if said:
+    if status_message:
         raise FetchError(
-            f"the local Neo4j can't open its database ({telling(said.splitlines())}): "
+            f"the local Neo4j can't open its database ({telling(status_message.splitlines())}): "
             f"delete {server.password_file.parent} to begin with an empty store."
         )
     return False
@@ -331,7 +331,7 @@ def _lets_in(server: Server) -> bool:
 def listens(server: Server, *addresses: str | None) -> bool:
     """True if it is this very process that has the ports of those addresses, not another Neo4j."""
     try:
-        ports = {each.laddr.port for each in psutil.Process(server.pid).net_connections("tcp") if each.status == psutil.CONN_LISTEN}
+        ports = {connection.laddr.port for connection in psutil.Process(server.pid).net_connections("tcp") if connection.status == psutil.CONN_LISTEN}
     except psutil.Error:
         return False
     return {urlsplit(address).port for address in addresses} <= ports
@@ -360,6 +360,6 @@ def _said(home: Path) -> list[str]:
 
 def telling(lines: list[str]) -> str:
     """The innermost cause of the last error, else the first thing that was said: Java's own complaints begin with the reason."""
-    said = [line.strip() for line in lines if line.strip() and not line.startswith(PHRASES)]
-    causes = [line for line in said if line.startswith(("Caused by:", "Exception in thread")) or " ERROR " in line]
-    return (causes[-1:] or said or ["it said nothing"])[0]
+    reasons = [line.strip() for line in lines if line.strip() and not line.startswith(PHRASES)]
+    causes = [line for line in reasons if line.startswith(("Caused by:", "Exception in thread")) or " ERROR " in line]
+    return (causes[-1:] or reasons or ["it said nothing"])[0]
