@@ -169,6 +169,8 @@ def test_programs_are_practised_behind_the_first_command(untrained):
     (trainer,) = training_process.running()
     java = first(lambda: (child for child in trainer.children(recursive=True) if records(child)))
     assert trainer.nice() == java.nice() == training_process.LEAST
+    if os.access(training_process.AUTOGROUP, os.W_OK):
+        assert {Path(f"/proc/{process.pid}/autogroup").read_text().split()[-1] for process in (trainer, java)} == {"19"}
     served = psutil.Process(local.status().pid)
     assert served.pid != java.pid
     assert "stopped" in etl("neo4j", "stop")

@@ -52,7 +52,7 @@ def serve(runtime: Runtime, flags: tuple[str, ...]) -> None:
         try:
             local.end(home)  # one whose starter was killed
             local.prepare(places.fresh(home), runtime, lambda _: None)
-            server = local.launch(home, runtime, flags, ports=(0, 0))  # not those that people know
+            server = local.launch(home, runtime, flags, temporary=True)
             assert server.uri is not None
             with GraphDatabase.driver(server.uri, auth=(server.username, local.password(server)), telemetry_disabled=True) as driver:
                 for statement in (*text("load", "constraints").split(";"), *STATEMENTS):

@@ -217,13 +217,13 @@ def _password_gone(home: Path) -> str:
     return f"the password of the local Neo4j is gone ({home / 'password'}): put it back, or delete {home} to begin with an empty store."
 
 
-def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = (), ports: tuple[int, int] | None = None) -> Server:
+def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = (), *, temporary: bool = False) -> Server:
     """Start a server on a home that is prepared, and wait until it lets us in. Raises FetchError as `start` does.
 
-    flags  Java's
-    ports  for Bolt and HTTP, 0 for any; those of the last start, then the usual ones, where nothing is said
+    flags      Java's
+    temporary  on any free ports, in the session of its starter and with its priority; else on the last start's ports or the usual ones, to stay
     """
-    state, usual = _state(home), ports or (BOLT, HTTP)
+    state, usual = _state(home), (0, 0) if temporary else (BOLT, HTTP)
     bolt = free_port(state.get("bolt", usual[0]), usual[0])  # the same as last time, so that bookmarks go on working
     http = free_port(state.get("http", usual[1]), usual[1])
     configure(home, runtime.version, bolt, http)
@@ -233,7 +233,13 @@ def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = (), ports: tup
     (home / "logs" / "neo4j.log").unlink(missing_ok=True)  # what it says from here on is about this start; debug.log keeps the past
     with (home / "logs" / "console.log").open("wb") as output:
         process = subprocess.Popen(
-            command, cwd=home, env=_environment(home), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=home,
+            env=_environment(home),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=not temporary,
         )
     try:
         places.write_private(home / "server.json", json.dumps({"pid": process.pid, "bolt": bolt, "http": http, "version": runtime.version}))

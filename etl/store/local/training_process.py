@@ -19,6 +19,7 @@ from etl.store.local.fetch import Runtime
 
 TOP = Path(__file__).parents[3]  # the folder with the package, which need not be installed
 CODE = f"from {__name__} import main; main()"  # not -m: the package has imported this module already
+AUTOGROUP = Path("/proc/self/autogroup")  # Linux may share time out between sessions: then niceness counts within one alone
 LEAST = getattr(psutil, "IDLE_PRIORITY_CLASS", 19)  # Windows' priority, or the niceness elsewhere
 
 
@@ -60,4 +61,6 @@ def main() -> None:
         while not local.ends(process):
             pass
     psutil.Process().nice(LEAST)
+    if os.access(AUTOGROUP, os.W_OK):
+        AUTOGROUP.write_text(str(LEAST))
     train(version)
