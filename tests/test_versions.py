@@ -18,8 +18,7 @@ from etl.sinks.neo4j import live as neo4j
 from etl.store import Store, connect, queries, start, stop
 from etl.store import models as catalogue
 from etl.store.local import server as local
-from etl.store.local import startup
-from etl.store.local.fetch import fetch
+from etl.store.local import training_process
 
 DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
 LOADER = """
@@ -40,7 +39,7 @@ def older(etl_home: Path) -> Iterator[Store]:
     home.mkdir()
     try:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(startup, "ready", fetch)  # it is started this once: practice would cost more than it saves
+            patch.setattr(training_process, "begin", lambda _: None)  # it is started this once: practice would cost more than it saves
             server = start(home=home, version="5.26.30")
         with connect(server.uri, password=local.password(server)) as connected:
             yield connected
