@@ -30,8 +30,8 @@ from etl.graph.selection import graph_of
 from etl.graph.traced import Graph
 from etl.sinks.neo4j.import_files import stage
 from etl.sinks.networkx import to_networkx
-from etl.store import connect, home
-from etl.store.local import server as local
+from etl.store import connect, home, stop
+from etl.store.local.class_training import train
 from etl.store.local.import_tool import build
 from etl.store.local.startup import start
 
@@ -66,6 +66,7 @@ def network(folder: Path, millions: float) -> Path:
 @contextmanager
 def fresh(*, started: bool) -> Iterator[None]:
     """An ETL_HOME of its own, with the downloads that are there."""
+    train()  # first: else it would begin beside what is measured
     downloads = home.cache()
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "cache").symlink_to(downloads, target_is_directory=True)
@@ -76,7 +77,7 @@ def fresh(*, started: bool) -> Iterator[None]:
                 start()
             yield
         finally:
-            local.stop()
+            stop()
             os.environ.pop("ETL_HOME") if before is None else os.environ.update(ETL_HOME=before)
 
 

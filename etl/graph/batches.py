@@ -174,66 +174,35 @@ def joined_weights(graph: Graph, blocks: Iterable[Block], rows: int = ROWS) -> I
     """The edges of some blocks as record batches of `schema.weights`, small ones joined up to `rows`."""
     names = pa.array([row.name for row in graph.rows], pa.string())
     fields = schema.weights(graph.dtype)
-    most = min(rows, sum(row.edges for row in graph.rows))
-    batch = WeightBatch(most, graph.dtype)
+    for group in batched_by_size((block for block in blocks if block.edges), lambda block: block.edges, rows):
+        yield weight_batch(group, names, fields)
+
+
+def weight_batch(blocks: Sequence[Block], names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
+    """The edges of some blocks, one after the other."""
+    positions, counts, numbered = zip(*((block.row.position, block.edges, block.parameter is not None) for block in blocks), strict=True)
+    columns: Sequence[Any] = blocks[0].columns() if len(blocks) == 1 else joined_columns(blocks, fields.field("weight").type.to_pandas_dtype())
+    source, target, weight, parameter = columns
+    layer = alike(positions[0], sum(counts)) if positions[0] == positions[-1] else np.repeat(np.array(positions, np.int32), counts)
+    places = pa.array(parameter, mask=None if all(numbered) else parameter < 0) if any(numbered) else pa.nulls(sum(counts), pa.int64())
+    arrays = [*map(pa.array, (source, target, weight)), places, pa.DictionaryArray.from_arrays(layer, names, safe=False)]
+    return pa.RecordBatch.from_arrays(arrays, schema=fields)
+
+
+def joined_columns(blocks: Sequence[Block], dtype: Any) -> list[NDArray[Any]]:
+    """The columns of several blocks, each written straight into its place, weights of that type; -1 where there is no parameter."""
+    edges = sum(block.edges for block in blocks)
+    columns = [room(edges, np.dtype(kind)) for kind in (np.int64, np.int64, dtype, np.int64)]
+    begin = 0
     for block in blocks:
-        if batch.edges and batch.edges + block.edges > rows:
-            yield batch.finished(names, fields)
-            batch = WeightBatch(most, graph.dtype)
-        batch.add(block)
-    if batch.edges:
-        yield batch.finished(names, fields)
-
-
-class WeightBatch:
-    """The edges of some blocks, one after the other in the columns of one batch.
-
-    most  edges that there is room for
-    """
-
-    def __init__(self, most: int, dtype: np.dtype[Any]) -> None:
-        self.most, self.dtypes, self.edges = most, [np.dtype(np.int64), np.dtype(np.int64), dtype, np.dtype(np.int64)], 0
-        self.blocks: list[tuple[int, int, bool]] = []  # position of the row, edges, whether they have parameters
-        self.alone: Block | None = None  # most batches are one block, whose columns are taken as they are
-        self.columns: list[NDArray[Any]] = []
-
-    def add(self, block: Block) -> None:
-        """Take a block's edges, for which there is room."""
-        if not block.edges:
-            return
-        if not self.blocks:
-            self.alone = block
-        else:
-            if self.alone is not None:
-                self.columns = [room(self.most, dtype) for dtype in self.dtypes]
-                self.write(self.alone, 0)
-                self.alone = None
-            self.write(block, self.edges)
-        self.blocks.append((block.row.position, block.edges, block.parameter is not None))
-        self.edges += block.edges
-
-    def write(self, block: Block, begin: int) -> None:
-        """Write a block's edges into the columns, from that place on."""
-        *known, parameter = (column[begin : begin + block.edges] for column in self.columns)
+        *ends_and_weight, parameter = (column[begin : begin + block.edges] for column in columns)
         if block.parameter is None:
-            block.write(known)
+            block.write(ends_and_weight)
             parameter.fill(-1)
         else:
-            block.write([*known, parameter])
-
-    def finished(self, names: pa.StringArray, fields: pa.Schema) -> pa.RecordBatch:
-        """All of them as one record batch."""
-        columns: Iterable[Any] = self.alone.columns() if self.alone is not None else map(self.fitting, self.columns)
-        source, target, weight, parameter = columns
-        positions, counts, numbered = zip(*self.blocks, strict=True)
-        layer = alike(positions[0], self.edges) if positions[0] == positions[-1] else np.repeat(np.array(positions, np.int32), counts)
-        places = pa.array(parameter, mask=None if all(numbered) else parameter < 0) if any(numbered) else pa.nulls(self.edges, pa.int64())
-        arrays = [*map(pa.array, (source, target, weight)), places, pa.DictionaryArray.from_arrays(layer, names, safe=False)]
-        return pa.RecordBatch.from_arrays(arrays, schema=fields)
-
-    def fitting(self, column: NDArray[Any]) -> NDArray[Any]:
-        """What is written of a column: by itself where the rest would be more than that."""
-        return column[: self.edges] if 2 * self.edges > self.most else column[: self.edges].copy()
+            block.write([*ends_and_weight, parameter])
+        begin += block.edges
+    return columns
 
 
 @lru_cache(maxsize=1)
