@@ -10,37 +10,19 @@ with its reason. The server has its default settings.
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from loading import fresh
 
-from etl.store import home
 from etl.store.queries import REQUIRED, Query, queries
 
 SECONDS = 900  # longest that anybody waits here
-
-
-@contextmanager
-def stored(path: str) -> Iterator[None]:
-    """The model in a store of its own, in the local Neo4j of an ETL_HOME that has the downloads that are there."""
-    downloads, before = home.cache(), os.environ.get("ETL_HOME")
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "cache").symlink_to(downloads, target_is_directory=True)
-        os.environ["ETL_HOME"] = folder
-        try:
-            etl("load", path, "--name", "m", "--quiet").check_returncode()
-            yield
-        finally:
-            etl("neo4j", "stop")
-            os.environ.pop("ETL_HOME") if before is None else os.environ.update(ETL_HOME=before)
 
 
 def etl(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -66,7 +48,8 @@ def parameters(query: Query, layers: list[dict[str, Any]], graph: list[dict[str,
 def measure(path: str, names: list[str]) -> dict[str, str]:
     """Seconds of each query, or what it says instead of an answer."""
     told = dict[str, str]()
-    with stored(path), tempfile.TemporaryDirectory() as folder:
+    with fresh(started=False), tempfile.TemporaryDirectory() as folder:
+        etl("load", path, "--name", "m", "--quiet").check_returncode()
         layers, graph = answer("layers"), answer("layer_graph")
         picture = Path(folder) / "input.json"
         size = sum(layer["neurons"] for layer in layers if layer["type"] == "InputLayer")
