@@ -35,8 +35,13 @@ def imported(folder: str) -> Iterator[tuple[str, str]]:
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            for name in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"etl", "cypher", "tests"}:
+            for name in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"etl", "cypher", "tests"} - neighbours(path):
                 yield name, path.relative_to(TOP).as_posix()
+
+
+def neighbours(script: Path) -> set[str]:
+    """What a script that is no package's can import from its own folder."""
+    return set() if (script.parent / "__init__.py").exists() else {file.stem for file in script.parent.glob("*.py")}
 
 
 def declared(name: str, extras: set[str]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -242,6 +243,30 @@ def test_a_killed_server_starts_again_with_what_it_held(second_home: Path) -> No
     assert (again.uri, again.browser) == (server.uri, server.browser)
     with connect_to(again) as held:
         assert held.read("MATCH (n:Kept) RETURN count(n) AS kept") == [{"kept": 1}]
+
+
+DYING = """
+import ctypes, socket, sys, threading, time
+sockets = [socket.create_server(("127.0.0.1", int(port))) for port in sys.argv[1:]]
+print("holds", flush=True)
+threading.Thread(target=time.sleep, args=(5,)).start()
+ctypes.CDLL(None).pthread_exit(None)  # as in a killed server's first moments: its first thread has ended and not all others
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a process ends with its first thread")
+def test_a_dying_server_gives_its_ports_to_the_next(second_home: Path) -> None:
+    start(home=second_home)
+    server = stop(second_home)
+    ports = [str(urlsplit(address or "").port) for address in (server.uri, server.browser)]
+    with subprocess.Popen([sys.executable, "-c", DYING, *ports], stdout=subprocess.PIPE) as dying:
+        assert dying.stdout and dying.stdout.readline() == b"holds\n"
+        while psutil.Process(dying.pid).status() != psutil.STATUS_ZOMBIE:
+            pass
+        file = second_home / "server.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"pid": dying.pid}))
+        again = start(home=second_home)
+    assert (again.uri, again.browser) == (server.uri, server.browser)
 
 
 def test_a_command_line_that_cannot_be_read_yet_is_no_end(second_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

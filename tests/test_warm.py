@@ -185,7 +185,7 @@ def test_programs_are_practised_behind_the_first_command(untrained):
 def test_practice_begins_when_its_starter_has_ended(etl_home):
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as starter:
         command = [sys.executable, "-c", training_process.CODE, str(etl_home / "cache"), DEFAULT, str(starter.pid)]
-        with subprocess.Popen(command, cwd=training_process.TOP) as trainer:
+        with subprocess.Popen(command, cwd=training_process.TOP, start_new_session=True) as trainer:
             with pytest.raises(subprocess.TimeoutExpired):
                 trainer.wait(1)
             starter.kill()

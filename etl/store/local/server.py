@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,8 @@ def launch(home: Path, runtime: Runtime, flags: tuple[str, ...] = (), *, tempora
     temporary  on any free ports, in the session of its starter and with its priority; else on the last start's ports or the usual ones, to stay
     """
     state, usual = _state(home), (0, 0) if temporary else (BOLT, HTTP)
+    if state:
+        _wait_for_killed(state["pid"])
     bolt = free_port(state.get("bolt", usual[0]), usual[0])  # the same as last time, so that bookmarks go on working
     http = free_port(state.get("http", usual[1]), usual[1])
     configure(home, runtime.version, bolt, http)
@@ -262,6 +265,18 @@ def _finish(process: psutil.Process) -> None:
         process.kill()
         if not ends(process):
             raise psutil.TimeoutExpired(STOP_SECONDS, process.pid)
+
+
+def _wait_for_killed(pid: int) -> None:
+    """Wait for what is left of a server that was killed: it has no command line any more, but its ports and files until its last thread has ended."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        try:
+            is_dying = not process.cmdline()
+        except psutil.ZombieProcess:
+            is_dying = True
+        if is_dying:
+            ends(process)
 
 
 def ends(process: psutil.Process) -> bool:
