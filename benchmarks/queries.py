@@ -2,13 +2,14 @@
 
     python benchmarks/queries.py [--only NAME,NAME] MODEL ...
 
-Prints a table for docs/queries.md. Questions about a layer are asked of the one with the most weights, questions about a neuron of the model's first
-output; the example that is run forward is random numbers; a model is compared with itself. What says in the end that it can't be answered is printed
-with its reason. The server has its default settings.
+Prints a table, kept as docs/query_times.csv for docs/queries.md. Questions about a layer are asked of the one with the most weights, questions about
+a neuron of the model's first output; the example that is run forward is random numbers; a model is compared with itself. What says in the end that it
+can't be answered is printed with its reason. The server has its default settings.
 """
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -69,10 +70,9 @@ def measure(path: str, names: list[str]) -> dict[str, str]:
 def main() -> None:
     only, paths = (sys.argv[2].split(","), sys.argv[3:]) if sys.argv[1:2] == ["--only"] else (list(queries()), sys.argv[1:])
     columns = [measure(path, only) for path in paths]
-    print("| query |" + "".join(f" {Path(path).name} |" for path in paths))
-    print("|---|" + "---|" * len(paths))
-    for name in only:
-        print(f"| {name} |" + "".join(f" {column[name]} |" for column in columns))
+    table = csv.writer(sys.stdout)
+    table.writerow(["query", *(Path(path).name for path in paths)])
+    table.writerows([name, *(column[name] for column in columns)] for name in only)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Write docs/queries.md from the headers of the stored queries: `python docs/generate.py`."""
+"""Write docs/queries.md from the headers of the stored queries, and query_times.csv: `python docs/generate.py`."""
 
 from __future__ import annotations
 

@@ -329,20 +329,6 @@ def test_a_store_that_waits_to_be_taken_over_is_not_new(tmp_path: Path) -> None:
     assert not local.is_new(tmp_path)
 
 
-def test_the_first_password_is_set_once(tmp_path: Path) -> None:
-    """Beside an import, ahead of the first start, which then leaves it as it is."""
-    home = tmp_path / "neo4j"
-    home.mkdir()
-    local.set_up(home)
-    first = [(home / name).read_text() for name in ("password", "data/dbms/auth.ini")]
-    local.set_up(home)
-    assert [(home / name).read_text() for name in ("password", "data/dbms/auth.ini")] == first
-    (home / "data/dbms/auth.ini").unlink()  # as if it had been killed in between
-    local.set_up(home)
-    assert (home / "password").read_text() != first[0]
-    assert (home / "data/dbms/auth.ini").is_file()
-
-
 def test_two_bulk_loads_at_once(empty_store: Store, digits: Graph) -> None:
     def second(*_: object) -> None:
         with pytest.raises(Conflict, match=r"another bulk load .* wait until it has ended"):

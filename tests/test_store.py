@@ -278,6 +278,20 @@ def test_a_command_line_that_cannot_be_read_yet_is_no_end(second_home: Path, mon
     assert status(second_home).pid == pid is not None
 
 
+def test_the_first_password_is_set_once(tmp_path: Path) -> None:
+    """Whether Neo4j takes it is seen by every test that starts one."""
+    local.prepare(tmp_path)
+    first = [(tmp_path / name).read_text() for name in ("password", "data/dbms/auth.ini")]
+    assert first[0] not in first[1]
+    assert not any((tmp_path / name).stat().st_mode & 0o077 for name in ("password", "data/dbms/auth.ini"))
+    local.prepare(tmp_path)
+    assert [(tmp_path / name).read_text() for name in ("password", "data/dbms/auth.ini")] == first
+    (tmp_path / "data/dbms/auth.ini").unlink()  # as if it had been killed in between
+    local.prepare(tmp_path)
+    assert (tmp_path / "password").read_text() != first[0]
+    assert (tmp_path / "data/dbms/auth.ini").is_file()
+
+
 def test_a_changed_password_is_told(second_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server = start(home=second_home)
     password = local.password(server)

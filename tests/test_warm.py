@@ -110,7 +110,7 @@ def test_what_a_killed_practice_left_is_ended_and_removed(etl_home, monkeypatch)
     runtime = fetch()
     left = etl_home / "cache" / "practice" / "neo4j"
     left.mkdir(parents=True)
-    local.prepare(left, runtime, lambda _: None)
+    local.prepare(left)
     server = local.launch(left, runtime)
     monkeypatch.setattr(practice, "STATEMENTS", ())
     practice.serve(runtime, ())

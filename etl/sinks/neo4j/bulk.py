@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,12 +86,9 @@ def load(graph: Graph, name: str, progress: Progress = silent, *, replace: bool 
 
 
 def rebuild(graph: Graph, name: str, beside: tuple[Store, Contents] | None, progress: Progress) -> None:
-    """Build a store of the graph and what the served one holds, in `local.beside`. A store that was never made is set up meanwhile."""
+    """Build a store of the graph and what the served one holds, in `local.beside`."""
     folder = places.fresh(local.beside(places.neo4j()))
-    with ThreadPoolExecutor(1) as pool:
-        setting_up = pool.submit(local.set_up)  # Java's starts leave it a core
-        build(staged(graph, name, places.private(folder / "import"), progress, beside), folder, progress)
-        setting_up.result()
+    build(staged(graph, name, places.private(folder / "import"), progress, beside), folder, progress)
 
 
 def finish(graph: Graph, name: str, base: int, progress: Progress) -> None:

@@ -51,7 +51,7 @@ def serve(runtime: Runtime, flags: tuple[str, ...]) -> None:
     with local.exclusive(home):
         try:
             local.end(home)  # one whose starter was killed
-            local.prepare(places.fresh(home), runtime, lambda _: None)
+            local.prepare(places.fresh(home))
             server = local.launch(home, runtime, flags, temporary=True)
             assert server.uri is not None
             with GraphDatabase.driver(server.uri, auth=(server.username, local.password(server)), telemetry_disabled=True) as driver:

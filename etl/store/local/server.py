@@ -20,6 +20,7 @@ import psutil
 from etl.errors import FetchError, StoreError
 from etl.store import home as places
 from etl.store.local.configuration import HOST, configure, free_port, heap
+from etl.store.local.credential import initial
 from etl.store.local.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
 
 USERNAME = "neo4j"
@@ -64,13 +65,6 @@ def status(home: Path | None = None) -> Server:
         pid=pid if alive else None,
         version=state.get("version", DEFAULT),
     )
-
-
-def set_up(home: Path | None = None) -> None:
-    """What comes before a first start, for those who can do it beside something else. Raises FetchError as `start` does."""
-    home = home or places.neo4j()
-    with exclusive(home):
-        prepare(home, fetch(), lambda _: None)
 
 
 def stop(home: Path | None = None) -> Server:
@@ -192,22 +186,16 @@ def exclusive(home: Path) -> Any:
     return FileLock(home.with_name(home.name + ".lock"))
 
 
-def prepare(home: Path, runtime: Runtime, progress: Callable[[str], None]) -> None:
+def prepare(home: Path) -> None:
     """Before the first start: a random password, known to Neo4j and to a file of the user's alone."""
-    file = home / "password"
+    file, credentials = home / "password", home / "data" / "dbms" / "auth.ini"
     if _has_store(home):
         if not file.is_file():
             raise FetchError(_password_gone(home))
-        return
-    if file.is_file() and (home / "data" / "dbms" / "auth.ini").is_file():  # set, and to be read at the first start
-        return
-    progress("setting up an empty store")
-    places.write_private(file, secrets.token_hex(16))
-    configure(home, runtime.version, BOLT, HTTP)
-    # @: the tool reads the argument from the file, so it never shows in the list of processes
-    done = admin(home, "dbms", "set-initial-password", f"@{file}", version=runtime.version)
-    if done.returncode:
-        raise FetchError(f"Neo4j can't set its first password: {telling(done.stdout.splitlines())}")
+    elif not (file.is_file() and credentials.is_file()):  # else it is set, and read at the first start
+        password = secrets.token_hex(16)
+        places.write_private(file, password)
+        places.write_private(places.private(credentials.parent) / credentials.name, initial(USERNAME, password))
 
 
 def _has_store(home: Path) -> bool:

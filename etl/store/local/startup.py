@@ -37,7 +37,7 @@ def _start(home: Path, progress: Callable[[str], None], version: str) -> local.S
     runtime = fetch(progress, version)
     require_disk(home)
     local.move_in(home)
-    local.prepare(home, runtime, progress)
+    local.prepare(home)
     progress(f"starting Neo4j {version}")
     for _ in range(3):
         try:
