@@ -41,9 +41,10 @@ def parameters(query: Query, layers: list[dict[str, Any]], graph: list[dict[str,
     """What it is asked about: the layer with the most weights and one that it reads, the first output, random numbers."""
     largest = max(layers, key=lambda layer: layer["edges"])["name"]
     read = next(row["source"]["name"] for row in graph if row["target"] and row["target"]["name"] == largest)
+    output = next(layer["begin"] for layer in reversed(layers) if layer["neurons"])
     names = {"layer": largest, "target": largest, "second": largest, "source": read, "first": read, "other": "m", "input": f"@{picture}"}
     wanted = [p for p in query.parameters if p.name == "layer" or (p.default is REQUIRED and p.name != "model")]
-    return [f"{p.name}={layers[-1]['begin'] if p.type == 'NEURON' else names[p.name]}" for p in wanted]
+    return [f"{p.name}={output if p.type == 'NEURON' else names[p.name]}" for p in wanted]
 
 
 def measure(path: str, names: list[str]) -> dict[str, str]:

@@ -11,8 +11,13 @@
 // :param [{model, neuron, layer, limit}] => {RETURN 'digits_cnn' AS model, null AS neuron, null AS layer, 10000 AS limit}
 
 MATCH (m:Model {name: $model})
-MATCH (n:Neuron {id: coalesce($neuron, m.base)}) WHERE n.id >= m.base AND n.id < m.base + m.neurons
-MATCH (n)-[:WEIGHT*0..]->(b:Neuron) WHERE CASE WHEN $layer IS NULL THEN EXISTS { (m)-[:OUTPUT]->(b) } ELSE b.layer = $layer END
-WITH DISTINCT b
+CALL (m) { // by itself, so that it is where the walk begins: else each neuron of the layer begins one
+  MATCH (n:Neuron {id: coalesce($neuron, m.base)}) WHERE n.id >= m.base AND n.id < m.base + m.neurons
+  RETURN n
+}
+CALL (m, n) {
+  MATCH (n)-[:WEIGHT*0..]->(b:Neuron) WHERE CASE WHEN $layer IS NULL THEN EXISTS { (m)-[:OUTPUT]->(b) } ELSE b.layer = $layer END
+  RETURN DISTINCT b
+}
 RETURN b.id AS id, b.layer AS layer, b.index AS index
 ORDER BY id LIMIT $limit
