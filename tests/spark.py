@@ -25,6 +25,8 @@ for argument in "$@"; do [ "$argument" = --add-modules=jdk.incubator.vector ] ||
 exec {java} "${{arguments[@]}}"
 """
 
+JAVA_OPTIONS = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # a Java lives for minutes
+
 
 def machine_has_java() -> bool:
     """Whether Spark finds a Java by itself that is new enough for it."""
@@ -66,7 +68,8 @@ def session(folder: Path, master: str) -> Iterator[SparkSession]:
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": "1",
             "spark.sql.codegen.wholeStage": "false",  # a session lives for minutes: compiling would cost more than it saves
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+            "spark.driver.extraJavaOptions": JAVA_OPTIONS,
+            "spark.executor.extraJavaOptions": JAVA_OPTIONS,
             "spark.sql.warehouse.dir": str(folder / "warehouse"),
             "spark.local.dir": str(folder / "local"),
             "spark.driver.memory": "1g",

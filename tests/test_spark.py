@@ -1,29 +1,34 @@
-"""Spark writes the files that this machine writes, once, whatever dies; its tables are the graph's."""
+"""Spark writes the files that this machine writes, once, whatever dies; its tables are the graph's, and docs/scale.md says true things of them."""
 
 from __future__ import annotations
 
-import os
-import signal
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import networkx as nx
+import numpy as np
+import pandas as pd
 import pytest
 
 import etl
 import etl.spark
 from etl.errors import BadFile, BadRequest
-from etl.graph.slices import traced
 from etl.sinks.parquet_parts import Task
 from tests import spark as sparks
+from tests.dying import fails, killed, raises
 from tests.parts import hashes, network_file, small_parts
+from tests.test_docs import PAGES, blocks
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
-MOST = 4  # attempts at a task
+HERE = Path(__file__).parent
+DIGITS = HERE / "data" / "digits_cnn.h5"
+PAGE = next(page for page in PAGES if page.name == "scale.md")
+MOST = 2  # attempts at a task
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning")
 
 
@@ -61,43 +66,6 @@ def test_an_export_is_that_of_one_process(spark: SparkSession, model: Path, opti
     assert hashes(tmp_path / "spark.parquet") == hashes(tmp_path / "alone.parquet")
 
 
-def first_time(task: Task) -> bool:
-    """Whether this is the first attempt at the fourth part of the weights."""
-    if (task.part.table, task.part.number) != ("weights", 3):
-        return False
-    try:
-        (task.folder.parent / "tried").touch(exist_ok=False)
-    except FileExistsError:
-        return False
-    return True
-
-
-def dying(numbered: tuple[int, Task], how: Any) -> tuple[int, int | str]:
-    """Write a part; at the first attempt at one of them, die in the middle of the file."""
-    number, task = numbered
-    if not first_time(task):
-        return number, task()
-    graph = traced(task.source)
-
-    def batches() -> Iterator[Any]:
-        for batch in task.part.batches(graph):
-            yield batch
-            how()
-
-    return number, task.part.write(graph, task.folder, 1000, batches())
-
-
-def raises(numbered: tuple[int, Task]) -> tuple[int, int | str]:
-    def how() -> None:
-        raise OSError("the disk is away")
-
-    return dying(numbered, how)
-
-
-def killed(numbered: tuple[int, Task]) -> tuple[int, int | str]:
-    return dying(numbered, lambda: os.kill(os.getpid(), signal.SIGKILL))
-
-
 @pytest.mark.parametrize("write", [raises, killed])
 def test_a_task_that_dies_is_done_once(
     spark: SparkSession, model: Path, write: Any, tmp_path: Path, whole: dict[str, str], monkeypatch: pytest.MonkeyPatch
@@ -106,13 +74,6 @@ def test_a_task_that_dies_is_done_once(
     etl.spark.export(spark, model, tmp_path / "x.parquet")
     assert (tmp_path / "tried").exists()
     assert hashes(tmp_path / "x.parquet") == whole
-
-
-def fails(numbered: tuple[int, Task]) -> tuple[int, int | str]:
-    number, task = numbered
-    if number > 2:
-        raise OSError("the disk is away")
-    return number, task()
 
 
 def test_an_export_that_broke_goes_on(
@@ -154,15 +115,18 @@ def test_another_file_on_an_executor_is_told(spark: SparkSession, model: Path, t
 
 
 def test_data_frames_are_the_tables(spark: SparkSession, model: Path) -> None:
+    from pyspark.sql import functions
+
     graph = etl.read(model)
     expected = graph.weights().read_all().to_pandas()
     found = etl.spark.weights(spark, model)
     assert found.columns == list(expected.columns) and found.rdd.getNumPartitions() == 1
-    (row,) = found.selectExpr("count(*)", "sum(source)", "sum(target)", "sum(cast(weight as double))", "sum(parameter)").collect()
-    sums = [len(expected), expected.source.sum(), expected.target.sum(), expected.weight.astype(float).sum(), expected.parameter.sum()]
-    assert list(row) == pytest.approx(sums, rel=1e-9)
-    by_layer = {row["layer"]: row["count"] for row in found.groupBy("layer").count().collect()}
-    assert by_layer == {row["name"]: row["edges"] for row in graph.layers.to_pylist() if row["edges"]}
+    sums = ("count(*)", "sum(source)", "sum(target)", "sum(cast(weight as double))", "coalesce(sum(parameter), 0)")
+    by_layer = {name: values for name, *values in found.groupBy("layer").agg(*map(functions.expr, sums)).collect()}
+    assert {name: count for name, (count, *_) in by_layer.items()} == {row["name"]: row["edges"] for row in graph.layers.to_pylist() if row["edges"]}
+    for name, part in expected.groupby("layer", observed=True):
+        wanted = [len(part), part.source.sum(), part.target.sum(), part.weight.astype(float).sum(), part.parameter.sum()]
+        assert by_layer[name] == pytest.approx(wanted, rel=1e-9), name
 
 
 def test_all_tables_of_a_small_graph(spark: SparkSession) -> None:
@@ -225,3 +189,82 @@ def test_a_missing_file_is_told(spark: SparkSession) -> None:
         etl.spark.weights(spark, "nothing.h5").count()
     with pytest.raises(BadFile):
         etl.spark.export(spark, "nothing.h5", "x.parquet")
+
+
+# docs/scale.md: what its SQL answers is what NumPy and NetworkX say
+
+
+@pytest.fixture(scope="module")
+def page(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """What the program of docs/scale.md leaves, run from its top to its end; `answers` are those of its SQL, in their order."""
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "tests").symlink_to(HERE, target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        names: dict[str, Any] = {"__name__": "__main__", "answers": []}
+        for language, text in blocks(PAGE):
+            if language == "python":
+                exec(compile(text, PAGE.name, "exec"), names)
+            elif language == "sql":
+                names["answers"].append(spark.sql(text).toPandas())
+        yield names
+
+
+@pytest.fixture(scope="module")
+def weights() -> pd.DataFrame:
+    return etl.read(DIGITS).weights().read_pandas()
+
+
+def test_weight_statistics(page: dict[str, Any]) -> None:
+    import h5py
+
+    found = page["answers"][0].set_index("layer")
+    with h5py.File(DIGITS) as file:
+        for layer in ("strokes", "shapes", "digit"):
+            kernels: list[np.ndarray] = []
+            file["model_weights"][layer].visititems(lambda name, item, kernels=kernels: kernels.append(item[()]) if "kernel" in name else None)
+            (kernel,) = kernels
+            expected = [kernel.size, kernel.mean(dtype=float), kernel.std(dtype=float, ddof=1), kernel.min(), kernel.max()]
+            assert found.loc[layer].tolist() == pytest.approx(expected, rel=1e-5), layer
+    assert set(found.index) == {"strokes", "shapes", "digit"}
+
+
+def test_strength_and_degrees(page: dict[str, Any], weights: pd.DataFrame) -> None:
+    graph = nx.MultiDiGraph()
+    graph.add_nodes_from(range(1306))
+    graph.add_weighted_edges_from(weights[["source", "target", "weight"]].astype({"weight": float}).itertuples(index=False))
+    strength, degrees = page["answers"][1].set_index("id").sort_index(), page["answers"][2].set_index("degree")
+    np.testing.assert_allclose(strength.incoming, [graph.in_degree(n, "weight") for n in range(1306)], atol=1e-5)
+    np.testing.assert_allclose(strength.outgoing, [graph.out_degree(n, "weight") for n in range(1306)], atol=1e-5)
+    for column, degree in (("into_them", graph.in_degree()), ("out_of_them", graph.out_degree())):
+        counted = pd.Series([d for _, d in degree if d]).value_counts()
+        assert degrees[column][degrees[column] > 0].to_dict() == counted.to_dict()
+
+
+def test_thresholds(page: dict[str, Any], weights: pd.DataFrame) -> None:
+    found = page["answers"][3].set_index("layer")
+    assert found.weights.to_dict() == weights.layer.value_counts().loc[found.index].to_dict()
+    assert found.kept.sum() == (weights.weight.abs() >= np.float32(0.1)).sum()
+
+
+def test_dead_sources(page: dict[str, Any]) -> None:
+    """The network has none; of its two strongest weights into each neuron it has."""
+    assert page["answers"][4].empty
+    pruned = etl.read(DIGITS, top_k=2)
+    spark, text = page["spark"], [text for language, text in blocks(PAGE) if language == "sql"][4]
+    etl.spark.weights(spark, DIGITS, top_k=2).createOrReplaceTempView("weights")
+    read = set(pruned.weights().read_all()["source"].to_pylist())
+    assert spark.sql(text).toPandas().id.tolist() == [n for n in range(1296) if n not in read]
+
+
+def test_paths(page: dict[str, Any], weights: pd.DataFrame) -> None:
+    ways = np.ones(1306)
+    for target, sources in weights.groupby("target").source:
+        ways[target] = ways[sources].sum()
+    assert page["paths"] == ways[1296:].sum()
+
+
+def test_forward(page: dict[str, Any]) -> None:
+    pixels = np.array(json.loads((HERE / "data" / "four.json").read_text("utf-8")))
+    (expected,) = etl.read(DIGITS).forward(pixels.reshape(8, 8, 1))
+    np.testing.assert_allclose([row.value for row in page["answer"]], expected[0], rtol=1e-6, atol=1e-12)

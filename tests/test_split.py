@@ -188,13 +188,20 @@ def test_residual_branches_outputs_and_repeated_layers(keras: Any, tmp_path: Pat
         write_parts(tmp_path / "whole.keras", ["block"], tmp_path / "refused")
 
 
-def test_resnet50(tmp_path: Path) -> None:
+def test_resnet(tmp_path: Path) -> None:
+    """Two of the four stacks of ResNet50, by Keras' own code and with its names, of thinner blocks."""
     keras = pytest.importorskip("keras")
-    model = shuffled(keras.applications.ResNet50(weights=None, input_shape=(32, 32, 3), classes=5))
-    check(keras, model, ["conv3_block4_out"], tmp_path, 2)
-    check(keras, model, ["conv2_block2_out", "conv4_block1_out"], tmp_path, 3)  # the same layers in other parts
+    from keras.src.applications import resnet
+
+    def stacks(x: Any) -> Any:
+        x = resnet.stack_residual_blocks_v1(x, 4, 3, stride1=1, name="conv2")
+        return resnet.stack_residual_blocks_v1(x, 8, 4, name="conv3")
+
+    model = shuffled(resnet.ResNet(stacks, False, True, name="resnet", weights=None, input_shape=(32, 32, 3), classes=5))
+    check(keras, model, ["conv3_block2_out"], tmp_path, 2)
+    check(keras, model, ["conv2_block2_out", "conv3_block1_out"], tmp_path, 3)  # the same layers in other parts
     clean = etl.read(tmp_path / "whole.keras").cut_points()
-    assert {"conv1_relu", "conv2_block1_out", "conv4_block6_add", "avg_pool"} <= set(clean)
+    assert {"conv1_relu", "conv2_block1_out", "conv3_block4_add", "avg_pool"} <= set(clean)
     assert not [name for name in clean if name.endswith(("_1_conv", "_2_relu", "_3_bn"))]
     with pytest.raises(BadRequest, match="cut at conv3_block3_out or conv3_block4_add instead"):
         write_parts(tmp_path / "whole.keras", ["conv3_block4_2_relu"], tmp_path / "refused")
