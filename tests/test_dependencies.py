@@ -32,10 +32,11 @@ DISTRIBUTIONS = {name: {normal(each) for each in distributions} for name, distri
 def imported(folder: str) -> Iterator[tuple[str, str]]:
     """Every top-level name of somebody else's that files in a folder import, with the file."""
     for path in sorted((TOP / folder).rglob("*.py")):
+        own = sys.stdlib_module_names | {"etl", "cypher", "tests"} | neighbours(path)
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-            for name in {name.partition(".")[0] for name in names} - sys.stdlib_module_names - {"etl", "cypher", "tests"} - neighbours(path):
+            for name in {name.partition(".")[0] for name in names} - own:
                 yield name, path.relative_to(TOP).as_posix()
 
 
