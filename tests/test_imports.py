@@ -15,7 +15,7 @@ import etl
 
 ROOT = Path(etl.__file__).parents[1]
 DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
-FRAMEWORKS = ("tensorflow", "keras", "tf_keras", "torch", "jax")
+FRAMEWORKS = ("tensorflow", "keras", "tf_keras", "torch", "onnxruntime", "jax")
 RUN = """
 import json, sys
 from etl.cli import main
@@ -39,15 +39,16 @@ def modules(*arguments: str, **environment: str) -> set[str]:
     return set(names)
 
 
-@pytest.mark.parametrize("model", ["digits_cnn.h5", "digits_cnn.keras"])
+@pytest.mark.parametrize("model", ["digits_cnn.h5", "digits_cnn.keras", "digits_torch.pt2", "digits_cnn.onnx"])
 def test_no_framework_for_a_plan(model: str) -> None:
     found = modules("plan", str(DIGITS.with_name(model)))
     assert not found & set(FRAMEWORKS)
     assert not found & {"neo4j", "pyarrow", "scipy", "matplotlib", "pandas", "networkx"}
 
 
-def test_no_framework_for_an_export(tmp_path: Path) -> None:
-    found = modules("export", str(DIGITS), str(tmp_path / "x.parquet"))
+@pytest.mark.parametrize("model", ["digits_cnn.h5", "digits_torch.pt2", "digits_cnn.onnx"])
+def test_no_framework_for_an_export(tmp_path: Path, model: str) -> None:
+    found = modules("export", str(DIGITS.with_name(model)), str(tmp_path / "x.parquet"))
     assert not found & set(FRAMEWORKS)
     assert not found & {"neo4j", "scipy", "matplotlib"}
 
@@ -68,10 +69,11 @@ def test_frameworks_are_named_where_they_run_a_model() -> None:
         "etl/frameworks/keras.py",
         "etl/analysis/split.py",
         "etl/readers/keras/applications.py",
+        "etl/frameworks/onnx.py",
         "etl/frameworks/torch.py",
         "etl/readers/torch/modules.py",
         "etl/readers/torch/tensors.py",
-    }  # runs a model, writes parts of one, names one; runs a program, exports a module that the user names, loads a state dict
+    }  # runs a model, writes parts of one, names one; run a network and a program, exports a module that the user names, loads a state dict
     for path in sorted((ROOT / "etl").rglob("*.py")):
         tree = ast.parse(path.read_text("utf-8"))
         top = {name for node in tree.body for name in imported(node)}
