@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 import pytest
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # torch imports it if it can: beside TensorFlow's LLVM it aborts the process
 BOLT, HTTP = 17687, 17474  # the first worker's; two at a time, so that no server takes a port that another comes back to
-JAVA = ("-Xms256m", "-Xmx1g", "-XX:TieredStopAtLevel=1")  # a server lives for minutes: compiling for hours would cost more than it saves
+HEAP = ("-Xms256m", "-Xmx1g")
+QUICK = "-XX:TieredStopAtLevel=1"  # Java's programs live for seconds or minutes here: compiling for hours would cost more than it saves
+PLANS = {"dbms.cypher.min_replan_interval": "1h"}  # else each statement is planned again after 10 s, since stores are filled and emptied all the time
 FIRST = ("test_bulk", "test_docs", "test_fuzz", "test_store", "test_cli", "test_faults", "test_loading", "test_warm", "test_cifar", "test_browser")
 FIRST += ("test_spark", "test_spark_cluster", "test_scale_page", "test_jobs")
 
@@ -32,7 +34,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def etl_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """An ETL_HOME for this run; only the downloads outlive it (in ETL_TEST_CACHE, or a folder of the user's)."""
+    from etl.store.local import configuration, fetch
     from etl.store.local.class_training import train
+
+    def configure(home: Path, *others: Any) -> None:
+        configuration.configure(home, *others)
+        with (home / "conf" / "neo4j.conf").open("a", encoding="utf-8") as file:
+            file.writelines(f"{name}={value}\n" for name, value in PLANS.items())
 
     downloads = Path(os.environ.get("ETL_TEST_CACHE") or platformdirs.user_cache_path("neuron-etl-tests", appauthor=False))
     downloads.mkdir(parents=True, exist_ok=True)
@@ -45,8 +53,10 @@ def etl_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
         patch.setattr("etl.store.local.server.BOLT", BOLT + worker)
         patch.setattr("etl.store.local.server.HTTP", HTTP + worker)
-        patch.setattr("etl.store.local.server.heap", lambda: JAVA)
         train()  # at once: else it would begin in the background when the tests have ended
+        patch.setattr("etl.store.local.server.heap", lambda: HEAP)
+        patch.setattr(fetch, "FLAGS", (*fetch.FLAGS, QUICK))
+        patch.setattr("etl.store.local.server.configure", configure)
         yield folder
 
 

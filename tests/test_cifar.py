@@ -13,8 +13,10 @@ from etl.graph.trace import trace
 from etl.graph.traced import Graph
 from etl.sinks.neo4j import bulk
 from etl.store import Store, connect, stop
+from etl.store.local import fetch
 from etl.store.local.configuration import heap
 from etl.store.queries import run
+from tests.conftest import QUICK
 from tests.forward import run_graph
 
 PATH = Path(os.environ.get("ETL_SHARED") or Path(__file__).parents[2] / "shared") / "data" / "CIFAR-10_CNN5.h5"
@@ -35,7 +37,8 @@ def loaded(etl_home: Path, tmp_path_factory: pytest.TempPathFactory, cifar: Grap
     (home / "cache").symlink_to((etl_home / "cache").resolve(), target_is_directory=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ETL_HOME", str(home))
-        patch.setattr("etl.store.local.server.heap", heap)  # the user's, which compiles well: queries over all weights are five times as fast
+        patch.setattr("etl.store.local.server.heap", heap)  # the user's, and no QUICK: queries over all weights are five times as fast
+        patch.setattr(fetch, "FLAGS", tuple(flag for flag in fetch.FLAGS if flag != QUICK))
         done = bulk.load(cifar, "cifar")
         assert (done.neurons, done.edges) == (53_290, 4_586_624)
         try:

@@ -30,6 +30,7 @@ from etl.readers import read
 from etl.sinks.neo4j import live as neo4j
 from etl.store import Store
 from etl.store.queries import queries
+from tests.conftest import QUICK
 
 HERE = Path(__file__).parent
 TOP = HERE.parent
@@ -105,7 +106,7 @@ def run_etl(arguments: list[str], folder: Path, home: Path) -> Done:
 
 
 def run_python(arguments: list[str], folder: Path, home: Path) -> Done:
-    environment = os.environ | {"ETL_HOME": str(home), "PYTHONPATH": str(Path(etl.__file__).parents[1])}
+    environment = os.environ | {"ETL_HOME": str(home), "PYTHONPATH": str(Path(etl.__file__).parents[1]), "JAVA_TOOL_OPTIONS": QUICK}
     done = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False)
     return Done(done.returncode, done.stdout, done.stderr)
 

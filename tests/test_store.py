@@ -26,6 +26,7 @@ from etl.store import Store, connect, home, start, status, stop
 from etl.store.driver_errors import explained
 from etl.store.local import server as local
 from etl.store.local.fetch import DEFAULT
+from tests.conftest import QUICK
 
 
 @pytest.fixture
@@ -200,7 +201,8 @@ START = "import sys; from pathlib import Path; from etl.store import start; serv
 
 def test_of_two_starts_at_once_one_is_killed_and_there_is_one_server(store: Store, second_home: Path) -> None:
     """It takes free ports, outlives the command that was killed while starting it, and the other command waits for it."""
-    commands = [subprocess.Popen([sys.executable, "-c", START, str(second_home)], stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    command, environment = [sys.executable, "-c", START, str(second_home)], os.environ | {"JAVA_TOOL_OPTIONS": QUICK}
+    commands = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     while (booting := status(second_home)).pid is None:
         assert any(command.poll() is None for command in commands)
         time.sleep(0.05)

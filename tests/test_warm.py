@@ -21,6 +21,7 @@ from etl.store.local import configuration, training_process
 from etl.store.local import server as local
 from etl.store.local.class_training import train, trained
 from etl.store.local.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
+from tests.conftest import QUICK
 
 
 @pytest.fixture
@@ -140,7 +141,8 @@ def untrained(etl_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 
 def etl(*arguments: str) -> str:
     """A command in a process of its own: the background begins where it ends."""
-    return subprocess.run([sys.executable, "-m", "etl", *arguments], check=True, stdout=subprocess.PIPE, text=True, cwd=training_process.TOP).stdout
+    command, environment = [sys.executable, "-m", "etl", *arguments], os.environ | {"JAVA_TOOL_OPTIONS": QUICK}
+    return subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True, cwd=training_process.TOP).stdout
 
 
 def records(process: psutil.Process) -> bool:
