@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -30,6 +31,7 @@ from etl.store import models as catalogue
 from etl.store.local import server as local
 from etl.store.local.import_tool import build
 from tests import small, stored
+from tests.conftest import QUICK
 
 if TYPE_CHECKING:
     from etl.store import Store
@@ -76,8 +78,16 @@ def odd_names() -> Graph:
 
 
 def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
+    """And while it is being checked it is nobody else's."""
     seen: list[str] = []
-    done = bulk.load(digits, "m", lambda what, count, of: seen.append(what))
+
+    def progress(what: str, *_: object) -> None:
+        seen.append(what)
+        if what == "checks":
+            with pytest.raises(Conflict, match="m is being loaded or deleted by another process"):
+                catalogue.delete(empty_store, "m")
+
+    done = bulk.load(digits, "m", progress)
     assert (done.outcome, done.neurons, done.edges) == ("loaded", digits.neurons, digits.edges)
     assert set(seen) == {"neurons", "weights", "steps of the import", "checks"}
     by_bulk = contents(empty_store)
@@ -93,21 +103,22 @@ def test_bulk_makes_what_live_makes(empty_store: Store, digits: Graph) -> None:
     assert contents(empty_store) == by_bulk
 
 
-def test_doubles_stay_doubles(empty_store: Store) -> None:
-    kernel, bias = np.array([[0.1, 1 / 3], [-2 / 7, 1e-9]]), np.array([0.7, 1 / 9])
-    graph = small.graph([small.given("x", 2), ("y", "Dense", {"units": 2}, {"kernel": kernel, "bias": bias}, ["x"])], ["y"])
-    bulk.load(graph, "m")
-    found = empty_store.read("MATCH (a)-[w:WEIGHT]->(b:Neuron) RETURN w.weight AS weight, b.bias AS bias ORDER BY b.id, a.id")
-    assert [row["weight"] for row in found] == kernel.T.ravel().tolist()
-    assert [row["bias"] for row in found[::2]] == bias.tolist()
-
-
-def test_what_is_empty_stays(empty_store: Store) -> None:
+def test_doubles_stay_doubles_and_what_is_empty_stays(empty_store: Store) -> None:
     """A neuron and a layer of no axes have an empty list for their index and their shape, as after a live load."""
-    x = small.given("x", 2)
-    calls = [x, ("y", "Dense", {"units": 1}, {"kernel": np.ones((2, 1), np.float32)}, ["x"]), ("z", "Reshape", {"target_shape": ()}, {}, ["y"])]
-    graph = small.graph([*calls, ("w", "Rescaling", {"scale": 2.0, "offset": 0.0}, {}, ["z"])], ["w"])
+    first, second = np.array([[0.1, 1 / 3], [-2 / 7, 1e-9]]), np.array([[1 / 7], [-1e-3]])
+    bias = np.array([0.7, 1 / 9])
+    calls: list[small.Spec] = [
+        small.given("x", 2),
+        ("y", "Dense", {"units": 2}, {"kernel": first, "bias": bias}, ["x"]),
+        ("sum", "Dense", {"units": 1}, {"kernel": second}, ["y"]),
+        ("z", "Reshape", {"target_shape": ()}, {}, ["sum"]),
+        ("w", "Rescaling", {"scale": 2.0, "offset": 0.0}, {}, ["z"]),
+    ]
+    graph = small.graph(calls, ["w"])
     bulk.load(graph, "m")
+    found = empty_store.read("MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE b.layer <> 'w' RETURN w.weight AS weight, b.bias AS bias ORDER BY b.id, a.id")
+    assert [row["weight"] for row in found] == [*first.T.ravel().tolist(), *second.ravel().tolist()]
+    assert [row["bias"] for row in found[:4:2]] == bias.tolist()
     assert {"i": [], "s": []} in empty_store.read("MATCH (l:Layer {name: 'w'}), (n:Neuron {layer: 'w'}) RETURN n.index AS i, l.shape AS s")
     stored.check(empty_store, graph, "m")
 
@@ -205,8 +216,19 @@ def test_what_cannot_be_built_again_stays_and_what_is_new_comes_beside_it(empty_
     stored.check(empty_store, digits, "second")
 
 
-def test_what_is_written_while_a_store_is_built_again_is_not_lost(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    neo4j.load(small.convolutional(), empty_store, "first")
+def test_what_is_not_what_was_sent_does_not_stay(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store that was served before is put back, with all that it held; and what is written while it is built again is not lost."""
+    worked_on(empty_store, small.convolutional(), "first")
+    before = contents(empty_store)
+
+    def wrong(*_: object) -> None:
+        raise StoreError("second is not in the store as it was sent")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bulk.neo4j, "finish", wrong)
+        with pytest.raises(StoreError, match="as it was sent"):
+            bulk.load(digits, "second")
+    assert contents(empty_store) == before
     builds: list[Any] = []
 
     def written_meanwhile(*arguments: Any) -> None:
@@ -220,22 +242,6 @@ def test_what_is_written_while_a_store_is_built_again_is_not_lost(empty_store: S
     assert len(builds) == 2
     assert empty_store.read("MATCH (n:Neuron {model: 'first'}) RETURN DISTINCT n.value AS value") == [{"value": 0.5}]
     stored.check(empty_store, digits, "second")
-
-
-def test_what_is_not_what_was_sent_does_not_stay(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The store that was served before is put back, with all that it held."""
-    worked_on(empty_store, small.convolutional(), "first")
-    before = contents(empty_store)
-
-    def wrong(*_: object) -> None:
-        raise StoreError("second is not in the store as it was sent")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(bulk.neo4j, "finish", wrong)
-        with pytest.raises(StoreError, match="as it was sent"):
-            bulk.load(digits, "second")
-    assert contents(empty_store) == before
-    assert bulk.load(digits, "second").outcome == "loaded"
 
 
 LOAD = """
@@ -286,7 +292,8 @@ def test_killed_while_the_new_store_takes_its_place(empty_store: Store, etl_home
 def kill_at(path: Path, with_tool: bool) -> list[psutil.Process]:
     """Begin a bulk load in another process and kill it when it has begun to write that file. The import tool that it had started."""
     began = time.time()
-    loader = subprocess.Popen([sys.executable, "-c", LOAD.format(file=str(DIGITS))], start_new_session=True)
+    environment = os.environ | {"JAVA_TOOL_OPTIONS": QUICK}
+    loader = subprocess.Popen([sys.executable, "-c", LOAD.format(file=str(DIGITS))], env=environment, start_new_session=True)
     try:
         deadline = time.monotonic() + 120
         while not any(written_since(began, file) for file in (path, path.with_suffix(".id"))):
@@ -337,15 +344,6 @@ def test_two_bulk_loads_at_once(empty_store: Store, digits: Graph) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         bulk.load(digits, "m", second)
-
-
-def test_what_is_being_checked_is_nobody_elses(empty_store: Store, digits: Graph) -> None:
-    def other(what: str, *_: object) -> None:
-        if what == "checks":
-            with pytest.raises(Conflict, match="m is being loaded or deleted by another process"):
-                catalogue.delete(empty_store, "m")
-
-    assert bulk.load(digits, "m", other).outcome == "loaded"
 
 
 def test_what_was_loaded_meanwhile_is_kept(empty_store: Store, digits: Graph, monkeypatch: pytest.MonkeyPatch) -> None:

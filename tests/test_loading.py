@@ -27,6 +27,7 @@ from etl.store import models as catalogue
 from etl.store.home import private
 from etl.store.local import configuration
 from tests import small
+from tests.conftest import QUICK
 
 DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
 CODE = """
@@ -77,7 +78,7 @@ def test_a_disk_that_gets_full(etl_home: Path, tmp_path: Path, mode: str, units:
     mount = f'mount -t tmpfs -o size={megabytes}m none "{tmp_path}" && ln -s "{(etl_home / "cache").resolve()}" "{tmp_path}/cache" && exec "$@"'
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-c", CODE, mode, str(units)],
-        env=os.environ | {"ETL_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1])},
+        env=os.environ | {"ETL_HOME": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1]), "JAVA_TOOL_OPTIONS": QUICK},
         capture_output=True,
         text=True,
         check=False,
@@ -119,8 +120,8 @@ def test_estimates_are_those_of_real_stores(
         bulk.load(graph, name)
         return size(store) + size(stage(graph, name, private(tmp_path / name)).folder)
 
-    kernel = np.random.default_rng(0).standard_normal((600, 600), np.float32)
-    large = small.graph([small.given("input", 600), ("dense_1", "Dense", {"use_bias": False}, {"kernel": kernel}, ["input"])], ["dense_1"])
+    kernel = np.random.default_rng(0).standard_normal((400, 400), np.float32)
+    large = small.graph([small.given("input", 400), ("dense_1", "Dense", {"use_bias": False}, {"kernel": kernel}, ["input"])], ["dense_1"])
     store = etl_home / "neo4j/data/databases/neo4j"
     with_digits, before = imported(digits, "small"), size(store)
     neo4j.load(large, empty_store, "large")
@@ -168,7 +169,7 @@ def test_the_import_tool_is_taken_where_it_is_faster(cleared_store: Store, digit
 def test_a_store_that_was_never_started_is_built_without_a_server(etl_home: Path, tmp_path: Path) -> None:
     """The whole command, from nothing but the downloads."""
     (tmp_path / "cache").symlink_to((etl_home / "cache").resolve(), target_is_directory=True)
-    environment = os.environ | {"ETL_HOME": str(tmp_path)}
+    environment = os.environ | {"ETL_HOME": str(tmp_path), "JAVA_TOOL_OPTIONS": QUICK}
 
     def etl(*words: str) -> str:
         return subprocess.run([sys.executable, "-m", "etl", *words], env=environment, capture_output=True, text=True, check=True).stdout

@@ -64,9 +64,10 @@ def test_tables_make_the_same_store(empty_store: Store, make: Callable[[], Any],
 def test_tables_are_loaded_through_the_import_tool(empty_store: Store, tmp_path: Path) -> None:
     """What was exported is loaded without the model, beside another one."""
     from etl.sinks.neo4j.bulk import Bulk
+    from etl.sinks.neo4j.live import load
 
     Parquet(tmp_path / "x.parquet").write(convolutional())
-    Bulk("other").write(branched())
+    load(branched(), empty_store, "other")
     assert Bulk("m").write(read_tables(tmp_path / "x.parquet")).base == branched().neurons
     empty_store.driver.verify_connectivity()  # the server is another one
     stored.check(empty_store, convolutional(), "m")
