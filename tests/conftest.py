@@ -22,7 +22,7 @@ HEAP = ("-Xms256m", "-Xmx1g")
 QUICK = "-XX:TieredStopAtLevel=1"  # Java's programs live for seconds or minutes here: compiling for hours would cost more than it saves
 PLANS = {"dbms.cypher.min_replan_interval": "1h"}  # else each statement is planned again after 10 s, since stores are filled and emptied all the time
 FIRST = ("test_bulk", "test_docs", "test_fuzz", "test_store", "test_cli", "test_faults", "test_loading", "test_warm", "test_cifar", "test_browser")
-FIRST += ("test_spark", "test_spark_cluster", "test_scale_page", "test_jobs")
+FIRST += ("test_spark", "test_spark_cluster", "test_jobs")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
