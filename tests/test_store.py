@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -269,6 +270,17 @@ def test_a_dying_server_gives_its_ports_to_the_next(second_home: Path) -> None:
         file.write_text(json.dumps(json.loads(file.read_text()) | {"pid": dying.pid}))
         again = start(home=second_home)
     assert (again.uri, again.browser) == (server.uri, server.browser)
+
+
+def test_a_server_is_stopped_on_a_full_disk_too(second_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    start(home=second_home)
+    with monkeypatch.context() as patch:
+        patch.setattr(home, "write_private", full)
+        stop(second_home)
+    assert not status(second_home).running
 
 
 def test_a_command_line_that_cannot_be_read_yet_is_no_end(second_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

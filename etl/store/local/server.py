@@ -73,7 +73,8 @@ def stop(home: Path | None = None) -> Server:
     with exclusive(home):
         state = _state(home)
         if state:  # first: a load that sees it go must know that it is to stay away
-            places.write_private(home / "server.json", json.dumps(state | {"stopping": True}))
+            with suppress(OSError):  # on a full disk it is stopped all the same, at the price that such a load starts it again
+                places.write_private(home / "server.json", json.dumps(state | {"stopping": True}))
         return end(home)
 
 
