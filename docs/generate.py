@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -23,10 +24,28 @@ statement in a read transaction.
 This page is made from the headers by `python docs/generate.py`.
 """
 
+TIMES_HEAD = """## How long they take
+
+Whole commands (two seconds or three are `etl query` itself), each once and in this order, in the local Neo4j with its default settings, on two cores;
+those for 63 million weights (and 8.6 million neurons) while other work shared them. Questions about a layer are asked of the one with the most
+weights; a model is compared with itself. `python benchmarks/queries.py MODEL ...` asks them all. What keeps a value for every neuron (paths,
+`forward`) takes memory for that, and a `limit` of a thousand paths in a large model may be more than Neo4j's default has; it then says so.
+"""
+
+
+TIMES = Path(__file__).with_name("query_times.csv")
+
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, *(section(query) for query in queries().values())])
+    return "\n".join([HEAD, *(section(query) for query in queries().values()), times()])
+
+
+def times() -> str:
+    """What `benchmarks/queries.py` measured."""
+    names, *rows = csv.reader(TIMES.read_text("utf-8").splitlines())
+    table = [names, ["---"] * len(names), *rows]
+    return "\n".join([TIMES_HEAD, *("| " + " | ".join(map(cell, row)) + " |" for row in table), ""])
 
 
 def section(query: Query) -> str:

@@ -175,6 +175,8 @@ def test_queries_page_is_made_from_the_headers() -> None:
     page = script(TOP / "docs" / "generate.py").page()
     assert (TOP / "docs" / "queries.md").read_text("utf-8") == page, "run: python docs/generate.py"
     assert all(f"## {name}\n" in page for name in queries())
+    times = (TOP / "docs" / "query_times.csv").read_text("utf-8").splitlines()[1:]
+    assert [row.partition(",")[0] for row in times] == list(queries())
 
 
 def test_readme_says_the_accuracy() -> None:

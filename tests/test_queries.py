@@ -161,6 +161,21 @@ def test_answers_agree_with_networkx(cleared_store: Store, make: Any) -> None:
     check_around(cleared_store, known, base, max(known, key=known.in_degree))
 
 
+def test_many_rows_of_a_large_model_take_no_more_memory_each(cleared_store: Store) -> None:
+    """A value for every neuron is carried along in a list, which is not to be in every row of an answer too."""
+    calls: list[Spec] = [
+        given("x", 30_000, 1),
+        ("crop", "Cropping1D", {"cropping": (29_000, 0)}, {}, ["x"]),
+        ("pool", "AveragePooling1D", {"pool_size": 100}, {}, ["crop"]),
+        ("flat", "Flatten", {}, {}, ["pool"]),
+        ("y", "Dense", {"units": 1500}, {"kernel": np.ones((10, 1500), np.float32), "bias": np.zeros(1500, np.float32)}, ["flat"]),
+    ]
+    base = load(graph(calls, ["y"]), cleared_store, "asked").base
+    assert run(cleared_store, "path_count", {"model": "asked"}) == [{"paths": 1000 * 1500}]
+    assert [row["id"] - base for row in run(cleared_store, "unused_neurons", {"model": "asked"})] == list(range(29_000))
+    assert len(run(cleared_store, "unused_neurons", {"model": "asked", "limit": 7})) == 7
+
+
 def check_degrees(rows: list[dict[str, Any]], known: nx.MultiDiGraph, sent: Graph) -> None:
     for row in rows:
         span = next(r for r in sent.rows if r.name == row["layer"])

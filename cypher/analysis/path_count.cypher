@@ -21,9 +21,7 @@ WITH m, reduce(paths = [[]], l IN layers | COLLECT {
   UNWIND paths[..-1] + [i IN range(0, size(own) / 4096) | [p IN own[i * 4096..(i + 1) * 4096] | p]] AS part
   RETURN part
 }) AS paths
-CALL (m, paths) {
-  MATCH (m)-[:OUTPUT]->(n:Neuron)
-  WITH DISTINCT n, m, paths
-  RETURN sum(paths[(n.id - m.base) / 4096][(n.id - m.base) % 4096]) AS total
-}
+// picked here, and not row by row: a row is as large as the lists that it carries along
+WITH reduce(total = 0.0, place IN COLLECT { MATCH (m)-[:OUTPUT]->(n:Neuron) RETURN DISTINCT n.id - m.base } |
+  total + paths[place / 4096][place % 4096]) AS total
 RETURN CASE WHEN total < 9007199254740992 THEN toInteger(total) ELSE total END AS paths

@@ -21,9 +21,9 @@ WITH m, last, reduce(used = [[]], l IN layers | COLLECT {
   UNWIND used[..-1] + [i IN range(0, size(own) / 4096) | [u IN own[i * 4096..(i + 1) * 4096] | u]] AS part
   RETURN part
 }) AS used
-UNWIND range(m.base, last) AS id
-WITH id WHERE NOT used[(last - id) / 4096][(last - id) % 4096]
-WITH id ORDER BY id LIMIT $limit
+// picked here, and not row by row: a row is as large as the lists that it carries along
+WITH [id IN range(m.base, last) WHERE NOT used[(last - id) / 4096][(last - id) % 4096]][..$limit] AS ids
+UNWIND ids AS id
 MATCH (n:Neuron {id: id})
 RETURN id, n.layer AS layer, n.index AS index
 ORDER BY id
