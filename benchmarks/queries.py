@@ -2,9 +2,10 @@
 
     python benchmarks/queries.py [--only NAME,NAME] MODEL ...
 
-Prints a table, kept as docs/query_times.csv for docs/queries.md. Questions about a layer are asked of the one with the most weights, questions about
-a neuron of the model's first output; the example that is run forward is random numbers; a model is compared with itself. What says in the end that it
-can't be answered is printed with its reason. The server has its default settings.
+Prints a table; docs/query_times.csv, from which docs/queries.md is made, has it in rounded seconds, with the models' sizes at its head. Questions
+about a layer are asked of the one with the most weights, questions about a neuron of the model's first output; the example that is run forward is
+random numbers; a model is compared with itself. What says in the end that it can't be answered is printed with its reason. The server has its default
+settings.
 """
 
 from __future__ import annotations

@@ -156,7 +156,9 @@ def test_a_server_killed_in_the_middle_and_started_again(mortal: tuple[Store, Pa
         def progress(stage: str, rows: int, _: int) -> None:
             if stage == "weights" and rows > 5000 and not done.is_set():
                 done.set()
-                server = psutil.Process(local.status(home).pid)
+                pid = local.status(home).pid
+                assert pid  # without one, psutil would take this process
+                server = psutil.Process(pid)
                 server.kill()
                 assert local.ends(server)  # until then it looks as if it ran: a start would leave it as it is
                 if restart:
