@@ -157,6 +157,12 @@ def drawn_by(rows: list[dict[str, Any]], *names: str) -> list[tuple[str, str, fl
     )
 
 
+def take_style(page: Page, store: Store, model: str, file: Path) -> None:
+    """Drop a model's style sheet into the page."""
+    file.write_text(style(store, model), "utf-8")
+    page.new_frame(lambda: page.drop(file))
+
+
 def test_opens_with_a_query_that_draws(page: Page, digits: Store) -> None:
     """The query of the address is in the editor; nothing needs typing but the password."""
     query = "MATCH (s)-[w:WEIGHT]->(:Neuron {model: $model, layer: $layer, index: [0]}) RETURN s.name AS name ORDER BY abs(w.weight) DESC LIMIT 25"
@@ -168,8 +174,7 @@ def test_opens_with_a_query_that_draws(page: Page, digits: Store) -> None:
 
 
 def test_neighbourhood_is_drawn_in_the_model_s_style(page: Page, digits: Store, tmp_path: Path) -> None:
-    (tmp_path / "digits_cnn.grass").write_text(style(digits, "digits_cnn"), "utf-8")
-    page.new_frame(lambda: page.drop(tmp_path / "digits_cnn.grass"))
+    take_style(page, digits, "digits_cnn", tmp_path / "digits_cnn.grass")
     query = find("neighbourhood")
     page.run(query.browser)
     expected = digits.read(query.text, model="digits_cnn", neuron=None, limit=30)
@@ -181,6 +186,7 @@ def test_neighbourhood_is_drawn_in_the_model_s_style(page: Page, digits: Store, 
 
 def test_queries_become_favourites(page: Page, digits: Store, tmp_path: Path) -> None:
     """All of them, under their titles; one click runs one."""
+    take_style(page, digits, "digits_cnn", tmp_path / "digits_cnn.grass")
     assert favourites(tmp_path / "queries.zip", digits, "digits_cnn") == len(queries())
     page.drop(tmp_path / "queries.zip")
     page.press("navigationFavorites")
@@ -201,8 +207,7 @@ def test_queries_become_favourites(page: Page, digits: Store, tmp_path: Path) ->
 
 
 def test_style_finds_a_difficult_label(page: Page, digits: Store, tmp_path: Path) -> None:
-    (tmp_path / "odd.grass").write_text(style(digits, "odd"), "utf-8")
-    page.new_frame(lambda: page.drop(tmp_path / "odd.grass"))
+    take_style(page, digits, "odd", tmp_path / "odd.grass")
     frame = page.run("MATCH (n:Neuron {model: 'odd'}) WHERE n.layer STARTS WITH \"a 'b'\" RETURN n LIMIT 3")
     assert {(colour, size) for _, colour, size in page.drawn(frame, 3)} == {(PALETTE[1], 60.0)}
 

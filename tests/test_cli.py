@@ -255,6 +255,7 @@ def test_usage_exits_with_2(run: Run, arguments: list[object]) -> None:
         (["neo4j", "strt"], "there is no command strt (did you mean start?); `etl neo4j --help`"),
         (["plan", DIGITS, "--gran", "channel"], "there is no option --gran (did you mean --granularity?); `etl plan --help`"),
         (["plan", DIGITS, "--granularity", "chanel"], "'--granularity': chanel is none of neuron, channel, layer (did you mean channel?)"),
+        (["verify", DIGITS, "--in", "stor"], "'--in': stor is not store (did you mean store?); `etl verify --help`"),
         (["measure", "digits_cnn", "strenth"], "laplacian_spectrum (did you mean strength?); `etl measure --help`"),
         (["measure", "digits_cnn"], "missing argument 'MEASURE'"),
         (["plan", DIGITS, "--top-k", "x"], "'--top-k': it should be a whole number; `etl plan --help`"),

@@ -174,6 +174,9 @@ def test_many_rows_of_a_large_model_take_no_more_memory_each(cleared_store: Stor
     assert run(cleared_store, "path_count", {"model": "asked"}) == [{"paths": 1000 * 1500}]
     assert [row["id"] - base for row in run(cleared_store, "unused_neurons", {"model": "asked"})] == list(range(29_000))
     assert len(run(cleared_store, "unused_neurons", {"model": "asked", "limit": 7})) == 7
+    for query in ("strongest_paths", "widest_path"):
+        rows = run(cleared_store, query, {"model": "asked", "limit": 1000})
+        assert [row["neurons"][0] - base for row in rows] == list(range(29_000, 30_000))
 
 
 def check_degrees(rows: list[dict[str, Any]], known: nx.MultiDiGraph, sent: Graph) -> None:

@@ -36,22 +36,48 @@ WITH m, t, layers, last, reduce(reach = [[]], l IN layers | COLLECT {
   RETURN part
 }) AS reach
 
-MATCH (a:Neuron)
-WHERE a.id >= m.base AND a.id < last + 1 AND a <> t AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
-WITH layers, last, reach, a, reach[(last - a.id) / 4096][(last - a.id) % 4096] AS best WHERE best IS NOT NULL
-ORDER BY best DESC, a.id LIMIT $limit
-WITH layers, last, reach, collect({at: a, product: 1.0, steps: []}) AS starts
-// reach is the best that can follow: of ways begun, only the $limit that promise most can become the strongest
-WITH reduce(ways = starts, l IN layers | COLLECT {
-  UNWIND ways AS way
-  WITH way, way.at AS a
-  OPTIONAL MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE b.id <= last AND reach[(last - b.id) / 4096][(last - b.id) % 4096] IS NOT NULL
-  WITH CASE WHEN w IS NULL THEN way ELSE {at: b, product: way.product * abs(w.weight), steps: way.steps + w} END AS way
-  WITH way, way.at.id AS at
-  RETURN way ORDER BY way.product * reach[(last - at) / 4096][(last - at) % 4096] DESC, [w IN way.steps | endNode(w).id], startNode(way.steps[0]).id
-  LIMIT $limit
+WITH m, layers, last, reach, COLLECT {
+  MATCH (a:Neuron)
+  WHERE $limit > 0 AND a.id >= m.base AND a.id < last + 1 AND a <> t AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
+    AND reach[(last - a.id) / 4096][(last - a.id) % 4096] IS NOT NULL
+  RETURN {at: a, product: 1.0, steps: [], tie: a.id - m.base}
+} AS starts
+// reach is the best that can follow: of ways begun, only the $limit that promise most can become the strongest. No rows are sorted here, since each
+// would hold all of reach: the least promise that counts is a percentile, and of equal ones those count whose ids hash to less
+WITH reduce(ways = starts, l IN [null] + layers | COLLECT {
+  WITH COLLECT {
+    UNWIND ways AS way
+    WITH way, way.at AS a
+    OPTIONAL MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE l IS NOT NULL AND b.id <= last AND reach[(last - b.id) / 4096][(last - b.id) % 4096] IS NOT NULL
+    WITH way, coalesce(abs(w.weight), 1.0) AS weight, coalesce(b, a).id AS at
+    RETURN way.product * weight * reach[(last - at) / 4096][(last - at) % 4096]
+  } AS promises
+  CALL (promises) {
+    UNWIND promises AS promise
+    RETURN percentileDisc(promise, CASE WHEN size(promises) > $limit THEN (size(promises) - $limit + 0.5) / size(promises) ELSE 0.0 END) AS least
+  }
+  WITH least, COLLECT {
+    UNWIND ways AS way
+    WITH way, way.at AS a
+    OPTIONAL MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE l IS NOT NULL AND b.id <= last AND reach[(last - b.id) / 4096][(last - b.id) % 4096] IS NOT NULL
+    WITH way, w, coalesce(abs(w.weight), 1.0) AS weight, coalesce(b, a) AS at
+    WITH way, w, at, way.product * weight AS product
+    WITH way, w, at, product, product * reach[(last - at.id) / 4096][(last - at.id) % 4096] AS promise WHERE promise >= least
+    RETURN CASE WHEN w IS NULL THEN way {.*, promise: promise}
+      ELSE {at: at, product: product, steps: way.steps + w, tie: (way.tie * 8191 + at.id - m.base) % 2147483647, promise: promise} END
+  } AS chosen
+  CALL (chosen, least) {
+    WITH [way IN chosen WHERE way.promise = least | way.tie] AS ties
+    UNWIND ties AS tie
+    RETURN percentileDisc(tie, CASE WHEN size(chosen) > $limit THEN ($limit - size(chosen) + size(ties) - 0.5) / size(ties) ELSE 1.0 END) AS most
+  }
+  WITH [way IN chosen WHERE way.promise > least] + [way IN chosen WHERE way.promise = least AND way.tie <= most] AS best
+  UNWIND best[..$limit] AS way // two edges may join a pair of neurons: such ways have the same ids
+  RETURN way
 }) AS ways
 UNWIND ways AS way
+// counted, rows no longer hold reach and can be sorted
+WITH way, count(*) AS one
 CALL (way) {
   WITH way.steps AS steps
   WITH steps, startNode(steps[0]) AS a

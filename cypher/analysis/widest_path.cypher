@@ -36,10 +36,23 @@ WITH m, t, layers, last, reduce(reach = [[]], l IN layers | COLLECT {
   RETURN part
 }) AS reach
 
-MATCH (a:Neuron)
-WHERE a.id >= m.base AND a.id < last + 1 AND a <> t AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
-WITH t.id AS end, last, reach, a, reach[(last - a.id) / 4096][(last - a.id) % 4096] AS width WHERE width IS NOT NULL
-ORDER BY width DESC, a.id LIMIT $limit
+// the $limit starts with the widest: no rows are sorted here, since each would hold all of reach; the least that counts is a percentile
+WITH t, last, reach, COLLECT {
+  MATCH (a:Neuron)
+  WHERE $limit > 0 AND a.id >= m.base AND a.id < last + 1 AND a <> t AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
+    AND reach[(last - a.id) / 4096][(last - a.id) % 4096] IS NOT NULL
+  RETURN a.id ORDER BY a.id
+} AS starts
+CALL (last, reach, starts) {
+  UNWIND starts AS start
+  WITH reach[(last - start) / 4096][(last - start) % 4096] AS width
+  RETURN percentileDisc(width, CASE WHEN size(starts) > $limit THEN (size(starts) - $limit + 0.5) / size(starts) ELSE 0.0 END) AS least
+}
+WITH t, last, reach, least, [start IN starts WHERE reach[(last - start) / 4096][(last - start) % 4096] > least | start] AS wider,
+  [start IN starts WHERE reach[(last - start) / 4096][(last - start) % 4096] = least | start] AS equal
+UNWIND wider + equal[..$limit - size(wider)] AS start
+MATCH (a:Neuron {id: start})
+WITH a, t.id AS end, last, reach, reach[(last - start) / 4096][(last - start) % 4096] AS width
 CALL (a, end, last, reach) {
   // from the start on, where every step leads on: the sum keeps the planner from beginning at the end
   MATCH path = (a)((x)-[w:WEIGHT]->(y)
@@ -49,5 +62,7 @@ CALL (a, end, last, reach) {
   WHERE z.id + 0 = end
   RETURN path LIMIT 1
 }
+// counted, rows no longer hold reach and can be sorted
+WITH width, path, count(*) AS one
 RETURN width, [n IN nodes(path) | n.id] AS neurons, [w IN relationships(path) | w.weight] AS weights, path
 ORDER BY width DESC, neurons[0]

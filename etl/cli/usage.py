@@ -34,7 +34,8 @@ def usage_message(error: Any) -> str:
         message = f"there is no command {command['word']}{did_you_mean(command['word'], context.command.commands)}"
     elif choice := NOT_AMONG.search(message):
         choices = re.findall(r"'([^']*)'", choice["choices"])
-        message = f"{message[: choice.start()]}{choice['word']} is none of {', '.join(choices)}{did_you_mean(choice['word'], choices)}"
+        known = f"none of {', '.join(choices)}" if len(choices) > 1 else f"not {choices[0]}"
+        message = f"{message[: choice.start()]}{choice['word']} is {known}{did_you_mean(choice['word'], choices)}"
     elif extra := TOO_MANY.match(message):
         message = f"nothing takes {extra['words']}: it is one word too many, or needs its option before it"
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,25 +37,27 @@ class Bulk:
 
     replace   in place of another model of that name
     or_live   over Bolt where the store can't be read back exactly
+    stage     is told what begins that counts nothing: a start of the server
     """
 
     name: str
     replace: bool = False
     or_live: bool = False
+    stage: Callable[[str], None] | None = None
 
     def write(self, graph: Graph, progress: Progress = silent) -> Loaded:
         """As `load`, which says what is raised."""
         try:
-            return load(graph, self.name, progress, replace=self.replace)
+            return load(graph, self.name, progress, replace=self.replace, stage=self.stage)
         except NotReadableError as error:
             if not self.or_live:
                 raise
             log.warning("%s", str(error).replace(": add to it with --mode live", ": what is new is loaded over Bolt"))
-        with connect() as store:
+        with connect(None, self.stage) as store:
             return neo4j.load(graph, store, self.name, replace=self.replace, progress=progress)
 
 
-def load(graph: Graph, name: str, progress: Progress = silent, *, replace: bool = False) -> Loaded:
+def load(graph: Graph, name: str, progress: Progress = silent, *, replace: bool = False, stage: Callable[[str], None] | None = None) -> Loaded:
     """Load a graph into the local Neo4j, beside the models that it holds: they are read back and built again along with it.
 
     The store stays as it was until the import has ended and its counts agree; then Neo4j is stopped for the time of a rename, and where what is
@@ -80,7 +82,7 @@ def load(graph: Graph, name: str, progress: Progress = silent, *, replace: bool 
         else:
             raise NotReadableError("what somebody else writes into it all the time")
         if outcome != "unchanged":
-            finish(graph, name, base, progress)
+            finish(graph, name, base, progress, stage)
         shutil.rmtree(local.before(home), ignore_errors=True)
     return Loaded(graph.neurons, graph.edges, name, outcome, base, monotonic() - started)
 
@@ -91,10 +93,10 @@ def rebuild(graph: Graph, name: str, beside: tuple[Store, Contents] | None, prog
     build(staged(graph, name, places.private(folder / "import"), progress, beside), folder, progress)
 
 
-def finish(graph: Graph, name: str, base: int, progress: Progress) -> None:
+def finish(graph: Graph, name: str, base: int, progress: Progress, stage: Callable[[str], None] | None) -> None:
     """Read back what is served; where it is not what was sent, the store that was served before is put back. Raises StoreError then."""
     try:
-        with connect() as store:
+        with connect(None, stage) as store:
             neo4j.finish(graph, store, name, base, progress)
     except StoreError as error:
         if error.__cause__ is None and not isinstance(error, Conflict):

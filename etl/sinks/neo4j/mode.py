@@ -51,7 +51,7 @@ def sink(
     if local_alone and local.is_new() and (mode == "bulk" or estimate.quicker(graph, pace.known())):  # what is built needs no server before
         require(graph, bulk=True)
         fetch(stage)
-        return Bulk(name, or_live=mode == "auto")
+        return Bulk(name, or_live=mode == "auto", stage=stage)
     rested = not named and not local.status().running
     with ExitStack() as opened:
         store = opened.enter_context(connect(uri, stage, **login))
@@ -63,7 +63,7 @@ def sink(
         if not named and (replace or stored is None or stored["state"] != "COMPLETE"):
             require(graph, bulk=by_tool, held=others)
         if by_tool:
-            return Bulk(name, replace, or_live=mode == "auto")
+            return Bulk(name, replace, or_live=mode == "auto", stage=stage)
         opened.pop_all()
     return Live(store, name, replace)
 
