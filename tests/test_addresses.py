@@ -64,6 +64,7 @@ def twice(store: Store) -> Iterator[Store]:
     clear(store)
 
 
+@pytest.mark.slow
 def test_an_address_names_the_same_neuron_in_every_load(twice: Store) -> None:
     def ask(query: str, model: str, **values: Any) -> list[dict[str, Any]]:
         return queries.run(twice, query, {"model": model, **values})

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
+pytestmark = pytest.mark.slow
 T = TypeVar("T")
 DIGITS = Path(__file__).parent / "data" / "digits_cnn.h5"
 ODD = "a 'b' \"c\" {d}.e: f; é"

@@ -36,6 +36,7 @@ from tests.conftest import QUICK
 if TYPE_CHECKING:
     from etl.store import Store
 
+pytestmark = pytest.mark.slow
 DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
 
 

@@ -20,7 +20,7 @@ from tests.conftest import QUICK
 from tests.forward import run_graph
 
 PATH = Path(os.environ.get("ETL_SHARED") or Path(__file__).parents[2] / "shared") / "data" / "CIFAR-10_CNN5.h5"
-pytestmark = pytest.mark.skipif(not PATH.exists(), reason=f"{PATH} is not here")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not PATH.exists(), reason=f"{PATH} is not here")]
 
 
 @pytest.fixture(scope="module")

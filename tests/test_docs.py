@@ -127,7 +127,14 @@ def test_readme_begins_with_the_two_commands() -> None:
     assert second == "pip install '.[test]' && pytest"
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+LONG = ("looking-inside.md", "graph-view.md", "browser.md", "splitting.md", "split.md")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=[pytest.mark.slow] if page.name in LONG else []) for page in PAGES if commands(page)],
+    ids=lambda page: page.name,
+)
 def test_commands(page: Path, clone: Path, home: Path) -> None:
     """In the order of the page; what is shown of their output is in their output."""
     if page.name == "pytorch.md":

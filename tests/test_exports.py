@@ -105,6 +105,7 @@ def test_to_networkx(digits: Graph) -> None:
         assert told == {name: value for name, value in row.items() if value is not None}
 
 
+@pytest.mark.slow
 def test_networkx_writes_what_the_export_writes(digits: Graph, tmp_path: Path) -> None:
     graphml.GraphML(tmp_path / "ours.graphml").write(digits)
     nx.write_graphml(to_networkx(digits), tmp_path / "theirs.graphml")

@@ -26,6 +26,7 @@ from tests import stored
 from tests.proxy import COMMIT, Cut, Proxy
 from tests.small import convolutional
 
+pytestmark = pytest.mark.slow
 LOADER = """
 import os, sys
 from etl.sinks.neo4j import live as neo4j

@@ -25,6 +25,7 @@ from etl.sinks import parquet_parts, processes
 from etl.sinks.parquet_parts import PartFile, Task, run_by
 from tests.parts import hashes, network, network_file, small_parts
 
+pytestmark = pytest.mark.slow
 DATA = Path(__file__).parent / "data"
 
 

@@ -29,6 +29,7 @@ from etl.store.local import configuration
 from tests import small
 from tests.conftest import QUICK
 
+pytestmark = pytest.mark.slow
 DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
 CODE = """
 import json, sys

@@ -131,6 +131,7 @@ def in_a_process_of_its_own(*arguments: object) -> tuple[str, list[str]]:
     return done.stdout, imported
 
 
+@pytest.mark.slow
 def test_every_command_on_a_stored_network(cleared_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     picture = np.load(DATA / "digits_cnn_onnx.npz")["image"][0]
     np.save(tmp_path / "x.npy", picture)

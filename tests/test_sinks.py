@@ -164,5 +164,6 @@ def test_a_store_over_bolt(empty_store: Store) -> None:
     keeps_the_contract(Place(Live(empty_store, "m"), lambda: in_store(empty_store)), convolutional())
 
 
+@pytest.mark.slow
 def test_a_store_by_the_import_tool(empty_store: Store) -> None:
     keeps_the_contract(Place(Bulk("m"), lambda: in_store(empty_store)), convolutional())

@@ -29,7 +29,10 @@ HERE = Path(__file__).parent
 DIGITS = HERE / "data" / "digits_cnn.h5"
 PAGE = next(page for page in PAGES if page.name == "scale.md")
 MOST = 2  # attempts at a task
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning", "ignore::ResourceWarning"),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -61,6 +61,7 @@ def test_tables_make_the_same_store(empty_store: Store, make: Callable[[], Any],
     assert load(make(), empty_store, "m").outcome == "unchanged"  # the very same model
 
 
+@pytest.mark.slow
 def test_tables_are_loaded_through_the_import_tool(empty_store: Store, tmp_path: Path) -> None:
     """What was exported is loaded without the model, beside another one."""
     from etl.sinks.neo4j.bulk import Bulk

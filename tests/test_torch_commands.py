@@ -92,6 +92,7 @@ def test_smaller_inputs_are_not_offered(monkeypatch: pytest.MonkeyPatch) -> None
     assert options == ["--granularity", "--layers", "--top-k"] and len(read) == 2
 
 
+@pytest.mark.slow
 def test_in_the_store(empty_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Loaded, asked, run forward inside Neo4j, measured, drawn, and not written back."""
     assert command(monkeypatch, "load", PROGRAM, "--quiet") == 0

@@ -20,6 +20,7 @@ from etl.store import models as catalogue
 from etl.store.local import server as local
 from etl.store.local import training_process
 
+pytestmark = pytest.mark.slow
 DIGITS = Path(__file__).parent / "data/digits_cnn.h5"
 LOADER = """
 import sys

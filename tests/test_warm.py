@@ -23,6 +23,8 @@ from etl.store.local.class_training import train, trained
 from etl.store.local.fetch import ADMIN_CLASS, DEFAULT, MAIN_CLASS, Runtime, fetch
 from tests.conftest import QUICK
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Runtime:
