@@ -179,9 +179,7 @@ class Walk:
         except Unsupported as error:
             self.problems.append(f"{leaf.name} ({leaf.layer.kind}): {error}")
             return None
-        except (ValueError, IndexError, KeyError, ZeroDivisionError, OverflowError, TypeError, AttributeError) as error:
-            if isinstance(error, TypeError | AttributeError) and DIALECTS[leaf.layer.dialect].has_own_rule(leaf.layer.kind):
-                raise  # a slip in a rule of the user's own, who needs its traceback
+        except (ValueError, IndexError, KeyError, ZeroDivisionError, OverflowError) as error:
             raise BadFile(f"layer {leaf.name} ({leaf.layer.kind}) does not fit its input, its weights or its own options: {error}") from error
         return list(outputs) if isinstance(outputs, tuple | list) else [outputs]
 

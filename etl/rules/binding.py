@@ -12,6 +12,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.network import LARGEST_LITERAL, Array, Call, Layer, Network, Tensor, flow, placeholder, substitute
 from etl.rules.dialect import Dialect, Rule
+from etl.rules.misfits import Misfit, called
 from etl.rules.scope import Scope, Weights
 
 
@@ -54,14 +55,14 @@ def bind(layer: Layer, rule: Rule, keywords: Mapping[str, Any], dialect: Dialect
 def run(layer: Layer, here: Scope, inputs: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
     """Run a layer's rule on live values and constants: those of its outputs come back, its neurons are on the scope's tape.
 
-    Raises Unsupported where it is refused.
+    Raises Unsupported where it is refused, Misfit where it is called with what its rule doesn't take.
     """
     if layer.refusal and not here.dialect.has_own_rule(layer.kind):
         raise Unsupported(layer.refusal)
     if layer.network is not None:
         return run_network(layer.network, here, inputs)
     rule = here.dialect.rule_of(layer.kind)
-    return rule(here, *inputs, **bind(layer, rule, keywords, here.dialect, here.tape.read))
+    return called(rule, here, inputs, bind(layer, rule, keywords, here.dialect, here.tape.read))
 
 
 def check(call: Call, dialect: Dialect) -> None:
@@ -73,11 +74,11 @@ def check(call: Call, dialect: Dialect) -> None:
 
 
 def run_part(here: Scope, part: str, layer: Layer, *inputs: Any, **keywords: Any) -> Any:
-    """Run a layer that stands inside another one, as its sublayer `part`. Raises Unsupported: the outer one is refused, and says what is in it."""
+    """Run a layer that stands inside another one, as its sublayer `part`. Raises Unsupported or Misfit: the outer one says what is in it."""
     try:
         return run(layer, here.part(part), inputs, keywords)
-    except Unsupported as error:
-        raise Unsupported(f"holds {layer.name} ({layer.kind}): {error}") from error
+    except (Unsupported, Misfit) as error:
+        raise type(error)(f"holds {layer.name} ({layer.kind}): {error}") from error
 
 
 def array_within(here: Scope, array: Array) -> Weights:

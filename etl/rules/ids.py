@@ -54,6 +54,14 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
         picked_ids = super().__getitem__(key)
         return live(picked_ids, indexed(self, key)) if isinstance(picked_ids, Live) else picked_ids
 
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise ValueError("reads along an axis of a single number, which has none")  # NumPy's TypeError would be one of ours
+        return super().__len__()
+
+    def __iter__(self) -> Any:
+        return iter([self[place] for place in range(len(self))])
+
     def reshape(self, *shape: Any, **keywords: Any) -> Any:
         ids = super().reshape(*shape, **keywords)
         return with_axes(ids, reshaped(self, ids.shape))

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from etl.activations import BEYOND, FUNCTIONS
+from etl.network import Layer
 from etl.rules.binding import accepted
 from etl.rules.dialect import Dialect
 from etl.rules.dialects import DIALECTS
 from etl.rules.keras import FAMILIES, REFUSED
 from etl.rules.keras.activation_names import ALIASES, COMPOSED
 from etl.rules.keras.nodes import NODES
+from etl.rules.misfits import signature_of
+from etl.rules.scope import Weights
 
 HEAD = """# Layers
 
@@ -70,20 +73,22 @@ def makes(rule: Callable[..., Any]) -> str:
     return (rule.__doc__ or "").strip().split("\n")[0]
 
 
+STORED = (Weights, Weights | None)  # types of what is no option: stored arrays,
+INNER = (Layer, tuple[Layer, ...])  # and layers inside
 INTERNAL = ("part", "length", "query_length", "value_length", "key_length")  # what another rule tells it, or the user about masks; in no file
 
 
 def options(rule: Callable[..., Any]) -> dict[str, str]:
     """The options that a rule takes, each with its default where it has one."""
-    keyword_options = {
-        n: p for n, p in accepted(rule).items() if p.kind is p.KEYWORD_ONLY and not any(w in str(p.annotation) for w in ("Weights", "Layer"))
-    }
+    parameters = signature_of(rule).parameters
+    keyword_options = {n: p for n in accepted(rule) if (p := parameters[n]).kind is p.KEYWORD_ONLY and p.annotation not in (*STORED, *INNER)}
     return {n: n if p.default in (p.empty, None) else f"{n}={p.default!r}" for n, p in keyword_options.items() if n not in INTERNAL}
 
 
 def weights(rule: Callable[..., Any]) -> list[str]:
     """Names of the stored arrays that a rule takes."""
-    return [name for name, p in accepted(rule).items() if "Weights" in str(p.annotation)]
+    parameters = signature_of(rule).parameters
+    return [name for name in accepted(rule) if parameters[name].annotation in STORED]
 
 
 def layers_page() -> str:

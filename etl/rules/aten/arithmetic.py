@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 from math import log
-from typing import Any
 
 import numpy as np
 
 from etl.rules.aten import values as place
 from etl.rules.aten.functions import trunc
-from etl.rules.aten.values import Value, constants, function, numbers, scaled_function
+from etl.rules.aten.values import Operand, Value, constants, function, numbers, scaled_function
 from etl.rules.ids import is_live
 from etl.rules.scope import Edges, Scope
 
 
-def add(here: Scope, self: Value, other: Any, alpha: float = 1) -> Value:
+def add(here: Scope, self: Value, other: Operand, alpha: float = 1) -> Value:
     """self + alpha other."""
     return place.add(here, self, other, alpha)
 
 
-def sub(here: Scope, self: Value, other: Any, alpha: float = 1) -> Value:
+def sub(here: Scope, self: Value, other: Operand, alpha: float = 1) -> Value:
     """self - alpha other."""
     return place.add(here, self, other, -alpha)
 
 
-def rsub(here: Scope, self: Value, other: Any, alpha: float = 1) -> Value:
+def rsub(here: Scope, self: Value, other: Operand, alpha: float = 1) -> Value:
     """other - alpha self."""
     return place.add(here, other, self, -alpha)
 
 
-def mul(here: Scope, self: Value, other: Any) -> Value:
+def mul(here: Scope, self: Value, other: Operand) -> Value:
     """self times other."""
     return place.multiply(here, self, other)
 
 
-def div(here: Scope, self: Value, other: Any, rounding_mode: str | None = None) -> Value:
+def div(here: Scope, self: Value, other: Operand, rounding_mode: str | None = None) -> Value:
     """self over other, rounded down or towards zero where asked."""
     if rounding_mode is None:
         return place.divide(here, self, other)
@@ -47,12 +46,12 @@ def div(here: Scope, self: Value, other: Any, rounding_mode: str | None = None) 
     return here.sum(Edges(place.divide(here, self, other, part="quotient"), over=0), activation="floor")
 
 
-def floor_divide(here: Scope, self: Value, other: Any) -> Value:
+def floor_divide(here: Scope, self: Value, other: Operand) -> Value:
     """self over other, rounded down."""
     return div(here, self, other, "floor")
 
 
-def remainder(here: Scope, self: Value, other: Any) -> Value:
+def remainder(here: Scope, self: Value, other: Operand) -> Value:
     """self - other floor(self / other), as Python's %."""
     if constants(self, other):
         return np.remainder(self, other)
@@ -60,7 +59,7 @@ def remainder(here: Scope, self: Value, other: Any) -> Value:
     return place.subtract(here, self, place.multiply(here, whole, other, part="whole"))
 
 
-def fmod(here: Scope, self: Value, other: Any) -> Value:
+def fmod(here: Scope, self: Value, other: Operand) -> Value:
     """self - other trunc(self / other), as C's fmod."""
     if constants(self, other):
         return np.fmod(self, other)
@@ -68,37 +67,37 @@ def fmod(here: Scope, self: Value, other: Any) -> Value:
     return place.subtract(here, self, place.multiply(here, whole, other, part="whole"))
 
 
-def maximum(here: Scope, self: Value, other: Any) -> Value:
+def maximum(here: Scope, self: Value, other: Operand) -> Value:
     """The larger of two."""
     return place.extreme(here, "max", self, other)
 
 
-def minimum(here: Scope, self: Value, other: Any) -> Value:
+def minimum(here: Scope, self: Value, other: Operand) -> Value:
     """The smaller of two."""
     return place.extreme(here, "min", self, other)
 
 
-def clamp(here: Scope, self: Value, min: Any = None, max: Any = None) -> Value:
+def clamp(here: Scope, self: Value, min: Operand | None = None, max: Operand | None = None) -> Value:
     """self, at least min and at most max."""
     return place.clip(here, self, finite(min, -1), finite(max, 1))
 
 
-def finite(bound: Any, sign: int) -> Any:
+def finite(bound: Operand | None, sign: int) -> Operand | None:
     """A bound that bounds something: none where it is infinity."""
     return None if isinstance(bound, float) and bound == sign * float("inf") else bound
 
 
-def clamp_min(here: Scope, self: Value, min: Any) -> Value:
+def clamp_min(here: Scope, self: Value, min: Operand) -> Value:
     """self, at least min."""
     return place.clip(here, self, min)
 
 
-def clamp_max(here: Scope, self: Value, max: Any) -> Value:
+def clamp_max(here: Scope, self: Value, max: Operand) -> Value:
     """self, at most max."""
     return place.clip(here, self, None, max)
 
 
-def pow_(here: Scope, self: Any, exponent: Any) -> Value:
+def pow_(here: Scope, self: Operand, exponent: Operand) -> Value:
     """self to the power of a constant, or a positive constant to the power of a live value."""
     return place.power(here, self, exponent)
 
@@ -113,7 +112,7 @@ def addcdiv(here: Scope, self: Value, tensor1: Value, tensor2: Value, value: flo
     return place.add(here, self, place.divide(here, tensor1, tensor2, part="quotient"), value)
 
 
-def lerp(here: Scope, self: Value, end: Value, weight: Any) -> Value:
+def lerp(here: Scope, self: Value, end: Value, weight: Operand) -> Value:
     """self + weight (end - self)."""
     gap = place.subtract(here, end, self, part="difference")
     return place.add(here, self, place.multiply(here, gap, weight, part="share"))
@@ -131,7 +130,9 @@ def ldexp(here: Scope, self: Value, other: Value) -> Value:
     return place.multiply(here, self, place.power(here, 2.0, other, part="power"))
 
 
-def fake_quantize(here: Scope, self: Value, scale: Any, zero_point: Any, quant_min: int, quant_max: int, fake_quant_enabled: Any = None) -> Value:
+def fake_quantize(
+    here: Scope, self: Value, scale: Operand, zero_point: Operand, quant_min: int, quant_max: int, fake_quant_enabled: Operand | None = None
+) -> Value:
     """What a quantised copy would hold: (x / scale + zero_point rounded, between the limits, - zero_point) scale."""
     if fake_quant_enabled is not None and not np.any(fake_quant_enabled):
         return self
@@ -146,7 +147,7 @@ def fake_quantize(here: Scope, self: Value, scale: Any, zero_point: Any, quant_m
 def hypot(here: Scope, self: Value, other: Value) -> Value:
     """The root of the sum of squares."""
     squares = [function(here, "square", np.square, side, part=f"square_{k}") for k, side in enumerate((self, other))]
-    return function(here, "sqrt", np.sqrt, place.add(here, *squares, part="sum"))
+    return function(here, "sqrt", np.sqrt, place.add(here, squares[0], squares[1], part="sum"))
 
 
 def logaddexp(here: Scope, self: Value, other: Value) -> Value:

@@ -10,7 +10,7 @@ import numpy as np
 from etl.errors import Unsupported
 from etl.rules.aten import logic, reduce
 from etl.rules.aten import values as place
-from etl.rules.aten.values import Value, constants, function
+from etl.rules.aten.values import Operand, Value, constants, function, given
 from etl.rules.ids import is_live
 from etl.rules.scope import Scope
 
@@ -20,7 +20,7 @@ Rule = Callable[..., Any]
 def comparison(compare: Rule, turned: bool = False) -> Rule:
     """A rule for eq, gt and the like."""
 
-    def rule(here: Scope, self: Value, other: Any) -> Value:
+    def rule(here: Scope, self: Value, other: Operand) -> Value:
         """1 where it holds, otherwise 0."""
         return compare(here, other, self) if turned else compare(here, self, other)
 
@@ -30,14 +30,14 @@ def comparison(compare: Rule, turned: bool = False) -> Rule:
 def bitwise(numpy: Callable[..., Any], logical: Rule) -> Rule:
     """A rule for & and |: of truths as logic has it, of constants bit by bit."""
 
-    def rule(here: Scope, self: Value, other: Any) -> Value:
+    def rule(here: Scope, self: Value, other: Operand) -> Value:
         """Both bit by bit."""
         return np.asarray(numpy(self, other)) if constants(self, other) else logical(here, self, other)
 
     return rule
 
 
-def truth(here: Scope, self: Value, other: Any = None, dtype: str | None = None) -> Value:
+def truth(here: Scope, self: Value, other: Operand | None = None, dtype: str | None = None) -> Value:
     """1 where a value isn't 0, otherwise 0: what it is as a truth."""
     return logic.not_equal(here, self, 0)
 
@@ -45,7 +45,7 @@ def truth(here: Scope, self: Value, other: Any = None, dtype: str | None = None)
 def on_whole_constants(numpy: Callable[..., Any]) -> Rule:
     """A rule for arithmetic of whole numbers that has a meaning of constants only: shifts, divisors."""
 
-    def rule(here: Scope, self: Value, other: Any) -> Value:
+    def rule(here: Scope, self: Value, other: Operand) -> Value:
         """Of constants only."""
         if not constants(self, other):
             raise Unsupported("has a rule for constants only, and reads values that depend on the example")
@@ -93,16 +93,16 @@ def isin(here: Scope, elements: Value, test_elements: Value, assume_unique: bool
     return logic.complement(here, any_equal) if invert else any_equal
 
 
-def where(here: Scope, condition: Value, self: Any = None, other: Any = None) -> Value:
+def where(here: Scope, condition: Value, self: Operand | None = None, other: Operand | None = None) -> Value | list[Value]:
     """self where a condition holds, other elsewhere."""
     if self is None:
         if is_live(condition):
             raise Unsupported("returns as many places as the example has")
         return list(np.nonzero(condition))
-    return logic.where(here, condition, self, other)
+    return logic.where(here, condition, self, given(other))
 
 
-def masked_fill(here: Scope, self: Value, mask: Value, value: Any) -> Value:
+def masked_fill(here: Scope, self: Value, mask: Value, value: Operand) -> Value:
     """A number where a mask says so."""
     return logic.where(here, mask, value, self)
 

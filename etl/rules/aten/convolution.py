@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from etl.errors import Unsupported
 from etl.rules.aten import windows
-from etl.rules.aten.values import Value
+from etl.rules.aten.values import Sizes, Value
 from etl.rules.aten.windows import Pads, for_each
 from etl.rules.ids import Ids
 from etl.rules.primitives.windows import span
 from etl.rules.scope import Scope
 
 
-def batched(x: Ids, rank: int) -> tuple[Ids, bool]:
+def batched(x: Value, rank: int) -> tuple[Value, bool]:
     """A tensor with its batch axis: (channels, *places) is one example without."""
     return (x, True) if x.ndim == rank + 2 else (x[None], False)
 
 
 def convolution(
-    here: Scope, input: Ids, weight: Value, bias: Value | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
+    here: Scope,
+    input: Value,
+    weight: Value,
+    bias: Value | None = None,
+    stride: Sizes = 1,
+    padding: Sizes | str = 0,
+    dilation: Sizes = 1,
+    groups: int = 1,
 ) -> Ids:
     """Every neuron reads one window through its filter: (n, c, *places), weight (o, c / groups, *size) -> (n, o, *windows)."""
     rank = weight.ndim - 2
@@ -29,13 +36,15 @@ def convolution(
     return outputs if whole_batch else outputs[0]
 
 
-def pads_of(padding: Any, size: Sequence[int], dilation: Sequence[int]) -> Pads:
+def pads_of(padding: Sizes | str, size: Sequence[int], dilation: Sequence[int]) -> Pads:
     """Padding as numbers, or as a word: `same` puts the odd place behind."""
-    if padding == "valid":
+    if isinstance(padding, str) and padding == "valid":
         return [(0, 0)] * len(size)
-    if padding == "same":
+    if isinstance(padding, str) and padding == "same":
         reach = [span(k, d) - 1 for k, d in zip(size, dilation, strict=True)]
         return [(total // 2, total - total // 2) for total in reach]
+    if isinstance(padding, str):
+        raise Unsupported(f"has no rule for padding={padding!r}")
     return [(p, p) for p in for_each(padding, len(size))]
 
 
@@ -44,11 +53,11 @@ def transposed_convolution(
     input: Ids,
     weight: Value,
     bias: Value | None = None,
-    stride: Any = 1,
-    padding: Any = 0,
-    output_padding: Any = 0,
+    stride: Sizes = 1,
+    padding: Sizes = 0,
+    output_padding: Sizes = 0,
     groups: int = 1,
-    dilation: Any = 1,
+    dilation: Sizes = 1,
 ) -> Ids:
     """Every input adds its filter to a window: (n, c, *places), weight (c, o / groups, *size) -> (n, o, *places)."""
     rank = weight.ndim - 2
@@ -64,11 +73,11 @@ def conv_any(
     input: Ids,
     weight: Value,
     bias: Value | None,
-    stride: Any,
-    padding: Any,
-    dilation: Any,
+    stride: Sizes,
+    padding: Sizes,
+    dilation: Sizes,
     transposed: bool,
-    output_padding: Any,
+    output_padding: Sizes,
     groups: int,
 ) -> Ids:
     """A convolution or a transposed one (`aten.convolution`)."""

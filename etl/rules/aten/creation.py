@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from etl.errors import Unsupported
 from etl.rules.aten.functions import trunc
 from etl.rules.aten.logic import not_equal
-from etl.rules.aten.values import Value, check_size
+from etl.rules.aten.values import Operand, Size, Sizes, Value, check_size
 from etl.rules.aten.views import integer, sizes
 from etl.rules.ids import is_live
 from etl.rules.scope import Scope
@@ -43,7 +43,7 @@ def filled(shape: tuple[int, ...], value: Any, dtype: np.dtype[Any]) -> NDArray[
 def of_one(value: float) -> Any:
     """A rule for zeros and ones."""
 
-    def rule(here: Scope, size: Any, dtype: str | None = None) -> Value:
+    def rule(here: Scope, size: Sizes, dtype: str | None = None) -> Value:
         """One number everywhere."""
         return filled(sizes(size), value, dtype_of(dtype))
 
@@ -64,12 +64,12 @@ def default_of(self: Value) -> np.dtype[Any]:
     return np.dtype("float32") if is_live(self) else self.dtype
 
 
-def full(here: Scope, size: Any, fill_value: Any, dtype: str | None = None) -> Value:
+def full(here: Scope, size: Sizes, fill_value: Operand, dtype: str | None = None) -> Value:
     """One number everywhere."""
     return filled(sizes(size), fill_value, dtype_of(dtype, "int64" if isinstance(fill_value, int) and not isinstance(fill_value, bool) else None))
 
 
-def full_like(here: Scope, self: Value, fill_value: Any, dtype: str | None = None) -> Value:
+def full_like(here: Scope, self: Value, fill_value: Operand, dtype: str | None = None) -> Value:
     """One number everywhere, in the shape of another tensor."""
     return filled(self.shape, fill_value, dtype_of(dtype, default_of(self)))
 
@@ -77,19 +77,19 @@ def full_like(here: Scope, self: Value, fill_value: Any, dtype: str | None = Non
 def new_one(value: float) -> Any:
     """A rule for new_zeros and new_ones."""
 
-    def rule(here: Scope, self: Value, size: Any, dtype: str | None = None) -> Value:
+    def rule(here: Scope, self: Value, size: Sizes, dtype: str | None = None) -> Value:
         """One number everywhere, of the type of another tensor."""
         return filled(sizes(size), value, dtype_of(dtype, default_of(self)))
 
     return rule
 
 
-def new_full(here: Scope, self: Value, size: Any, fill_value: Any, dtype: str | None = None) -> Value:
+def new_full(here: Scope, self: Value, size: Sizes, fill_value: Operand, dtype: str | None = None) -> Value:
     """One number everywhere, of the type of another tensor."""
     return filled(sizes(size), fill_value, dtype_of(dtype, default_of(self)))
 
 
-def fill(here: Scope, self: Value, value: Any) -> Value:
+def fill(here: Scope, self: Value, value: Operand) -> Value:
     """One number everywhere, in the shape of what was there."""
     if is_live(value):
         return np.broadcast_to(value, self.shape)
@@ -107,7 +107,7 @@ def copy(here: Scope, self: Value, src: Value, non_blocking: bool = False) -> Va
     return values if is_live(values) or is_live(self) else values.astype(self.dtype)
 
 
-def arange(here: Scope, end: Any, start: Any = 0, step: Any = 1, dtype: str | None = None) -> Value:
+def arange(here: Scope, end: Operand, start: Operand = 0, step: Operand = 1, dtype: str | None = None) -> Value:
     """Numbers from start up to end."""
     first, last, by = (np.asarray(number).reshape(()).item() for number in (start, end, step))
     checked((max(int((last - first) / by) + 1, 0),))
@@ -115,12 +115,12 @@ def arange(here: Scope, end: Any, start: Any = 0, step: Any = 1, dtype: str | No
     return np.arange(first, last, by).astype(dtype_of(dtype, default))
 
 
-def linspace(here: Scope, start: Any, end: Any, steps: Any, dtype: str | None = None) -> Value:
+def linspace(here: Scope, start: Operand, end: Operand, steps: Size, dtype: str | None = None) -> Value:
     """So many numbers from start to end."""
     return np.linspace(np.asarray(start).item(), np.asarray(end).item(), checked((integer(steps),))[0]).astype(dtype_of(dtype))
 
 
-def logspace(here: Scope, start: Any, end: Any, steps: Any, base: float = 10.0, dtype: str | None = None) -> Value:
+def logspace(here: Scope, start: Operand, end: Operand, steps: Size, base: float = 10.0, dtype: str | None = None) -> Value:
     """The base to the power of so many numbers from start to end."""
     return np.power(base, linspace(here, start, end, steps, "float64")).astype(dtype_of(dtype))
 
@@ -129,7 +129,7 @@ def window(coefficients: Sequence[float]) -> Any:
     """A rule for hann_window, hamming_window and blackman_window: a sum of cosines with signs that alternate."""
 
     def rule(
-        here: Scope, window_length: Any, periodic: bool = True, alpha: float | None = None, beta: float | None = None, dtype: str | None = None
+        here: Scope, window_length: Size, periodic: bool = True, alpha: float | None = None, beta: float | None = None, dtype: str | None = None
     ) -> Value:
         """The weights of a window over time; a periodic one leaves out the last of one more."""
         (count,) = checked((integer(window_length),))
@@ -141,7 +141,7 @@ def window(coefficients: Sequence[float]) -> Any:
     return rule
 
 
-def bartlett_window(here: Scope, window_length: Any, periodic: bool = True, dtype: str | None = None) -> Value:
+def bartlett_window(here: Scope, window_length: Size, periodic: bool = True, dtype: str | None = None) -> Value:
     """A triangle from 0 to 1 and back."""
     (count,) = checked((integer(window_length),))
     last = max(count if periodic else count - 1, 1)
@@ -149,13 +149,13 @@ def bartlett_window(here: Scope, window_length: Any, periodic: bool = True, dtyp
     return values.astype(dtype_of(dtype))
 
 
-def eye(here: Scope, n: Any, m: Any = None, dtype: str | None = None) -> Value:
+def eye(here: Scope, n: Size, m: Size | None = None, dtype: str | None = None) -> Value:
     """Ones on the diagonal."""
     shape = checked((integer(n), integer(n if m is None else m)))
     return np.eye(*shape, dtype=dtype_of(dtype))
 
 
-def scalar_tensor(here: Scope, s: Any, dtype: str | None = None) -> Value:
+def scalar_tensor(here: Scope, s: Operand, dtype: str | None = None) -> Value:
     """One number."""
     return np.asarray(s).astype(dtype_of(dtype))
 
@@ -163,7 +163,7 @@ def scalar_tensor(here: Scope, s: Any, dtype: str | None = None) -> Value:
 def triangle_indices(lower: bool) -> Any:
     """A rule for tril_indices and triu_indices."""
 
-    def rule(here: Scope, row: Any, col: Any, offset: int = 0) -> Value:
+    def rule(here: Scope, row: Size, col: Size, offset: int = 0) -> Value:
         """Rows and columns of the places on one side of a diagonal."""
         rows, columns = checked((integer(row), integer(col)))
         kept = np.tri(rows, columns, offset, dtype=bool) if lower else ~np.tri(rows, columns, offset - 1, dtype=bool)
@@ -172,7 +172,7 @@ def triangle_indices(lower: bool) -> Any:
     return rule
 
 
-def sym_size(here: Scope, self: Value, dim: Any = None) -> Value:
+def sym_size(here: Scope, self: Value, dim: Size | None = None) -> Value:
     """The size of an axis."""
     return np.asarray(self.shape if dim is None else self.shape[integer(dim)])
 

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from etl.rules.aten import reduce
 from etl.rules.aten import values as place
 from etl.rules.aten.reduce import axes_of
-from etl.rules.aten.values import Value
+from etl.rules.aten.values import Sizes, Value
 from etl.rules.ids import is_live
 from etl.rules.scope import Edges, Scope, bounded
 
 
-def norm(here: Scope, self: Value, p: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
+def norm(here: Scope, self: Value, p: float | str | None = 2, dim: Sizes | None = None, keepdim: bool = False, dtype: str | None = None) -> Value:
     """The length of vectors."""
     return reduce.norm(here, self, order_of(p), axes_of(dim, self.ndim), keepdim)
 
 
-def linalg_vector_norm(here: Scope, self: Value, ord: Any = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
+def linalg_vector_norm(
+    here: Scope, self: Value, ord: float | str | None = 2, dim: Sizes | None = None, keepdim: bool = False, dtype: str | None = None
+) -> Value:
     """The length of vectors."""
     return reduce.norm(here, self, order_of(ord), axes_of(dim, self.ndim), keepdim)
 
 
-def order_of(written: Any) -> float:
+def order_of(written: float | str | None) -> float:
     if written in (None, "fro"):
         return 2.0
     return float(written)
@@ -59,7 +59,7 @@ def pairwise_distance(here: Scope, x1: Value, x2: Value, p: float = 2, eps: floa
     return reduce.norm(here, gap, float(p), (gap.ndim - 1,), keepdim)
 
 
-def cdist(here: Scope, x1: Value, x2: Value, p: float = 2, compute_mode: Any = None) -> Value:
+def cdist(here: Scope, x1: Value, x2: Value, p: float = 2, compute_mode: int | None = None) -> Value:
     """The length of every difference of two rows: (..., n, d), (..., m, d) -> (..., n, m)."""
     gap = place.subtract(here, x1[..., :, None, :], x2[..., None, :, :], part="difference")
     return reduce.norm(here, gap, float(p), (gap.ndim - 1,), False)
@@ -79,7 +79,7 @@ def pdist(here: Scope, self: Value, p: float = 2) -> Value:
     return reduce.norm(here, gap, float(p), (1,), False)
 
 
-def renorm(here: Scope, self: Value, p: Any, dim: int, maxnorm: Any) -> Value:
+def renorm(here: Scope, self: Value, p: float, dim: int, maxnorm: float) -> Value:
     """Each slice along an axis, scaled to at most that length: times min(1, maxnorm / (length + 1e-7))."""
     axis = axes_of(dim, self.ndim)[0]
     size = reduce.norm(here.part("length"), self, float(p), tuple(k for k in range(self.ndim) if k != axis), True)

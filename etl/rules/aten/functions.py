@@ -12,7 +12,7 @@ from etl.activations import call
 from etl.errors import Unsupported
 from etl.rules.aten import logic
 from etl.rules.aten import values as place
-from etl.rules.aten.values import Value, constants, function, numbers, scaled_function
+from etl.rules.aten.values import Operand, Value, constants, function, numbers, scaled_function
 from etl.rules.ids import ZERO, is_live
 from etl.rules.primitives import elementwise as at
 from etl.rules.scope import Edges, Scope
@@ -201,7 +201,7 @@ def threshold(here: Scope, self: Value, threshold: float, value: float) -> Value
     return activation("threshold", threshold=threshold, default_value=value)(here, self)
 
 
-def x_log_y(here: Scope, x: Value, y: Value, **options: Any) -> Value:
+def x_log_y(here: Scope, x: Operand, y: Operand, **options: Any) -> Value:
     """x log(y), and 0 where x is 0, whatever y is."""
     x, y = place.value(x), place.value(y)
     if constants(x, y):
@@ -217,12 +217,12 @@ def x_log_y(here: Scope, x: Value, y: Value, **options: Any) -> Value:
     return place.multiply(here, x, log, **options)
 
 
-def xlogy(here: Scope, self: Value, other: Any) -> Value:
+def xlogy(here: Scope, self: Value, other: Operand) -> Value:
     """self log(other), and 0 where self is 0."""
     return x_log_y(here, self, other)
 
 
-def xlog1py(here: Scope, self: Value, other: Any) -> Value:
+def xlog1py(here: Scope, self: Value, other: Operand) -> Value:
     """self log(1 + other), and 0 where self is 0."""
     return x_log_y(here, self, place.add(here, other, 1.0, part="shifted"))
 
@@ -239,7 +239,7 @@ def ndtr(here: Scope, self: Value) -> Value:
     return place.add(here, place.multiply(here, error, 0.5, part="half"), 0.5)
 
 
-def sided(here: Scope, x: Value, part: str) -> Value:
+def sided(here: Scope, x: Operand, part: str) -> Value:
     """-1 below 0, 1 from 0 on."""
     if not is_live(x):
         return np.copysign(1.0, numbers(x))
@@ -247,7 +247,7 @@ def sided(here: Scope, x: Value, part: str) -> Value:
     return here.sum(Edges(below, -2.0, over=0), bias=1.0, part=part)
 
 
-def copysign(here: Scope, self: Value, other: Any) -> Value:
+def copysign(here: Scope, self: Value, other: Operand) -> Value:
     """|self| with the sign of the other, that of a live 0 being positive."""
     size = function(here, "abs", np.abs, self, part="abs")
     return place.multiply(here, size, sided(here, other, "side"))
@@ -258,7 +258,7 @@ def signbit(here: Scope, self: Value) -> Value:
     return here.sum(Edges(self, -1.0, over=0), activation="step") if is_live(self) else np.signbit(self)
 
 
-def atan2(here: Scope, self: Value, other: Any) -> Value:
+def atan2(here: Scope, self: Value, other: Operand) -> Value:
     """The angle of (other, self), from -pi to pi.
 
     `sharp`, 2 arctan(|y| / (length + |x|)), is the angle to the x axis; left of the y axis (`left`) it is pi less that; below, it is negative.
@@ -268,7 +268,7 @@ def atan2(here: Scope, self: Value, other: Any) -> Value:
         return np.arctan2(y, x)
     far, high = function(here, "abs", np.abs, x, part="abs_x"), function(here, "abs", np.abs, y, part="abs_y")
     squares = [function(here, "square", np.square, length_of_side, part=name) for length_of_side, name in ((far, "square_x"), (high, "square_y"))]
-    length = function(here, "sqrt", np.sqrt, place.add(here, *squares, part="sum"), part="length")
+    length = function(here, "sqrt", np.sqrt, place.add(here, squares[0], squares[1], part="sum"), part="length")
     origin = function(here, "is_zero", lambda x: x == 0, length, part="origin")
     base = place.add(here, place.add(here, length, far, part="base"), origin, part="divisor")
     half = function(here, "arctan", np.arctan, place.divide(here, high, base, part="slope"), part="half")

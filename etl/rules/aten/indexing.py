@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from etl.errors import Unsupported
 from etl.rules.aten import logic
-from etl.rules.aten.values import Value, add, as_live
+from etl.rules.aten.values import Operand, Size, Value, add, as_live, given
+from etl.rules.aten.values import value as as_value
 from etl.rules.aten.views import axis_of, select, slice_
 from etl.rules.ids import is_live
 from etl.rules.primitives.scatter import combined
@@ -21,25 +22,25 @@ Rule = Callable[..., Any]
 View = tuple[str, Mapping[str, Any], int]
 
 
-def places(index: Any) -> NDArray[Any]:
+def places(index: Operand) -> NDArray[Any]:
     """A constant index. Raises Unsupported for a live one."""
     if is_live(index):
         raise Unsupported("takes places that depend on the example")
     return np.asarray(index)
 
 
-def key_of(indices: Sequence[Any]) -> tuple[Any, ...]:
+def key_of(indices: Sequence[Value | None]) -> tuple[Any, ...]:
     """Indices of some axes as NumPy takes them, None meaning the whole axis."""
     return tuple(slice(None) if index is None else places(index) for index in indices)
 
 
-def at_places(here: Scope, self: Value, indices: Sequence[Any]) -> Value:
+def at_places(here: Scope, self: Value, indices: Sequence[Value | None]) -> Value:
     """The values at constant places; along one axis at a place that is computed from whole numbers of inputs, such as the end of a text."""
     flowing = [axis for axis, place in enumerate(indices) if is_live(place)]
     if len(flowing) != 1:
         return self[key_of(indices)]
     (at,) = flowing
-    position, size = whole_position(here, indices[at]), self.shape[at]
+    position, size = whole_position(here, given(indices[at])), self.shape[at]
     constant_places = {axis: places(place) for axis, place in enumerate(indices) if place is not None and axis != at}
     indexed_axes = [axis for axis, place in enumerate(indices) if place is not None]
     shape = np.broadcast_shapes(position.shape, *(place.shape for place in constant_places.values()))
@@ -61,21 +62,24 @@ def whole_position(here: Scope, position: Value) -> Value:
     return position
 
 
-def index_select(here: Scope, self: Value, dim: int, index: Any) -> Value:
+def index_select(here: Scope, self: Value, dim: int, index: Operand) -> Value:
     """Some places of an axis, in the order given."""
     if is_live(index):
         return at_places(here, self, [*(None,) * axis_of(dim, self.ndim), np.reshape(index, (-1,))])
-    return np.take(self, np.atleast_1d(places(index)), axis=axis_of(dim, self.ndim))
+    where = np.atleast_1d(places(index))
+    if where.dtype.kind not in "iub":
+        raise ValueError(f"takes places that are no whole numbers but {where.dtype}")
+    return np.take(self, where, axis=axis_of(dim, self.ndim))
 
 
-def take(here: Scope, self: Value, index: Any) -> Value:
+def take(here: Scope, self: Value, index: Operand) -> Value:
     """Places of the whole tensor, counted in C order."""
     if is_live(index):
         return at_places(here, np.reshape(self, (-1,)), [index])
     return np.reshape(self, (-1,))[places(index)]
 
 
-def gather(here: Scope, self: Value, dim: int, index: Any, sparse_grad: bool = False) -> Value:
+def gather(here: Scope, self: Value, dim: int, index: Operand, sparse_grad: bool = False) -> Value:
     """Along an axis, the place that a constant says, for each place of its."""
     at = axis_of(dim, self.ndim)
     if is_live(index):
@@ -95,14 +99,14 @@ def gathered(here: Scope, self: Value, axis: int, position: Value) -> Value:
     return np.moveaxis(picked(here, np.broadcast_to(cut[..., None, :], chosen.shape), chosen), -1, axis)
 
 
-def take_along_dim(here: Scope, self: Value, indices: Any, dim: int | None = None) -> Value:
+def take_along_dim(here: Scope, self: Value, indices: Value, dim: int | None = None) -> Value:
     """The same, whose shapes broadcast."""
     if dim is None:
         return take(here, self, np.reshape(indices, (-1,)))
     return np.take_along_axis(self, places(indices), axis=dim)
 
 
-def masked_select(here: Scope, self: Value, mask: Any) -> Value:
+def masked_select(here: Scope, self: Value, mask: Value) -> Value:
     """The values where a constant mask says so."""
     return np.broadcast_to(self, np.broadcast_shapes(self.shape, np.shape(mask)))[places(np.broadcast_to(mask, self.shape))]
 
@@ -119,7 +123,7 @@ def placed(here: Scope, self: Value, key: Any, values: Value) -> Value:
     return changed
 
 
-def index_put(here: Scope, self: Value, indices: Sequence[Any], values: Value, accumulate: bool = False) -> Value:
+def index_put(here: Scope, self: Value, indices: Sequence[Value | None], values: Value, accumulate: bool = False) -> Value:
     """A copy with other values at constant places, or with those added. A live mask chooses between both, place by place."""
     if len(indices) == 1 and is_live(indices[0]) and np.shape(indices[0]) == self.shape[: np.ndim(indices[0])] and np.ndim(values) == 0:
         mask = np.reshape(indices[0], (*np.shape(indices[0]), *(1,) * (self.ndim - np.ndim(indices[0]))))
@@ -160,7 +164,7 @@ def joined_at(
     return flat.reshape(self.shape)
 
 
-def scatter_indices(self: Value, dim: int, index: Any) -> NDArray[Any]:
+def scatter_indices(self: Value, dim: int, index: Operand) -> NDArray[Any]:
     """The places that an index names along an axis, counted in C order."""
     at, where = axis_of(dim, self.ndim), places(index)
     grid: list[Any] = list(np.indices(where.shape, sparse=True))
@@ -168,58 +172,60 @@ def scatter_indices(self: Value, dim: int, index: Any) -> NDArray[Any]:
     return np.arange(self.size).reshape(self.shape)[tuple(grid)]
 
 
-def scatter(here: Scope, self: Value, dim: int, index: Any, src: Any = None, value: Any = None, reduce: str | None = None) -> Value:
+def scatter(
+    here: Scope, self: Value, dim: int, index: Operand, src: Value | None = None, value: Operand | None = None, reduce: str | None = None
+) -> Value:
     """A copy with other values at the places that an index names along an axis, or with those added or multiplied."""
     flat_indices = scatter_indices(self, dim, index)
-    new_values = value if src is None else src[tuple(slice(n) for n in flat_indices.shape)]
+    new_values = as_value(given(value)) if src is None else src[tuple(slice(n) for n in flat_indices.shape)]
     if reduce is not None:
         return joined_at(here, reduce, self, flat_indices, new_values)
-    return placed(here, np.reshape(self, (-1,)), flat_indices, new_values if np.ndim(new_values) else np.asarray(new_values)).reshape(self.shape)
+    return placed(here, np.reshape(self, (-1,)), flat_indices, new_values).reshape(self.shape)
 
 
-def scatter_add(here: Scope, self: Value, dim: int, index: Any, src: Value) -> Value:
+def scatter_add(here: Scope, self: Value, dim: int, index: Operand, src: Value) -> Value:
     """A copy with values added at the places that an index names along an axis."""
     return scatter_reduce(here, self, dim, index, src, "sum")
 
 
-def scatter_reduce(here: Scope, self: Value, dim: int, index: Any, src: Value, reduce: str, include_self: bool = True) -> Value:
+def scatter_reduce(here: Scope, self: Value, dim: int, index: Operand, src: Value, reduce: str, include_self: bool = True) -> Value:
     """A copy in which the places that an index names along an axis hold the sum, product, mean, largest or smallest of all that is put there."""
     flat_indices = scatter_indices(self, dim, index)
     return joined_at(here, reduce, self, flat_indices, src[tuple(slice(n) for n in flat_indices.shape)], include_self=include_self)
 
 
-def along(self: Value, dim: int, index: Any) -> tuple[Any, ...]:
+def along(self: Value, dim: int, index: Operand) -> tuple[Any, ...]:
     return (slice(None),) * axis_of(dim, self.ndim) + (np.atleast_1d(places(index)),)
 
 
-def index_add(here: Scope, self: Value, dim: int, index: Any, source: Value, alpha: float = 1) -> Value:
+def index_add(here: Scope, self: Value, dim: int, index: Operand, source: Value, alpha: float = 1) -> Value:
     """A copy with slices added at some places of an axis."""
     flat_indices = np.arange(self.size).reshape(self.shape)[along(self, dim, index)]
     return joined_at(here, "sum", self, flat_indices, source, scale=alpha)
 
 
-def index_reduce(here: Scope, self: Value, dim: int, index: Any, source: Value, reduce: str, include_self: bool = True) -> Value:
+def index_reduce(here: Scope, self: Value, dim: int, index: Operand, source: Value, reduce: str, include_self: bool = True) -> Value:
     """A copy in which some places of an axis hold the product, mean, largest or smallest of all slices that are put there."""
     flat_indices = np.arange(self.size).reshape(self.shape)[along(self, dim, index)]
     return joined_at(here, reduce, self, flat_indices, source, include_self=include_self)
 
 
-def index_copy(here: Scope, self: Value, dim: int, index: Any, source: Value) -> Value:
+def index_copy(here: Scope, self: Value, dim: int, index: Operand, source: Value) -> Value:
     """A copy with other slices at some places of an axis."""
     return placed(here, self, along(self, dim, index), source)
 
 
-def index_fill(here: Scope, self: Value, dim: int, index: Any, value: Any) -> Value:
+def index_fill(here: Scope, self: Value, dim: int, index: Operand, value: Operand) -> Value:
     """A copy with a number at some places of an axis."""
-    return placed(here, self, along(self, dim, index), value if is_live(value) else np.asarray(value))
+    return placed(here, self, along(self, dim, index), as_value(value))
 
 
-def put(here: Scope, self: Value, index: Any, source: Value, accumulate: bool = False) -> Value:
+def put(here: Scope, self: Value, index: Value, source: Value, accumulate: bool = False) -> Value:
     """A copy with other values at places counted in C order, or with those added."""
     return index_put(here, np.reshape(self, (-1,)), [index], source, accumulate).reshape(self.shape)
 
 
-def fill_diagonal(here: Scope, self: Value, fill_value: Any, wrap: bool = False) -> Value:
+def fill_diagonal(here: Scope, self: Value, fill_value: Operand, wrap: bool = False) -> Value:
     """A copy with a number on the diagonal."""
     if wrap and self.ndim == 2 and self.shape[0] > self.shape[1]:
         raise Unsupported("has no rule for wrap=True of more rows than columns")
@@ -227,18 +233,18 @@ def fill_diagonal(here: Scope, self: Value, fill_value: Any, wrap: bool = False)
     return placed(here, self, (place,) * self.ndim, np.asarray(fill_value))
 
 
-def masked_scatter(here: Scope, self: Value, mask: Any, source: Value) -> Value:
+def masked_scatter(here: Scope, self: Value, mask: Value, source: Value) -> Value:
     """A copy with values one after the other where a constant mask says so."""
     where = np.broadcast_to(places(mask), self.shape)
     return placed(here, self, where, np.reshape(source, (-1,))[: np.count_nonzero(where)])
 
 
-def slice_scatter(here: Scope, self: Value, src: Value, dim: int = 0, start: Any = None, end: Any = None, step: Any = 1) -> Value:
+def slice_scatter(here: Scope, self: Value, src: Value, dim: int = 0, start: Size | None = None, end: Size | None = None, step: Size = 1) -> Value:
     """A copy with another slice."""
     return with_view_replaced(here, self, src, lambda flat_indices: slice_(here, flat_indices, dim, start, end, step))
 
 
-def select_scatter(here: Scope, self: Value, src: Value, dim: int, index: Any) -> Value:
+def select_scatter(here: Scope, self: Value, src: Value, dim: int, index: Size) -> Value:
     """A copy with another place of an axis."""
     return with_view_replaced(here, self, src, lambda flat_indices: select(here, flat_indices, dim, index))
 
@@ -277,12 +283,12 @@ def read(here: Scope, self: Value, views: Sequence[View]) -> Value:
 
 def searchsorted(
     here: Scope,
-    sorted_sequence: Any,
-    self: Any,
+    sorted_sequence: Value,
+    self: Operand,
     out_int32: bool = False,
     right: bool = False,
     side: str | None = None,
-    sorter: Any = None,
+    sorter: Value | None = None,
 ) -> Value:
     """Where a value would stand in a sorted constant: how many boundaries are below it, or not above it where `right`."""
     edges, behind = places(sorted_sequence), right or side == "right"
@@ -306,7 +312,7 @@ def counted(values: NDArray[Any], edges: NDArray[Any], behind: bool) -> NDArray[
     return np.asarray(((rows <= wide) if behind else (rows < wide)).sum(-1))
 
 
-def bucketize(here: Scope, self: Any, boundaries: Any, out_int32: bool = False, right: bool = False) -> Value:
+def bucketize(here: Scope, self: Operand, boundaries: Value, out_int32: bool = False, right: bool = False) -> Value:
     """Between which boundaries a value lies: how many are below it, or not above it where `right`."""
     return searchsorted(here, boundaries, self, out_int32, right)
 

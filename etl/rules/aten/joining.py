@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.aten.values import Value, all_live, power
+from etl.rules.aten.values import Size, Sizes, Value, all_live, given, power
 from etl.rules.aten.views import at_least, axis_of, integer, select, sizes
 from etl.rules.ids import is_live, zeros
 from etl.rules.scope import Scope, bounded
@@ -53,29 +53,34 @@ def chunk(here: Scope, self: Value, chunks: int, dim: int = 0) -> list[Value]:
     return split(here, self, -(-self.shape[axis_of(dim, self.ndim)] // integer(chunks)), dim)
 
 
-def split(here: Scope, self: Value, split_size: Any = None, dim: int = 0, split_sizes: Any = None) -> list[Value]:
+def split(here: Scope, self: Value, split_size: Sizes | None = None, dim: int = 0, split_sizes: Sizes | None = None) -> list[Value]:
     """An axis cut into pieces of one size, or of those listed."""
-    size_or_sizes = split_size if split_size is not None else split_sizes
-    if isinstance(size_or_sizes, list | tuple):
+    size_or_sizes = given(split_size, split_sizes)
+    if isinstance(size_or_sizes, Sequence):
         return pieces(self, np.cumsum(sizes(size_or_sizes))[:-1].tolist(), dim)
     n, step = self.shape[axis_of(dim, self.ndim)], integer(size_or_sizes)
     return pieces(self, range(step, n, step) if step else [], dim)
 
 
 def tensor_split(
-    here: Scope, self: Value, sections: Any = None, indices: Any = None, dim: int = 0, tensor_indices_or_sections: Any = None
+    here: Scope,
+    self: Value,
+    sections: Size | None = None,
+    indices: Sizes | None = None,
+    dim: int = 0,
+    tensor_indices_or_sections: Size | None = None,
 ) -> list[Value]:
     """An axis cut into so many pieces, or at the places listed."""
     if tensor_indices_or_sections is not None:
         raise Unsupported("cuts where a tensor says")
     at = axis_of(dim, self.ndim)
-    return list(np.array_split(self, integer(sections) if sections is not None else list(sizes(indices)), axis=at))
+    return list(np.array_split(self, integer(sections) if sections is not None else list(sizes(given(indices))), axis=at))
 
 
 def split_along(axis: int) -> Any:
     """A rule for hsplit, vsplit and dsplit."""
 
-    def rule(here: Scope, self: Value, sections: Any = None, indices: Any = None) -> list[Value]:
+    def rule(here: Scope, self: Value, sections: Size | None = None, indices: Sizes | None = None) -> list[Value]:
         """An axis cut into so many pieces, or at the places listed."""
         return tensor_split(here, self, sections, indices, axis if self.ndim > axis else 0)
 
@@ -114,7 +119,7 @@ def cartesian_prod(here: Scope, tensors: Sequence[Value]) -> Value:
 def combinations(here: Scope, self: Value, r: int = 2, with_replacement: bool = False) -> Value:
     """Every choice of r values of a vector, each a row."""
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    bounded((comb(len(self) + (r - 1 if with_replacement else 0), r), r))
+    bounded((max(comb(len(self) + (r - 1 if with_replacement else 0), r), 1), r))
     chosen = np.array(list(choose(range(len(self)), r)), dtype=np.int64).reshape(-1, r)
     return self[chosen]
 

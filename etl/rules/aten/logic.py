@@ -89,7 +89,7 @@ def where(here: Scope, condition: Any, x: Any, y: Any) -> Value:
     endless = [*infinities(here, unchosen, x, "unless_first"), *infinities(here, chosen, y, "unless_second")]
     x, y = (choice if is_live(choice) else finite_part(numbers(choice)) for choice in (x, y))
     both = [times(here, chosen, x, "first"), times(here, unchosen, y, "second")]
-    return here.sum(*(Edges(product, over=0) for product in both), *endless) if endless else add(here, *both)
+    return here.sum(*(Edges(product, over=0) for product in both), *endless) if endless else add(here, both[0], both[1])
 
 
 def times(here: Scope, share: Ids, choice: Value, part: str) -> Value:

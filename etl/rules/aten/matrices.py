@@ -13,13 +13,14 @@ from etl.rules.aten import reduce
 from etl.rules.aten import values as place
 from etl.rules.aten.products import einsum_of, matmul
 from etl.rules.aten.reduce import axes_of
-from etl.rules.aten.values import Value, all_constant, function, numbers
+from etl.rules.aten.values import Sizes, Value, all_constant, function, given, numbers
 from etl.rules.aten.views import sizes
 from etl.rules.ids import is_live
 from etl.rules.primitives import determinants
 from etl.rules.scope import Scope
 
 Rule = Callable[..., Any]
+MOST_FACTORS = 64  # of a live matrix, each a product of its own
 MOST_ROWS = 8192  # of a constant matrix that is computed with: more would take minutes
 
 
@@ -33,9 +34,9 @@ def linalg_det(here: Scope, A: Value) -> Value:  # noqa: N803 - ATen's own name
     return det(here, A)
 
 
-def slogdet(here: Scope, self: Value = None, A: Value = None) -> tuple[Value, Value]:  # noqa: N803
+def slogdet(here: Scope, self: Value | None = None, A: Value | None = None) -> tuple[Value, Value]:  # noqa: N803
     """The determinant's sign, and the logarithm of its size."""
-    whole = det(here.part("determinant"), self if A is None else A)
+    whole = det(here.part("determinant"), given(A, self))
     sign = function(here, "sign", np.sign, whole, part="sign")
     return sign, function(here, "log", np.log, function(here, "abs", np.abs, whole, part="abs"))
 
@@ -63,6 +64,8 @@ def matrix_power(here: Scope, self: Value, n: int) -> Value:
     """A matrix times itself, n times; below 0 its inverse."""
     if not is_live(self):
         return np.linalg.matrix_power(numbers(self), n)
+    if abs(n) > MOST_FACTORS:
+        raise Unsupported(f"has the exponent {n:,}; there is a rule for up to {MOST_FACTORS}")
     if n == 0:
         return np.broadcast_to(np.eye(self.shape[-1]), self.shape)
     base = linalg_inv(here.part("inverse") if n < -1 else here, self) if n < 0 else self
@@ -91,7 +94,7 @@ def vecdot(here: Scope, x: Value, y: Value, dim: int = -1) -> Value:
     return reduce.reduced(here, "sum", place.multiply(here, x, y, part="products"), axis)
 
 
-def matrix_norm(here: Scope, self: Value, ord: Any = "fro", dim: Any = (-2, -1), keepdim: bool = False, dtype: Any = None) -> Value:
+def matrix_norm(here: Scope, self: Value, ord: float | str = "fro", dim: Sizes = (-2, -1), keepdim: bool = False, dtype: str | None = None) -> Value:
     """The root of all squares (`fro`), or the largest (smallest, where negative) sum of sizes of a column (1) or of a row (infinity)."""
     rows, columns = (axis % self.ndim for axis in sizes(dim))
     if ord == "fro":
@@ -107,7 +110,9 @@ def matrix_norm(here: Scope, self: Value, ord: Any = "fro", dim: Any = (-2, -1),
     return best if keepdim else np.squeeze(best, (rows, columns))
 
 
-def linalg_norm(here: Scope, self: Value, ord: Any = None, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Value:
+def linalg_norm(
+    here: Scope, self: Value, ord: float | str | None = None, dim: Sizes | None = None, keepdim: bool = False, dtype: str | None = None
+) -> Value:
     """The length of vectors; of matrices the root of all squares, or the norm that is named."""
     axes = axes_of(dim, self.ndim)
     if ord is not None and len(axes) == 2:
@@ -115,7 +120,7 @@ def linalg_norm(here: Scope, self: Value, ord: Any = None, dim: Any = None, keep
     return reduce.norm(here, self, 2.0 if ord is None else float(ord), axes, keepdim)
 
 
-def covariance(here: Scope, self: Value, correction: float = 1, fweights: Any = None, aweights: Any = None) -> Value:
+def covariance(here: Scope, self: Value, correction: float = 1, fweights: Value | None = None, aweights: Value | None = None) -> Value:
     """The mean product of two variables' differences from their means, over n - correction: (variables, examples) -> (variables, variables)."""
     if fweights is not None or aweights is not None:
         raise Unsupported("has no rule for weights of the examples")
@@ -126,11 +131,20 @@ def covariance(here: Scope, self: Value, correction: float = 1, fweights: Any = 
     return products if np.ndim(self) == 2 else np.reshape(products, ())
 
 
-def on_constants(compute: Callable[..., Any], doc: str) -> Rule:
+def on_constants(compute: Callable[..., Any], doc: str, count: int = 1) -> Rule:
     """A rule for what has a meaning of constants only, such as a weight that is made orthogonal."""
 
-    def rule(here: Scope, self: Value = None, A: Value = None, upper: bool = False, input: Value = None, tau: Value = None) -> Any:  # noqa: N803
+    def rule(
+        here: Scope,
+        self: Value | None = None,
+        A: Value | None = None,  # noqa: N803
+        upper: bool = False,
+        input: Value | None = None,
+        tau: Value | None = None,
+    ) -> Any:
         operands = [operand for operand in (self, A, input, tau) if operand is not None]
+        if len(operands) != count:
+            raise ValueError(f"takes {count} matrices, and is given {len(operands)}")
         if any(size > MOST_ROWS for operand in operands for size in np.shape(operand)[-2:]):
             raise TooLarge(f"a matrix of more than {MOST_ROWS:,} rows or columns")
         if any(map(is_live, operands)):
@@ -177,5 +191,5 @@ MATRICES: dict[str, Rule] = {
     **dict.fromkeys(("cholesky", "linalg_cholesky"), on_constants(np.linalg.cholesky, "The triangle whose square a constant matrix is.")),
     "linalg_svdvals": on_constants(lambda matrix: np.linalg.svd(matrix, compute_uv=False), "The singular values of a constant matrix."),
     "linalg_pinv": on_constants(np.linalg.pinv, "The pseudo-inverse of a constant matrix."),
-    "linalg_householder_product": on_constants(reflected, "The product of constant reflections."),
+    "linalg_householder_product": on_constants(reflected, "The product of constant reflections.", 2),
 }

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.aten.values import TRAINING, Value, all_constant, live_or_constant_sum, multiply, numbers
+from etl.rules.aten.values import TRAINING, Sizes, Value, all_constant, live_or_constant_sum, multiply, numbers
 from etl.rules.aten.views import sizes
 from etl.rules.aten.windows import axes_names
 from etl.rules.ids import Ids, is_live
@@ -19,7 +19,7 @@ from etl.rules.scope import Edges, Scope, Weights
 
 def batch_norm(
     here: Scope,
-    input: Ids,
+    input: Value,
     weight: Value | None = None,
     bias: Value | None = None,
     running_mean: Value | None = None,
@@ -31,44 +31,44 @@ def batch_norm(
 ) -> Value:
     """gamma (x - mean) / sqrt(variance + eps) + beta with stored moments: one edge each. A constant, such as a kernel, may be taken by its own."""
     if all_constant(input, weight, bias):
-        return normalized_constant(input, weight, bias, None if training else (running_mean, running_var), eps)
+        return normalized_constant(input, weight, bias, (None, None) if training else (running_mean, running_var), eps)
     if training or running_mean is None or running_var is None:
         raise Unsupported(f"takes the moments of the batch: it {TRAINING}")
     x = here.expect(input, axes_names(input.ndim - 2)) if input.ndim > 2 else input
     return shift_and_scale(here, x, running_mean, running_var, weight, bias, eps, axis=1)
 
 
-def normalized_constant(x: Value, weight: Value | None, bias: Value | None, moments: tuple[Value, Value] | None, eps: float) -> Value:
+def normalized_constant(x: Value, weight: Value | None, bias: Value | None, moments: tuple[Value | None, Value | None], eps: float) -> Value:
     """The same of constants (batch, channels, *places); without stored moments, with those of each channel."""
     across, shape = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
-    mean, variance = (x.mean(across), x.var(across)) if moments is None else moments
+    mean, variance = (x.mean(across) if moments[0] is None else moments[0]), (x.var(across) if moments[1] is None else moments[1])
     gamma, beta = (np.ones_like(mean) if weight is None else weight), (np.zeros_like(mean) if bias is None else bias)
     return (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + eps) * gamma.reshape(shape) + beta.reshape(shape)
 
 
 def layer_norm(
     here: Scope,
-    input: Ids,
-    normalized_shape: Any,
+    input: Value,
+    normalized_shape: Sizes,
     weight: Value | None = None,
     bias: Value | None = None,
     eps: float = 1e-5,
     cudnn_enable: bool = False,
-) -> Ids:
+) -> Value:
     """gamma (x - mean) / sqrt(variance + eps) + beta over the last axes."""
     axes = range(input.ndim - len(sizes(normalized_shape)), input.ndim)
     return normalized(here, input, tuple(axes), eps, weight, bias)
 
 
-def rms_norm(here: Scope, input: Ids, normalized_shape: Any, weight: Value | None = None, eps: float | None = None) -> Ids:
+def rms_norm(here: Scope, input: Value, normalized_shape: Sizes, weight: Value | None = None, eps: float | None = None) -> Value:
     """gamma x / sqrt(mean(x^2) + eps) over the last axes."""
     axes = range(input.ndim - len(sizes(normalized_shape)), input.ndim)
     return normalized(here, input, tuple(axes), float(np.finfo(np.float32).eps) if eps is None else eps, weight, centre=False)
 
 
 def group_norm(
-    here: Scope, input: Ids, num_groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-5, cudnn_enabled: bool = False
-) -> Ids:
+    here: Scope, input: Value, num_groups: int, weight: Value | None = None, bias: Value | None = None, eps: float = 1e-5, cudnn_enabled: bool = False
+) -> Value:
     """Normalisation over each group of channels and all places together."""
     grouped = input.reshape(input.shape[0], num_groups, -1, *input.shape[2:])
     shape = (num_groups, -1, *(1,) * (input.ndim - 2))
@@ -79,7 +79,7 @@ def group_norm(
 
 def instance_norm(
     here: Scope,
-    input: Ids,
+    input: Value,
     weight: Value | None = None,
     bias: Value | None = None,
     running_mean: Value | None = None,
@@ -88,7 +88,7 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
     cudnn_enabled: bool = False,
-) -> Ids:
+) -> Value:
     """Normalisation over the places of each channel, or with stored moments."""
     if not use_input_stats:
         return batch_norm(here, input, weight, bias, running_mean, running_var, False, momentum, eps)

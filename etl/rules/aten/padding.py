@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from etl.rules.aten.values import Value
+from etl.rules.aten.values import Sizes, Value
 from etl.rules.aten.views import sizes
 from etl.rules.aten.windows import padded
 from etl.rules.ids import NOTHING, ZERO, is_live, live
 from etl.rules.scope import Edges, Scope, bounded
 
 
-def pad(here: Scope, self: Value, pad: Any, mode: str = "constant", value: float | None = None) -> Value:
+def pad(here: Scope, self: Value, pad: Sizes, mode: str = "constant", value: float | None = None) -> Value:
     """More places around the last axes: zeros, another number, or what is there reflected, repeated or continued around."""
     pads = pairs(pad)
     if mode == "constant":
@@ -26,19 +26,19 @@ def pad(here: Scope, self: Value, pad: Any, mode: str = "constant", value: float
 def mode_pad(mode: str) -> Any:
     """A rule for reflection_pad and replication_pad."""
 
-    def rule(here: Scope, self: Value, padding: Any) -> Value:
+    def rule(here: Scope, self: Value, padding: Sizes) -> Value:
         """More places around the last axes, continued from what is there."""
         return pad(here, self, padding, mode)
 
     return rule
 
 
-def constant_pad_nd(here: Scope, self: Value, pad: Any, value: float = 0) -> Value:
+def constant_pad_nd(here: Scope, self: Value, pad: Sizes, value: float = 0) -> Value:
     """More places around the last axes, all of one number."""
     return constant_pad(here, self, pairs(pad), float(value))
 
 
-def pairs(listed: Any) -> list[tuple[int, int]]:
+def pairs(listed: Sizes) -> list[tuple[int, int]]:
     """(before, after) of each axis in order; ATen lists them from the last axis."""
     flat = sizes(listed)
     return [(flat[k], flat[k + 1]) for k in range(len(flat) - 2, -1, -2)]

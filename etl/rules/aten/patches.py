@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.aten.values import Value, numbers
+from etl.rules.aten.values import Size, Sizes, Value, numbers
 from etl.rules.aten.views import axis_of, integer
 from etl.rules.aten.windows import for_each, padded, windows_of
 from etl.rules.ids import NOTHING, ZERO, is_live, live
-from etl.rules.scope import Edges, Scope
+from etl.rules.scope import Edges, Scope, bounded
 
 
-def unfold(here: Scope, self: Value, dimension: int, size: Any, step: Any) -> Value:
+def unfold(here: Scope, self: Value, dimension: int, size: Size, step: Size) -> Value:
     """Windows along an axis, on a new last axis."""
     at = axis_of(dimension, self.ndim)
     last = np.moveaxis(self, at, -1)
@@ -23,7 +22,7 @@ def unfold(here: Scope, self: Value, dimension: int, size: Any, step: Any) -> Va
     return np.moveaxis(windows, -2, at)
 
 
-def im2col(here: Scope, self: Value, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Value:
+def im2col(here: Scope, self: Value, kernel_size: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> Value:
     """Windows as columns: (n, c, h, w) -> (n, c kh kw, windows)."""
     ids = self if is_live(self) else live(np.arange(self.size).reshape(self.shape))
     raised = ids if ids.ndim == 4 else ids[None]
@@ -37,14 +36,14 @@ def im2col(here: Scope, self: Value, kernel_size: Any, dilation: Any, padding: A
     return np.where(np.asarray(columns) >= 0, numbers(self).reshape(-1)[np.maximum(np.asarray(columns), 0)], 0.0)
 
 
-def col2im(here: Scope, self: Value, output_size: Any, kernel_size: Any, dilation: Any, padding: Any, stride: Any) -> Value:
+def col2im(here: Scope, self: Value, output_size: Sizes, kernel_size: Sizes, dilation: Sizes, padding: Sizes, stride: Sizes) -> Value:
     """Columns back in their windows, added up where those overlap: (n, c kh kw, windows) -> (n, c, h, w)."""
     if not is_live(self):
         raise Unsupported("folds a constant; there is a rule for live values only")
     raised = self if self.ndim == 3 else self[None]
     (h, w), size, steps, apart = (for_each(option, 2) for option in (output_size, kernel_size, stride, dilation))
     (top, left), taps = for_each(padding, 2), prod(size)
-    wide_h, wide_w = h + 2 * top, w + 2 * left
+    wide_h, wide_w = bounded((h + 2 * top, w + 2 * left))
     pixels = live(np.arange(wide_h * wide_w).reshape(1, 1, wide_h, wide_w))
     windows = np.moveaxis(windows_of(pixels, size, steps, apart), (2, 3), (-2, -1)).reshape(taps, -1)  # which pixel each entry of a column is of
     order = np.argsort(np.asarray(windows).reshape(-1), kind="stable")

@@ -9,6 +9,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.aten import windows
+from etl.rules.aten.values import Sizes
 from etl.rules.aten.views import integer
 from etl.rules.aten.windows import axes_names, for_each
 from etl.rules.ids import Ids, axis_names
@@ -20,7 +21,7 @@ Rule = Callable[..., Any]
 def max_pool(rank: int) -> Rule:
     """A rule for max_pool1d, 2d, 3d."""
 
-    def rule(here: Scope, self: Ids, kernel_size: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil_mode: bool = False) -> Ids:
+    def rule(here: Scope, self: Ids, kernel_size: Sizes, stride: Sizes = (), padding: Sizes = 0, dilation: Sizes = 1, ceil_mode: bool = False) -> Ids:
         """The largest of each window."""
         x, patches = pooled(here, self, rank, kernel_size, stride, padding, dilation, ceil_mode)
         return windows.max_pool(here, patches, rank, axes=axis_names(x))
@@ -34,9 +35,9 @@ def average_pool(rank: int) -> Rule:
     def rule(
         here: Scope,
         self: Ids,
-        kernel_size: Any,
-        stride: Any = (),
-        padding: Any = 0,
+        kernel_size: Sizes,
+        stride: Sizes = (),
+        padding: Sizes = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
         divisor_override: int | None = None,
@@ -49,7 +50,7 @@ def average_pool(rank: int) -> Rule:
 
 
 def pooled(
-    here: Scope, x: Ids, rank: int, size: Any, stride: Any, padding: Any, dilation: Any, ceil_mode: bool, counted: bool = False
+    here: Scope, x: Ids, rank: int, size: Sizes, stride: Sizes, padding: Sizes, dilation: Sizes, ceil_mode: bool, counted: bool = False
 ) -> tuple[Ids, Ids]:
     """The input under the names of its axes, and what each window sees."""
     if x.ndim > rank:
@@ -62,7 +63,7 @@ def pooled(
 def adaptive_average_pool(rank: int) -> Rule:
     """A rule for adaptive_avg_pool1d, 2d, 3d."""
 
-    def rule(here: Scope, self: Ids, output_size: Any) -> Ids:
+    def rule(here: Scope, self: Ids, output_size: Sizes) -> Ids:
         """The mean of each of `output_size` windows, which overlap where they don't divide the image; a view where they are single places."""
         size = adapted_size(self, output_size, rank)
         if size == self.shape[self.ndim - rank :]:
@@ -75,7 +76,7 @@ def adaptive_average_pool(rank: int) -> Rule:
 def adaptive_max_pool(rank: int) -> Rule:
     """A rule for adaptive_max_pool1d, 2d, 3d."""
 
-    def rule(here: Scope, self: Ids, output_size: Any, indices: bool = False) -> Any:
+    def rule(here: Scope, self: Ids, output_size: Sizes, indices: bool = False) -> Any:
         """The largest of each of `output_size` windows, which overlap where they don't divide the image."""
         no_indices(indices)
         return windows.max_pool(here, windows.adaptive_windows(self, adapted_size(self, output_size, rank)), rank, axes=axis_names(self)), np.zeros(0)
@@ -89,10 +90,10 @@ def max_pool_with_indices(rank: int) -> Rule:
     def rule(
         here: Scope,
         self: Ids,
-        kernel_size: Any,
-        stride: Any = (),
-        padding: Any = 0,
-        dilation: Any = 1,
+        kernel_size: Sizes,
+        stride: Sizes = (),
+        padding: Sizes = 0,
+        dilation: Sizes = 1,
         ceil_mode: bool = False,
         indices: bool = False,
     ) -> Any:
@@ -108,7 +109,7 @@ def no_indices(read: bool) -> None:
         raise Unsupported("returns where in each window the largest value was, which depends on the example")
 
 
-def adapted_size(x: Ids, output_size: Any, rank: int) -> tuple[int, ...]:
+def adapted_size(x: Ids, output_size: Sizes, rank: int) -> tuple[int, ...]:
     places = x.shape[x.ndim - rank :]
     listed = output_size if isinstance(output_size, list | tuple) else [output_size] * rank
     return tuple(n if size is None else integer(size) for n, size in zip(places, listed, strict=True))

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from etl.rules.aten.values import Value, add, all_constant, check_size, live_or_constant_sum, multiply, numbers
+from etl.rules.aten.values import Sizes, Value, add, all_constant, check_size, given, live_or_constant_sum, multiply, numbers
 from etl.rules.aten.views import sizes
 from etl.rules.ids import axis_names, is_live
 from etl.rules.primitives.einsum import contract, spelled
@@ -73,7 +72,7 @@ def mv(here: Scope, self: Value, vec: Value) -> Value:
 
 def dot(here: Scope, self: Value, tensor: Value | None = None, other: Value | None = None) -> Value:
     """The sum of products of two vectors."""
-    return matmul(here, self, tensor if tensor is not None else other)
+    return matmul(here, self, given(tensor, other))
 
 
 def addmm(here: Scope, self: Value, mat1: Value, mat2: Value, beta: float = 1, alpha: float = 1) -> Value:
@@ -113,15 +112,15 @@ def addbmm(here: Scope, self: Value, batch1: Value, batch2: Value, beta: float =
 
 def outer(here: Scope, self: Value, vec2: Value | None = None, other: Value | None = None) -> Value:
     """Every product of two vectors' values."""
-    return einsum_of(here, "n,m->nm", self, vec2 if vec2 is not None else other)
+    return einsum_of(here, "n,m->nm", self, given(vec2, other))
 
 
-def einsum(here: Scope, equation: str, tensors: Sequence[Value], path: Any = None) -> Value:
+def einsum(here: Scope, equation: str, tensors: Sequence[Value], path: Sequence[int] | None = None) -> Value:
     """Einstein's sum: `bij,bkj->bik`."""
     return einsum_of(here, equation, *tensors)
 
 
-def tensordot(here: Scope, self: Value, other: Value, dims_self: Any, dims_other: Any) -> Value:
+def tensordot(here: Scope, self: Value, other: Value, dims_self: Sizes, dims_other: Sizes) -> Value:
     """The sum of products along pairs of axes."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     left, right = list(letters[: self.ndim]), list(letters[self.ndim : self.ndim + other.ndim])

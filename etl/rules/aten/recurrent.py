@@ -39,7 +39,7 @@ def simple_once(activation: str, here: Scope, x: Value, states: States, arrays: 
     return (simple_step(here, x, states[0], gates(kernel, recurrent, bias, again, 1)[0], activation, part),)
 
 
-def arrays_of(params: Sequence[Any], has_biases: bool, projected: bool) -> Iterator[list[Any]]:
+def arrays_of(params: Sequence[Value], has_biases: bool, projected: bool) -> Iterator[list[Any]]:
     """Kernel, recurrent kernel, two biases and projection of each layer and direction, None for those that there are not."""
     remaining = iter(params)
     while kernels := list(islice(remaining, 2)):
@@ -51,7 +51,7 @@ def unrolled(
     here: Scope,
     input: Ids,
     states: Sequence[Value],
-    params: Sequence[Any],
+    params: Sequence[Value],
     step: Step,
     has_biases: bool,
     num_layers: int,
@@ -89,14 +89,22 @@ def unrolled(
     return result, *lasts
 
 
+def states_of(hx: Value | Sequence[Value], count: int) -> States:
+    """One state, or a list of several. Raises ValueError where there are not so many."""
+    states = tuple(hx) if isinstance(hx, Sequence) else (hx,)
+    if len(states) != count:
+        raise ValueError(f"has {count} states, and is given {len(states)}")
+    return states
+
+
 def layer(step: Step, lstm: bool = False) -> Callable[..., Any]:
     """A rule for lstm, gru, rnn_tanh and rnn_relu."""
 
     def rule(
         here: Scope,
         input: Ids,
-        hx: Any,
-        params: Sequence[Any],
+        hx: Value | Sequence[Value],
+        params: Sequence[Value],
         has_biases: bool,
         num_layers: int,
         dropout: float = 0.0,
@@ -107,7 +115,7 @@ def layer(step: Step, lstm: bool = False) -> Callable[..., Any]:
         """One row a gate, product and state at each step, unrolled: (steps, batch, n) -> (steps, batch, units) and the last states."""
         if train and dropout:
             raise Unsupported("drops values at random: it was exported in training mode; call model.eval() before the export")
-        states = list(hx) if lstm else [hx]
+        states = states_of(hx, 2 if lstm else 1)
         return unrolled(here, input, states, params, step, has_biases, num_layers, bidirectional, batch_first)
 
     return rule
@@ -116,9 +124,11 @@ def layer(step: Step, lstm: bool = False) -> Callable[..., Any]:
 def single_step(step: Step, lstm: bool = False) -> Callable[..., Any]:
     """A rule for lstm_cell, gru_cell and the simple ones: one step."""
 
-    def rule(here: Scope, input: Ids, hx: Any, w_ih: Value, w_hh: Value, b_ih: Value | None = None, b_hh: Value | None = None) -> Any:
+    def rule(
+        here: Scope, input: Ids, hx: Value | Sequence[Value], w_ih: Value, w_hh: Value, b_ih: Value | None = None, b_hh: Value | None = None
+    ) -> Any:
         """One step: (batch, n) and states (batch, units) -> new states."""
-        states = tuple(hx) if lstm else (hx,)
+        states = states_of(hx, 2 if lstm else 1)
         results = step(here, input, states, (w_ih, w_hh, b_ih, b_hh, None), "output" if lstm else None)
         return results if lstm else results[0]
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.aten import resample as resampling
-from etl.rules.aten.values import Value
+from etl.rules.aten.values import Sizes, Value
 from etl.rules.aten.views import sizes
 from etl.rules.aten.windows import axes_names
 from etl.rules.ids import NOTHING, Ids, is_live
@@ -18,7 +18,7 @@ from etl.rules.scope import Edges, Scope, bounded
 Rule = Callable[..., Any]
 
 
-def target(x: Value, rank: int, output_size: Any, scale_factors: Any) -> tuple[tuple[int, ...], list[float | None]]:
+def target(x: Value, rank: int, output_size: Sizes | None, scale_factors: Sequence[float] | None) -> tuple[tuple[int, ...], list[float | None]]:
     """The new size, and the scale of each axis where one was given: positions follow it rather than the sizes."""
     places = x.shape[x.ndim - rank :]
     scale_options = [None] * rank if scale_factors is None else scale_factors
@@ -31,7 +31,7 @@ def target(x: Value, rank: int, output_size: Any, scale_factors: Any) -> tuple[t
 def nearest(rank: int, exact: bool = False) -> Rule:
     """A rule for upsample_nearest and its exact kin."""
 
-    def rule(here: Scope, input: Value, output_size: Any = None, scale_factors: Any = None) -> Value:
+    def rule(here: Scope, input: Value, output_size: Sizes | None = None, scale_factors: Sequence[float] | None = None) -> Value:
         """Each new place is one of the old ones: a view."""
         x = input
         size, factors = target(x, rank, output_size, scale_factors)
@@ -46,7 +46,9 @@ def nearest(rank: int, exact: bool = False) -> Rule:
 def interpolated(rank: int, method: str, antialias: bool = False) -> Rule:
     """A rule for upsample_linear1d, bilinear2d, trilinear3d and bicubic2d."""
 
-    def rule(here: Scope, input: Ids, output_size: Any = None, align_corners: bool = False, scale_factors: Any = None) -> Ids:
+    def rule(
+        here: Scope, input: Ids, output_size: Sizes | None = None, align_corners: bool = False, scale_factors: Sequence[float] | None = None
+    ) -> Ids:
         """Each new place is a weighted sum of the old ones around it."""
         x = input
         size, factors = target(x, rank, output_size, scale_factors)
@@ -105,7 +107,7 @@ def folded_back(place: Any, n: int, mode: int, align_corners: bool) -> Any:
     return place
 
 
-def affine_grid(here: Scope, theta: Value, size: Any, align_corners: bool) -> Value:
+def affine_grid(here: Scope, theta: Value, size: Sizes, align_corners: bool) -> Value:
     """The places that a constant matrix sends an image's to."""
     if is_live(theta):
         raise Unsupported("turns an image as the example says")

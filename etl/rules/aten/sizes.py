@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import TooLarge
-from etl.rules.aten.values import Value
+from etl.rules.aten.values import Operand, Value
 from etl.rules.scope import Scope
 
 Rule = Callable[..., Any]
@@ -21,7 +21,7 @@ LARGEST_EXPONENT = 64
 def size_of(compute: Callable[..., Any]) -> Rule:
     """A rule for arithmetic of sizes, which are constants."""
 
-    def rule(here: Scope, *numbers: Any) -> Value:
+    def rule(here: Scope, *numbers: Operand) -> Value:
         """A size computed from others."""
         plain = [np.asarray(number).item() for number in numbers]
         if compute is operator.pow and abs(plain[1]) > LARGEST_EXPONENT:

@@ -28,7 +28,7 @@ def embedding_renorm(here: Scope, self: Value, indices: Value, max_norm: float, 
     """A table whose rows are no longer than max_norm; of a live position all rows, since it may be any."""
     if is_live(self):
         raise Unsupported("rescales a table that depends on the example")
-    lengths = np.linalg.norm(self, norm_type, axis=1, keepdims=True)
+    lengths = np.linalg.norm(self, float(norm_type), axis=1, keepdims=True)
     scale = np.where(lengths > max_norm, max_norm / (lengths + 1e-7), 1.0)
     read = np.ones(len(self), bool) if is_live(indices) else np.isin(np.arange(len(self)), indices)
     return np.where(read[:, None], self * scale, self)
@@ -56,7 +56,7 @@ def embedding_bag(
     if is_live(offsets) or is_live(weight):
         raise Unsupported("has bags or a table that depend on the example")
     begins = [int(begin) for begin in np.asarray(offsets)] + ([] if include_last_offset else [indices.size])
-    chosen: Value = onehot(here.part("rows"), indices, len(weight)) if is_live(indices) else None
+    chosen: Any = onehot(here.part("rows"), indices, len(weight)) if is_live(indices) else None
     padding = None if padding_idx is None or padding_idx < 0 else padding_idx
     table = numbers(weight)
     if padding is not None:

@@ -22,10 +22,21 @@ from etl.rules.ids import Ids, Live, is_live
 from etl.rules.primitives import elementwise
 from etl.rules.scope import Edges, Scope
 
-Value: TypeAlias = Any  # Ids where live, an array where constant
+Value: TypeAlias = Ids | NDArray[Any]  # the former where live, an array where constant
+Operand: TypeAlias = Value | float | bool
+Size: TypeAlias = int | NDArray[Any]  # written as a number, or computed from other sizes
+Sizes: TypeAlias = Size | Sequence[Size]
 WHOLE = frozenset("abs sign square relu floor ceil".split())  # functions that make whole numbers of whole numbers, and of their type
 TRAINING = "was exported in training mode; call model.eval() before the export"
 MOST_ELEMENTS = 2**27  # of a constant that has to be written out
+
+
+def given(*named: Any) -> Any:
+    """The first that is there of an argument's names in several operators. Raises Unsupported where it has none of them."""
+    for argument in named:
+        if argument is not None:
+            return argument
+    raise Unsupported("is not given all of its arguments")
 
 
 def value(operand: Any) -> Value:

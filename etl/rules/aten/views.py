@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.aten.values import Value, numbers
+from etl.rules.aten.values import Size, Sizes, Value, given, numbers
 from etl.rules.ids import is_live
 from etl.rules.scope import Scope, bounded
 
 OPEN_END = 2**63 - 1
 
 
-def integer(number: Any) -> int:
-    """A size, which may have been computed from another one."""
+def integer(number: Size) -> int:
+    """A size, which may have been computed from another one. Raises Unsupported for a live one."""
+    if is_live(number):
+        raise Unsupported("has a size that depends on the example")
     return int(np.asarray(number).reshape(()))
 
 
-def sizes(listed: Any) -> tuple[int, ...]:
-    return tuple(integer(number) for number in (listed if isinstance(listed, list | tuple) else [listed]))
+def sizes(listed: Sizes) -> tuple[int, ...]:
+    return tuple(integer(number) for number in (listed if isinstance(listed, Sequence) else [listed]))
 
 
-def axis_of(dim: Any, rank: int) -> int:
+def axis_of(dim: Size, rank: int) -> int:
     return integer(dim) % max(rank, 1)
 
 
@@ -33,11 +34,11 @@ def unchanged(here: Scope, self: Value) -> Value:
     return self
 
 
-def dropout(here: Scope, input: Value = None, p: float = 0.5, train: bool = False, self: Value = None) -> Value:
+def dropout(here: Scope, input: Value | None = None, p: float = 0.5, train: bool = False, self: Value | None = None) -> Value:
     """The tensor itself: dropout is for training."""
     if train:
         raise Unsupported("drops values at random: it was exported in training mode; call model.eval() before the export")
-    return input if self is None else self  # as the operators in place call it
+    return given(self, input)  # as the operators in place call it
 
 
 def constant_output(here: Scope, self: Value) -> Value:
@@ -45,11 +46,11 @@ def constant_output(here: Scope, self: Value) -> Value:
     return self if is_live(self) else here.sum(bias=np.array(numbers(self)))
 
 
-def view(here: Scope, self: Value, size: Any = None, shape: Any = None, dtype: str | None = None) -> Value:
+def view(here: Scope, self: Value, size: Sizes | None = None, shape: Sizes | None = None, dtype: str | None = None) -> Value:
     """The same values in another shape."""
     if dtype is not None:
         raise Unsupported(f"reads the bytes of numbers as {dtype}")
-    return np.reshape(self, sizes(size if size is not None else shape))
+    return np.reshape(self, sizes(given(size, shape)))
 
 
 def view_as(here: Scope, self: Value, other: Value) -> Value:
@@ -65,13 +66,13 @@ def flatten(here: Scope, self: Value, start_dim: int = 0, end_dim: int = -1) -> 
     return np.reshape(self, (*self.shape[:first], -1, *self.shape[last + 1 :]))
 
 
-def unflatten(here: Scope, self: Value, dim: int, sizes: Any) -> Value:
+def unflatten(here: Scope, self: Value, dim: int, sizes: Sequence[Size]) -> Value:
     """One axis made several."""
     at = axis_of(dim, self.ndim)
     return np.reshape(self, (*self.shape[:at], *map(integer, sizes), *self.shape[at + 1 :]))
 
 
-def permute(here: Scope, self: Value, dims: Any) -> Value:
+def permute(here: Scope, self: Value, dims: Sizes) -> Value:
     """The axes in another order."""
     return np.transpose(self, sizes(dims))
 
@@ -96,19 +97,19 @@ def last_two(here: Scope, self: Value) -> Value:
     return np.swapaxes(self, -1, -2)
 
 
-def movedim(here: Scope, self: Value, source: Any, destination: Any) -> Value:
+def movedim(here: Scope, self: Value, source: Sizes, destination: Sizes) -> Value:
     """Axes moved to other places."""
     return np.moveaxis(self, source, destination)
 
 
-def select(here: Scope, self: Value, dim: int, index: Any) -> Value:
+def select(here: Scope, self: Value, dim: int, index: Size) -> Value:
     """One place of an axis, which goes."""
     if is_live(index):
         raise Unsupported("selects a place that depends on the example")
     return self[(slice(None),) * axis_of(dim, self.ndim) + (integer(index),)]
 
 
-def slice_(here: Scope, self: Value, dim: int = 0, start: Any = None, end: Any = None, step: Any = 1) -> Value:
+def slice_(here: Scope, self: Value, dim: int = 0, start: Size | None = None, end: Size | None = None, step: Size = 1) -> Value:
     """Some places of an axis."""
     if is_live(start) or is_live(end):
         raise Unsupported("cuts at a place that depends on the example")
@@ -117,7 +118,7 @@ def slice_(here: Scope, self: Value, dim: int = 0, start: Any = None, end: Any =
     return self[(slice(None),) * axis_of(dim, self.ndim) + (slice(begin, stop, integer(step)),)]
 
 
-def narrow(here: Scope, self: Value, dim: int, start: Any, length: Any) -> Value:
+def narrow(here: Scope, self: Value, dim: int, start: Size, length: Size) -> Value:
     """Some places of an axis."""
     begin = integer(start) % (self.shape[axis_of(dim, self.ndim)] or 1)
     return slice_(here, self, dim, begin, begin + integer(length))
@@ -128,16 +129,16 @@ def unsqueeze(here: Scope, self: Value, dim: int) -> Value:
     return np.expand_dims(self, dim)
 
 
-def squeeze(here: Scope, self: Value, dim: Any = None) -> Value:
+def squeeze(here: Scope, self: Value, dim: Sizes | None = None) -> Value:
     """Axes of one place taken away: all of them, or those given."""
     if dim is None:
         return np.squeeze(self)
-    squeezed = [axis_of(axis, self.ndim) for axis in (dim if isinstance(dim, list | tuple) else [dim])]
+    squeezed = [axis_of(axis, self.ndim) for axis in (dim if isinstance(dim, Sequence) else [dim])]
     squeezed = [axis for axis in squeezed if self.ndim and self.shape[axis] == 1]
     return np.squeeze(self, tuple(squeezed)) if squeezed else self
 
 
-def expand(here: Scope, self: Value, size: Any, implicit: bool = False) -> Value:
+def expand(here: Scope, self: Value, size: Sizes, implicit: bool = False) -> Value:
     """Axes of one place repeated."""
     new_shape = sizes(size)
     old_shape = (1,) * (len(new_shape) - self.ndim) + self.shape
@@ -155,16 +156,16 @@ def broadcast_tensors(here: Scope, tensors: Sequence[Value]) -> list[Value]:
     return [np.broadcast_to(tensor, bounded(shape)) for tensor in tensors]
 
 
-def repeat(here: Scope, self: Value, repeats: Any = None, dims: Any = None) -> Value:
+def repeat(here: Scope, self: Value, repeats: Sizes | None = None, dims: Sizes | None = None) -> Value:
     """The whole tensor repeated along each axis."""
-    times = sizes(repeats if repeats is not None else dims)
+    times = sizes(given(repeats, dims))
     rank = max(len(times), self.ndim)
     own = (1,) * (rank - self.ndim) + self.shape
     bounded([n * k for n, k in zip(own, (1,) * (rank - len(times)) + times, strict=True)])
     return np.tile(self, times)
 
 
-def repeat_interleave(here: Scope, self: Value, repeats: Any = None, dim: int | None = None, output_size: Any = None) -> Value:
+def repeat_interleave(here: Scope, self: Value, repeats: Sizes | None = None, dim: int | None = None, output_size: Sizes | None = None) -> Value:
     """Each place repeated along an axis."""
     if is_live(repeats):
         raise Unsupported("repeats places as often as the example says")
@@ -185,7 +186,7 @@ def at_least(self: Value, rank: int) -> tuple[int, ...]:
     return (*shape, 1) if rank == 3 and len(shape) == 2 else shape
 
 
-def atleast(rank: int) -> Any:
+def atleast(rank: int) -> Callable[..., Value]:
     """A rule for tensors of at least so many axes."""
 
     def rule(here: Scope, self: Value) -> Value:
@@ -195,19 +196,19 @@ def atleast(rank: int) -> Any:
     return rule
 
 
-def roll(here: Scope, self: Value, shifts: Any, dims: Any = ()) -> Value:
+def roll(here: Scope, self: Value, shifts: Sizes, dims: Sizes = ()) -> Value:
     """Values pushed along, those that leave coming in at the other end."""
     if not dims and dims != 0:
         return np.reshape(np.roll(np.reshape(self, (-1,)), sizes(shifts)[0]), self.shape)
     return np.roll(self, sizes(shifts), axis=sizes(dims))
 
 
-def flip(here: Scope, self: Value, dims: Any) -> Value:
+def flip(here: Scope, self: Value, dims: Sizes) -> Value:
     """Axes turned around."""
     return np.flip(self, sizes(dims))
 
 
-def flip_axis(axis: int) -> Any:
+def flip_axis(axis: int) -> Callable[..., Value]:
     """A rule for fliplr and flipud."""
 
     def rule(here: Scope, self: Value) -> Value:
@@ -217,7 +218,7 @@ def flip_axis(axis: int) -> Any:
     return rule
 
 
-def rot90(here: Scope, self: Value, k: int = 1, dims: Any = (0, 1)) -> Value:
+def rot90(here: Scope, self: Value, k: int = 1, dims: Sizes = (0, 1)) -> Value:
     """A quarter turn, k times."""
     first, second = sizes(dims)
     for _ in range(k % 4):
@@ -225,7 +226,7 @@ def rot90(here: Scope, self: Value, k: int = 1, dims: Any = (0, 1)) -> Value:
     return self
 
 
-def as_strided(here: Scope, self: Value, size: Any, stride: Any, storage_offset: Any = 0) -> Value:
+def as_strided(here: Scope, self: Value, size: Sizes, stride: Sizes, storage_offset: Size | None = 0) -> Value:
     """Any places of a tensor that lies in C order."""
     place = np.asarray(integer(storage_offset or 0))
     for n, step in zip(sizes(size), sizes(stride), strict=True):

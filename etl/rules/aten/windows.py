@@ -13,7 +13,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from etl.errors import Unsupported
-from etl.rules.aten.values import Value, all_constant, check_size, live_or_constant_sum
+from etl.rules.aten.values import Sizes, Value, all_constant, check_size, live_or_constant_sum
 from etl.rules.ids import NOTHING, ZERO, Ids, axis_names, is_live, live
 from etl.rules.primitives.windows import ragged, span, transposed_windows
 from etl.rules.scope import Edges, Scope, Weights, bounded
@@ -27,9 +27,9 @@ def axes_names(rank: int) -> tuple[str | None, ...]:
     return (None, "channel", *PLACES.get(rank, (None,) * rank))
 
 
-def for_each(option: Any, rank: int) -> tuple[int, ...]:
+def for_each(option: Sizes, rank: int) -> tuple[int, ...]:
     """An option that is one number for all axes, or one for each. Raises Unsupported for any other number of them."""
-    numbers = tuple(int(number) for number in np.atleast_1d(option))
+    numbers = tuple(int(number) for number in np.atleast_1d(np.asarray(option)))
     numbers = numbers * rank if len(numbers) == 1 else numbers
     if len(numbers) != rank:
         raise Unsupported(f"has {len(numbers)} numbers for {rank} axes")
@@ -85,6 +85,7 @@ def constant_convolution(
 ) -> Weights:
     """The same of constants: positions that a network encodes, say."""
     rank = kernel.ndim - 2
+    check_size([*x.shape[:2], *(n + sum(pad) for n, pad in zip(x.shape[2:], pads, strict=True))])
     wide = np.pad(x, [(0, 0), (0, 0), *pads])
     windows = windows_of(wide, kernel.shape[2:], strides, dilation)
     places = windows.shape[2 : 2 + rank]
@@ -135,7 +136,8 @@ def transposed_convolution(
     windows = transposed_windows(last, shape, kernel.shape[2:], strides, before, dilation)  # (*shape, *size, batch * c)
     windows = np.moveaxis(windows, -1, 0).reshape(batch, groups, -1, *shape, *kernel.shape[2:])
     source = np.moveaxis(windows, 2, 2 + rank)[:, :, None]  # (batch, groups, 1, *shape, c / groups, *size)
-    turned = kernel[(..., *(slice(None, None, -1),) * rank)].reshape(groups, -1, *kernel.shape[1:])  # (groups, c / groups, o / groups, *size)
+    backwards: tuple[Any, ...] = (..., *(slice(None, None, -1),) * rank)
+    turned = kernel[backwards].reshape(groups, -1, *kernel.shape[1:])  # (groups, c / groups, o / groups, *size)
     weight = np.moveaxis(turned, 1, 2)
     weight = np.expand_dims(weight, tuple(range(2, 2 + rank)))  # (groups, o / groups, 1..., c / groups, *size)
     return filtered(here, source, weight, bias, rank + 1, (batch, kernel.shape[1] * groups, *shape), **options)

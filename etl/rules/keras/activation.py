@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from etl.activations import call
+from etl.rules.arguments import SomeAxes
 from etl.rules.primitives.axes import edges_along, inner_axes
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
@@ -49,7 +50,7 @@ def prelu(here: Scope, inputs: Ids, *, alpha: Weights, shared_axes: Any = None) 
     return here.sum(Edges(positive, over=0), Edges(negative, alpha, over=0))
 
 
-def softmax(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
+def softmax(here: Scope, inputs: Ids, *, axis: SomeAxes = -1) -> Ids:
     """exp(x) over its sum along one axis or several: one neuron each along the last axis, written out along others."""
     axes = inner_axes(axis, inputs.ndim)
     if axes == (inputs.ndim - 1,):
@@ -59,7 +60,7 @@ def softmax(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
     return here.product(Edges(shifted, over=0), Edges(reciprocal, over=0))
 
 
-def log_softmax(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
+def log_softmax(here: Scope, inputs: Ids, *, axis: SomeAxes = -1) -> Ids:
     """The logarithm of softmax: one neuron each along the last axis; x - max - log(sum(exp(x - max))) along others."""
     axes = inner_axes(axis, inputs.ndim)
     if axes == (inputs.ndim - 1,):
@@ -69,7 +70,7 @@ def log_softmax(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
     return here.sum(Edges(inputs, over=0), Edges(top, -1.0, over=0), Edges(log_sum, -1.0, over=0))
 
 
-def logsumexp(here: Scope, inputs: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def logsumexp(here: Scope, inputs: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """log(sum(exp(x))) along some axes, as max + log(sum(exp(x - max)))."""
     axes = inner_axes(axis, inputs.ndim)
     top = largest(here, inputs, axes)

@@ -7,7 +7,7 @@ files compute shapes with them.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -165,7 +165,7 @@ def power_of(here: Scope, x: Ids, exponent: float) -> Ids:
     return here.product(Edges(x[..., None], np.ones(int(abs(exponent)))))
 
 
-def add_all(here: Scope, inputs: Any) -> Ids:
+def add_all(here: Scope, inputs: Sequence[Any]) -> Ids:
     """The sum of a list of tensors."""
     return here.sum(*(Edges(term, over=0) for term in inputs)) if all(map(is_live, inputs)) else reduce(lambda x, y: add(here, x, y), inputs)
 
@@ -218,7 +218,9 @@ def function(name: str, **defaults: Any) -> Callable[..., Ids]:
 
     known = {k: defaults.get(k, default) for k, default in FUNCTIONS[name].items()}
     empty = inspect.Parameter.empty
-    options = [inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=empty if d is ... else d) for k, d in known.items()]
-    rule.__signature__ = inspect.Signature([*list(inspect.signature(rule).parameters.values())[:2], *options])  # type: ignore[attr-defined]
+    options = [
+        inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=empty if d is ... else d, annotation=float | None) for k, d in known.items()
+    ]
+    rule.__signature__ = inspect.Signature([*list(inspect.signature(rule, eval_str=True).parameters.values())[:2], *options])  # type: ignore[attr-defined]
     rule.__doc__ = f"{name}(x) for each x."
     return rule

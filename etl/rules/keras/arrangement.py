@@ -5,13 +5,14 @@ Old files compute shapes from `tf.shape(x)`: constants with NaN for the size of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.arguments import Ends, PerAxis, SomeAxes
 from etl.rules.ids import is_live, zeros
 from etl.rules.keras.arithmetic import constant, operand
 from etl.rules.primitives.axes import inner, inner_axes
@@ -28,7 +29,8 @@ def unchanged(here: Scope, x: Ids) -> Ids:
 
 def cast(here: Scope, x: Ids | Weights, *, dtype: Any) -> Ids | Weights:
     """The same values in another precision; rounding to whole numbers has no graph."""
-    name = str(dtype.get("config", {}).get("name") if isinstance(dtype, dict) else dtype)
+    config = dtype.get("config") if isinstance(dtype, Mapping) else {"name": dtype}
+    name = str(config.get("name") if isinstance(config, Mapping) else config)
     if is_live(x) and "float" not in name:
         raise Unsupported(f"rounds values to {name}")
     return x
@@ -65,12 +67,12 @@ def order(here: Scope, x: Ids, permutation: Sequence[int]) -> Ids:
     return np.transpose(x, [n - 1 for n in axes[1:]])
 
 
-def transpose(here: Scope, x: Ids, *, axes: Any = None) -> Ids:
+def transpose(here: Scope, x: Ids, *, axes: Sequence[int] | None = None) -> Ids:
     """Axes in another order."""
     return order(here, x, [n % (x.ndim + 1) for n in axes] if axes is not None else range(x.ndim, -1, -1))
 
 
-def moveaxis(here: Scope, x: Ids, *, source: Any, destination: Any) -> Ids:
+def moveaxis(here: Scope, x: Ids, *, source: SomeAxes, destination: SomeAxes) -> Ids:
     """Some axes moved to other places."""
     moved = np.moveaxis(np.broadcast_to(0, range(1, x.ndim + 2)), source, destination)  # axis k is k + 1 long
     return order(here, x, [n - 1 for n in moved.shape])
@@ -81,33 +83,33 @@ def swapaxes(here: Scope, x: Ids, *, axis1: int, axis2: int) -> Ids:
     return np.swapaxes(x, inner(axis1, x.ndim), inner(axis2, x.ndim))
 
 
-def squeeze(here: Scope, x: Ids, *, axis: Any = None) -> Ids:
+def squeeze(here: Scope, x: Ids, *, axis: SomeAxes | None = None) -> Ids:
     """Without axes of one place."""
     listed = [k for k, n in enumerate(x.shape) if n == 1] if axis in (None, []) else inner_axes(axis, x.ndim)
     return np.squeeze(x, tuple(listed))
 
 
-def expand_dims(here: Scope, x: Ids, *, axis: Any) -> Ids:
+def expand_dims(here: Scope, x: Ids, *, axis: SomeAxes | None) -> Ids:
     """With new axes of one place."""
     listed = axis if isinstance(axis, list | tuple) else [axis]
     return np.expand_dims(x, inner_axes(listed, x.ndim + len(listed)))
 
 
-def concatenate(here: Scope, xs: Any, *, axis: int = 0) -> Ids | Weights:
+def concatenate(here: Scope, xs: Sequence[Any], *, axis: int = 0) -> Ids | Weights:
     """Tensors one after another along an axis."""
     if not any(map(is_live, xs)):
         return np.concatenate([np.atleast_1d(operand(tensor)) for tensor in xs])
     return np.concatenate(tensors(xs), inner(axis, xs[0].ndim))
 
 
-def stack(here: Scope, x: Any, *, axis: int = 0) -> Ids | Weights:
+def stack(here: Scope, x: Sequence[Any], *, axis: int = 0) -> Ids | Weights:
     """Tensors side by side along a new axis."""
     if not any(map(is_live, x)):
         return np.stack([operand(tensor) for tensor in x])
     return np.stack(tensors(x), inner(axis, x[0].ndim + 1))
 
 
-def tensors(listed: Any) -> list[Ids]:
+def tensors(listed: Sequence[Any]) -> list[Ids]:
     if not all(map(is_live, listed)):
         raise Unsupported("puts a constant beside tensors; there is a rule for tensors only")
     return list(listed)
@@ -121,13 +123,13 @@ def unstack(here: Scope, x: Ids | Weights, *, num: int | None = None, axis: int 
     return [turned[place, ...] for place in range(len(turned))]
 
 
-def split(here: Scope, x: Ids, indices_or_sections: Any, *, axis: int = 0) -> list[Ids]:
+def split(here: Scope, x: Ids, indices_or_sections: PerAxis, *, axis: int = 0) -> list[Ids]:
     """Pieces of an axis: so many of the same size, or cut before each index."""
     at = indices_or_sections if isinstance(indices_or_sections, int) else [int(n) for n in indices_or_sections]
     return list(np.split(x, at, inner(axis, x.ndim)))
 
 
-def split_sizes(here: Scope, value: Ids, num_or_size_splits: Any, *, axis: int = 0) -> list[Ids]:
+def split_sizes(here: Scope, value: Ids, num_or_size_splits: PerAxis, *, axis: int = 0) -> list[Ids]:
     """Pieces of an axis: so many of the same size, or of these sizes, one of which may be -1 (TensorFlow)."""
     if isinstance(num_or_size_splits, int):
         return split(here, value, num_or_size_splits, axis=axis)
@@ -162,19 +164,19 @@ def slice_from(here: Scope, inputs: Ids, start_indices: Any, shape: Any) -> Ids:
     return inputs[tuple(slice(b, None if n == -1 else (b or 0) + (n or 0)) for b, n in zip(begin[1:], size[1:], strict=True))]
 
 
-def take(here: Scope, x: Ids, indices: Any, *, axis: Any = None) -> Ids:
+def take(here: Scope, x: Ids, indices: Any, *, axis: SomeAxes | None = None) -> Ids:
     """Chosen places of an axis."""
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
     return np.take(operand(x), constant(indices, "indices").astype(int), inner(axis, x.ndim))
 
 
-def flip(here: Scope, x: Ids, *, axis: Any = None) -> Ids:
+def flip(here: Scope, x: Ids, *, axis: SomeAxes | None = None) -> Ids:
     """Axes in reverse."""
     return np.flip(x, inner_axes(axis, x.ndim))
 
 
-def roll(here: Scope, x: Ids, *, shift: Any, axis: Any = None) -> Ids:
+def roll(here: Scope, x: Ids, *, shift: PerAxis, axis: SomeAxes | None = None) -> Ids:
     """Axes turned round by some places."""
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
@@ -182,12 +184,12 @@ def roll(here: Scope, x: Ids, *, shift: Any, axis: Any = None) -> Ids:
     return np.roll(x, shift, tuple(inner(rolled_axis, x.ndim) for rolled_axis in listed))
 
 
-def repeat(here: Scope, x: Ids, *, repeats: Any, axis: Any = None) -> Ids:
+def repeat(here: Scope, x: Ids, *, repeats: PerAxis, axis: SomeAxes | None = None) -> Ids:
     """Each place of an axis several times."""
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
     at, times = inner(axis, x.ndim), np.asarray(repeats, dtype=int)
-    size = int(times) * x.shape[at] if times.size == 1 else int(times.sum())
+    size = int(times.reshape(())) * x.shape[at] if times.size == 1 else int(times.sum())
     bounded((*x.shape[:at], size, *x.shape[at + 1 :]))
     return np.repeat(x, times, at)
 
@@ -211,7 +213,7 @@ def broadcast_to(here: Scope, x: Ids, *, shape: Any) -> Ids:
     return np.broadcast_to(x, bounded([n for n in new_shape[1:] if n is not None])).copy()
 
 
-def pad(here: Scope, x: Ids, *, pad_width: Any, mode: str = "constant", constant_values: Any = None) -> Ids:
+def pad(here: Scope, x: Ids, *, pad_width: Ends, mode: str = "constant", constant_values: Any = None) -> Ids:
     """Places around: zeros, another number (neurons of that bias), or values of the border as numpy's modes edge, reflect and symmetric have them."""
     pads = np.broadcast_to(np.asarray(pad_width, dtype=int), (x.ndim + 1, 2))
     if pads[0].any():
@@ -268,7 +270,14 @@ def space_to_depth(here: Scope, x: Ids, *, block_size: int, data_format: str | N
 
 
 def extract_patches(
-    here: Scope, images: Ids, *, size: Any, strides: Any = None, dilation_rate: Any = 1, padding: str = "valid", data_format: str | None = None
+    here: Scope,
+    images: Ids,
+    *,
+    size: PerAxis,
+    strides: PerAxis | None = None,
+    dilation_rate: PerAxis = 1,
+    padding: str = "valid",
+    data_format: str | None = None,
 ) -> Ids:
     """What a window sees at each of its places, laid out as channels: (h, w, c) -> (oh, ow, kh * kw * c)."""
     ids, steps = channels_last(images, data_format), size if strides is None else strides
@@ -277,7 +286,7 @@ def extract_patches(
     return in_data_format(np.where(patches == NOTHING, ZERO, patches), data_format)
 
 
-def patches_of(here: Scope, images: Ids, *, sizes: Any, strides: Any, rates: Any, padding: str) -> Ids:
+def patches_of(here: Scope, images: Ids, *, sizes: Sequence[int], strides: Sequence[int], rates: Sequence[int], padding: str) -> Ids:
     """The same in TensorFlow's words: lists for batch, rows, columns and channels."""
     return extract_patches(here, images, size=sizes[1:3], strides=strides[1:3], dilation_rate=rates[1:3], padding=padding)
 

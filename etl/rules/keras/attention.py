@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from etl.errors import Unsupported
+from etl.rules.arguments import SomeAxes
 from etl.rules.ids import live
 from etl.rules.keras.dense import check_width
 from etl.rules.keras.masking import counting_steps, in_places
@@ -169,7 +170,7 @@ def multi_head_attention(
     key_dim: int | None = None,
     value_dim: int | None = None,
     output_shape: Any = None,
-    attention_axes: Any = None,
+    attention_axes: SomeAxes | None = None,
     use_gate: bool = False,
     sliding_window: int | None = None,
     attention_mask: Any = None,
@@ -235,7 +236,7 @@ def group_query_attention(
 
 def projected(here: Scope, inputs: Ids, kernel: Weights, bias: Weights | None, part: str, activation: str = "linear") -> Ids:
     """(*places, n), kernel (n, heads, depth) -> (*places, heads, depth)"""
-    check_width(inputs.shape[-1], len(kernel))
+    check_width(inputs.shape[-1], kernel.shape[0])
     places = "abcdefg"[: inputs.ndim - 1]
     return contract(here, [(inputs, f"{places}x"), (kernel, "xyz")], f"{places}yz", bias=bias, part=part, activation=activation)
 
@@ -248,7 +249,7 @@ def output_projection(here: Scope, heads: Ids, gate: Ids | None, kernel: Weights
     return contract(here, [(heads, f"{places}yz"), (kernel, f"yz{out}")], places + out, bias=bias, part=part)
 
 
-def attended_axes(axes: Any, rank: int) -> tuple[int, ...]:
+def attended_axes(axes: SomeAxes | None, rank: int) -> tuple[int, ...]:
     """The attended axes without the batch axis, of inputs of that rank (without it); all but the last where none are given."""
     if axes is None:
         return tuple(range(rank - 1))

@@ -12,6 +12,7 @@ import numpy as np
 
 from etl.activations import call
 from etl.errors import Unsupported
+from etl.rules.arguments import SomeAxes
 from etl.rules.ids import is_live
 from etl.rules.keras.arithmetic import both_constant, difference, extreme, operand, operands
 from etl.rules.primitives.axes import axes_last, edges_along, inner, inner_axes, reduced_shape
@@ -90,22 +91,22 @@ def logical_xor(here: Scope, x: Any, y: Any) -> Ids | Weights:
     return difference(here, first, second, activation="abs")
 
 
-def any_true(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def any_true(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """1 where one along some axes isn't 0, otherwise 0."""
     return along(here, "max", x, axis, keepdims)
 
 
-def all_true(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def all_true(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """1 where none along some axes is 0, otherwise 0."""
     return along(here, "min", x, axis, keepdims)
 
 
-def count_nonzero(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def count_nonzero(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """How many along some axes aren't 0."""
     return along(here, "sum", x, axis, keepdims)
 
 
-def along(here: Scope, op: str, x: Ids, axis: Any, keepdims: bool) -> Ids:
+def along(here: Scope, op: str, x: Ids, axis: SomeAxes | None, keepdims: bool) -> Ids:
     axes = inner_axes(axis, x.ndim)
     true = truth(here, x, "truth")
     return here.neurons(op, [edges_along(true, axes)], shape=reduced_shape(x, axes, keepdims))
@@ -149,17 +150,17 @@ def picked(here: Scope, holds: Weights, x: Ids | Weights, y: Ids | Weights) -> I
     return here.sum(Edges(ids, over=0), bias=number)
 
 
-def argmax(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def argmax(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """The place of the largest along an axis, the first of equals: `largest`, `below` it or not (`reached`), `earlier` ones, `first`, its number."""
     return place_of(here, "max", x, axis, keepdims)
 
 
-def argmin(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def argmin(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """The place of the smallest along an axis, the first of equals, as in argmax."""
     return place_of(here, "min", x, axis, keepdims)
 
 
-def place_of(here: Scope, op: str, x: Ids, axis: Any, keepdims: bool) -> Ids:
+def place_of(here: Scope, op: str, x: Ids, axis: SomeAxes | None, keepdims: bool) -> Ids:
     axes = inner_axes(axis, x.ndim)
     at, n = inner(axis, x.ndim), x.shape[axes[0]]
     bounded((*x.shape, n))

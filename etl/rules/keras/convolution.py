@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.arguments import PerAxis
 from etl.rules.keras.layout import axes, first, image, in_order
 from etl.rules.primitives.windows import per_axis, span, transposed_windows, windows
 from etl.rules.scope import Edges, Ids, Scope, Weights
@@ -19,9 +20,9 @@ def convolution(
     *,
     kernel: Weights,
     bias: Weights | None = None,
-    strides: Any = 1,
+    strides: PerAxis = 1,
     padding: str = "valid",
-    dilation_rate: Any = 1,
+    dilation_rate: PerAxis = 1,
     groups: int = 1,
     activation: str = "linear",
     data_format: str | None = None,
@@ -47,10 +48,10 @@ def transposed_convolution(
     *,
     kernel: Weights,
     bias: Weights | None = None,
-    strides: Any = 1,
+    strides: PerAxis = 1,
     padding: str = "valid",
-    output_padding: Any = None,
-    dilation_rate: Any = 1,
+    output_padding: PerAxis | None = None,
+    dilation_rate: PerAxis = 1,
     groups: int = 1,
     activation: str = "linear",
     data_format: str | None = None,
@@ -88,9 +89,9 @@ def depthwise_convolution(
     *,
     kernel: Weights,
     bias: Weights | None = None,
-    strides: Any = 1,
+    strides: PerAxis = 1,
     padding: str = "valid",
-    dilation_rate: Any = 1,
+    dilation_rate: PerAxis = 1,
     groups: int = 1,
     activation: str = "linear",
     data_format: str | None = None,
@@ -117,9 +118,9 @@ def separable_convolution(
     depthwise_kernel: Weights,
     pointwise_kernel: Weights,
     bias: Weights | None = None,
-    strides: Any = 1,
+    strides: PerAxis = 1,
     padding: str = "valid",
-    dilation_rate: Any = 1,
+    dilation_rate: PerAxis = 1,
     groups: int = 1,
     activation: str = "linear",
     data_format: str | None = None,
@@ -128,7 +129,7 @@ def separable_convolution(
 
     inputs (*axes, c), depthwise_kernel (*size, c, multiplier), pointwise_kernel (*ones, c * multiplier, f) -> (*windows, f)
     """
-    options = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate, "data_format": data_format}
+    options: dict[str, Any] = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate, "data_format": data_format}
     depth = depthwise_convolution(here, inputs, kernel=depthwise_kernel, part="depthwise", **options)
     return convolution(here, depth, kernel=pointwise_kernel, bias=bias, activation=activation, data_format=data_format)
 

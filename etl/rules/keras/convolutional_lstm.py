@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 
+from etl.rules.arguments import GivenStates, PerAxis
 from etl.rules.keras.layout import axes, first, in_order
 from etl.rules.keras.recurrent import LSTM_GATES, Cell, States, lstm_output, unroll
 from etl.rules.primitives.windows import per_axis, windows
@@ -20,14 +21,14 @@ def convolutional_lstm(
     kernel: Weights,
     recurrent_kernel: Weights,
     bias: Weights | None = None,
-    strides: Any = 1,
+    strides: PerAxis = 1,
     padding: str = "valid",
-    dilation_rate: Any = 1,
+    dilation_rate: PerAxis = 1,
     data_format: str | None = None,
-    kernel_size: Any = None,
+    kernel_size: PerAxis | None = None,
     activation: str = "tanh",
     recurrent_activation: str = "hard_sigmoid",
-    initial_state: Any = None,
+    initial_state: GivenStates = None,
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
@@ -67,7 +68,7 @@ def lstm_step(
     cell: Ids,
     *,
     own: Scope,
-    look: Any,
+    look: Callable[[Ids], Ids],
     kernel: Weights,
     recurrent_kernel: Weights,
     bias: Weights | None,

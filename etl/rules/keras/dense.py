@@ -20,7 +20,7 @@ def dense(here: Scope, inputs: Ids, *, kernel: Weights, bias: Weights | None = N
 
     inputs (..., n), kernel (n, units) -> (..., units); edges (..., units, n)
     """
-    check_width(inputs.shape[-1], len(kernel))
+    check_width(inputs.shape[-1], kernel.shape[0])
     ids = here.expect(inputs, (*(None,) * (inputs.ndim - 1), "channel"))
     return here.sum(Edges(ids[..., None, :], kernel.T), bias=bias, activation=activation, axes=(*axis_names(ids)[:-1], "channel"))
 

@@ -11,4 +11,4 @@ def embedding(
 ) -> Ids:
     """Each position of an integer input, one-hot, times the table: (...) -> (..., d); embeddings (n, d), edges (..., d, n)."""
     axes = (*axis_names(inputs), "channel") if inputs.ndim != 1 else ("step", "channel")
-    return here.sum(Edges(here.onehot(inputs, len(embeddings))[..., None, :], embeddings.T), axes=axes)
+    return here.sum(Edges(here.onehot(inputs, embeddings.shape[0])[..., None, :], embeddings.T), axes=axes)

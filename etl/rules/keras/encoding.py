@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,13 @@ def joined_categories(here: Scope, hot: Ids, mode: str) -> Ids:
 
 
 def discretization(
-    here: Scope, inputs: Ids, *, bin_boundaries: Any = None, output_mode: str = "int", num_bins: int | None = None, epsilon: float = 0.01
+    here: Scope,
+    inputs: Ids,
+    *,
+    bin_boundaries: Sequence[float] | None = None,
+    output_mode: str = "int",
+    num_bins: int | None = None,
+    epsilon: float = 0.01,
 ) -> Ids:
     """The number of the range that each x lies in, as a number or as categories.
 

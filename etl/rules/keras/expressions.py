@@ -21,6 +21,7 @@ from etl.errors import Unsupported
 from etl.rules.ids import is_live
 from etl.rules.keras import arrangement
 from etl.rules.keras.operations import KERAS, TENSORFLOW, Rule
+from etl.rules.misfits import called
 from etl.rules.scope import Scope
 
 LONGEST = 4096  # characters: what people write is a line
@@ -193,6 +194,6 @@ class Evaluation:
             self.parts[name] += 1
             scope = self.here.part(f"{name}_{number}" if number else name)
         try:
-            return rule(scope, *positional, **bound)
-        except (ValueError, IndexError, TypeError, AttributeError, KeyError, ZeroDivisionError, OverflowError, AssertionError) as error:
+            return called(rule, scope, positional, bound)
+        except (ValueError, IndexError, KeyError, ZeroDivisionError, OverflowError, AssertionError) as error:
             raise Unsupported(f"calls {name} with arguments that do not fit: {error}") from error

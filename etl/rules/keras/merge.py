@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.arguments import SomeAxes
 from etl.rules.keras.normalization import unit
 from etl.rules.primitives.axes import inner
 from etl.rules.primitives.einsum import contract
@@ -49,7 +48,7 @@ def concatenate(here: Scope, *inputs: Ids, axis: int = -1) -> Ids:
     return np.concatenate(inputs, inner(axis, inputs[0].ndim))
 
 
-def dot(here: Scope, first: Ids, second: Ids, *, axes: Any, normalize: bool = False) -> Ids:
+def dot(here: Scope, first: Ids, second: Ids, *, axes: SomeAxes, normalize: bool = False) -> Ids:
     """Sums of products along one axis of each input, for all pairs of their other places: `products`, then sums.
 
     normalize  each input over its length along that axis first: cosines
@@ -57,12 +56,12 @@ def dot(here: Scope, first: Ids, second: Ids, *, axes: Any, normalize: bool = Fa
     return dot_product(here, first, second, axes, 1e-14 if normalize else None)
 
 
-def dot_2(here: Scope, first: Ids, second: Ids, *, axes: Any, normalize: bool = False) -> Ids:
+def dot_2(here: Scope, first: Ids, second: Ids, *, axes: SomeAxes, normalize: bool = False) -> Ids:
     """The same in Keras 2, whose cosines take lengths below 1e-6 as that."""
     return dot_product(here, first, second, axes, 1e-12 if normalize else None)
 
 
-def dot_product(here: Scope, first: Ids, second: Ids, axes: Any, least: float | None) -> Ids:
+def dot_product(here: Scope, first: Ids, second: Ids, axes: SomeAxes, least: float | None) -> Ids:
     """The products; `least` of a squared length, where lengths are divided by."""
     pair = axes if isinstance(axes, list | tuple) else [axes, axes]
     a, b = inner(pair[0], first.ndim), inner(pair[1], second.ndim)

@@ -14,22 +14,31 @@ from etl.rules.keras import arithmetic, arrangement, choice, reductions
 from etl.rules.keras.arithmetic import constant, function, one_step, two_steps
 from etl.rules.keras.operations import pool
 from etl.rules.keras.pooling import average_pooling, max_pooling
-from etl.rules.scope import Ids, Scope
+from etl.rules.misfits import called
+from etl.rules.scope import Ids, Scope, Weights
 
 Attributes = Mapping[str, Any]
 Rule = Callable[..., Any]
 
 
-def tensorflow_node(here: Scope, *inputs: Ids, node_def: Any, constants: Any = None) -> Any:
+def tensorflow_node(here: Scope, *inputs: Ids | Weights, node_def: Any, constants: Mapping[str, Any] | None = None) -> Any:
     """One operation of TensorFlow on tensors and constants; which ones have a rule is in `etl/rules/keras/nodes.py`."""
     if not isinstance(node_def, Mapping):
         raise Unsupported("holds its operation as bytes; save the model again with Keras 2.4 or later")
     name, arguments = str(node_def.get("op")), list(inputs)
-    for place in sorted(constants or {}, key=int):
-        arguments.insert(int(place), np.asarray(constants[place], np.float64))
+    for place, value in sorted((constants or {}).items(), key=lambda item: int(item[0])):
+        arguments.insert(int(place), constant(value, "constant"))
     if name not in NODES:
         raise Unsupported(f"is the operation {name}, for which there is no rule")
-    return NODES[name](here, arguments, {key: attribute(written) for key, written in node_def.get("attr", {}).items()})
+    return NODES[name](here, arguments, attributes_of(node_def))
+
+
+def attributes_of(node_def: Mapping[str, Any]) -> Attributes:
+    """The attributes of a node. Raises ValueError where they are not written as JSON has them."""
+    try:
+        return {key: attribute(written) for key, written in node_def.get("attr", {}).items()}
+    except (TypeError, AttributeError) as error:
+        raise ValueError("has a node whose attributes can't be read") from error
 
 
 def attribute(written: Mapping[str, Any]) -> Any:
@@ -49,12 +58,8 @@ def node(rule: Rule, *names: str, **attributes: str) -> Rule:
     def same(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) -> Any:
         count = len(arguments) - len(names)
         keywords = {name: plain(argument, name) for name, argument in zip(names, arguments[count:], strict=True)}
-        return rule(
-            here,
-            *arguments[:count],
-            **keywords,
-            **{ours: node_attributes[theirs] for ours, theirs in attributes.items() if theirs in node_attributes},
-        )
+        keywords |= {ours: node_attributes[theirs] for ours, theirs in attributes.items() if theirs in node_attributes}
+        return called(rule, here, arguments[:count], keywords)
 
     return same
 
@@ -70,14 +75,14 @@ def listed(rule: Rule, axis_last: bool) -> Rule:
 
     def same(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) -> Any:
         if axis_last:
-            return rule(here, list(arguments[:-1]), axis=plain(arguments[-1], "axis"))
-        return rule(here, list(arguments), axis=node_attributes.get("axis", 0))
+            return called(rule, here, [list(arguments[:-1])], {"axis": plain(arguments[-1], "axis")})
+        return called(rule, here, [list(arguments)], {"axis": node_attributes.get("axis", 0)})
 
     return same
 
 
 def split(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) -> Any:
-    return arrangement.split(here, arguments[1], node_attributes["num_split"], axis=plain(arguments[0], "axis"))
+    return called(arrangement.split, here, [arguments[1], node_attributes["num_split"]], {"axis": plain(arguments[0], "axis")})
 
 
 def strided_slice(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) -> Any:

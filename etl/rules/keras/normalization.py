@@ -10,6 +10,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.network import Layer
+from etl.rules.arguments import SomeAxes
 from etl.rules.binding import run
 from etl.rules.primitives.axes import edges_along, inner, inner_axes, laid_along
 from etl.rules.scope import Edges, Ids, Scope, Weight, Weights
@@ -25,7 +26,7 @@ def batch_normalization(
     moving_variance: Weights,
     gamma: Weights | None = None,
     beta: Weights | None = None,
-    axis: Any = -1,
+    axis: SomeAxes = -1,
     epsilon: float = 1e-3,
     center: bool = True,
     scale: bool = True,
@@ -55,7 +56,7 @@ def layer_normalization(
     *,
     gamma: Weights | None = None,
     beta: Weights | None = None,
-    axis: Any = -1,
+    axis: SomeAxes = -1,
     epsilon: float | None = None,
     center: bool = True,
     scale: bool = True,
@@ -95,18 +96,18 @@ def group_normalization(
     return scaled(here, centred, deviation(here, centred, axes, epsilon), gamma, beta, inputs.shape)
 
 
-def rms_normalization(here: Scope, inputs: Ids, *, scale: Weights | None = None, axis: Any = -1, epsilon: float | None = None) -> Ids:
+def rms_normalization(here: Scope, inputs: Ids, *, scale: Weights | None = None, axis: SomeAxes = -1, epsilon: float | None = None) -> Ids:
     """scale x / sqrt(mean(x^2) + epsilon) over some axes: `square`, `variance` (its rsqrt), product (https://arxiv.org/abs/1910.07467)."""
     scales = deviation(here, inputs, inner_axes(axis, inputs.ndim), EPSILON if epsilon is None else epsilon)
     return scaled(here, inputs, scales, scale, None)
 
 
-def unit_normalization(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
+def unit_normalization(here: Scope, inputs: Ids, *, axis: SomeAxes = -1) -> Ids:
     """x over its length along some axes: `square`, `sum`, `length` (its rsqrt), product."""
     return unit(here, inputs, inner_axes(axis, inputs.ndim), 1e-24)
 
 
-def unit_normalization_2(here: Scope, inputs: Ids, *, axis: Any = -1) -> Ids:
+def unit_normalization_2(here: Scope, inputs: Ids, *, axis: SomeAxes = -1) -> Ids:
     """The same in Keras 2, which takes lengths below 1e-6 as that."""
     return unit(here, inputs, inner_axes(axis, inputs.ndim), 1e-12)
 
@@ -147,7 +148,7 @@ def spread(array: Weights, shape: Sequence[int], axes: Sequence[int]) -> Weights
 
 
 def normalization(
-    here: Scope, inputs: Ids, *, mean: Any = None, variance: Any = None, count: Weights | None = None, axis: Any = -1, invert: bool = False
+    here: Scope, inputs: Ids, *, mean: Any = None, variance: Any = None, count: Weights | None = None, axis: SomeAxes = -1, invert: bool = False
 ) -> Ids:
     """(x - mean) / sqrt(variance), from the configuration or adapted: one edge each, weight 1 / sqrt(variance), bias -mean * weight.
 
@@ -157,7 +158,7 @@ def normalization(
         raise Unsupported("was never adapted: it has neither mean nor variance")
     axes = () if axis is None else inner_axes(axis, inputs.ndim)
     sizes = [inputs.shape[k] for k in axes]
-    mean, variance = (laid_along(np.broadcast_to(np.asarray(statistic, np.float64), sizes), axes, inputs.ndim) for statistic in (mean, variance))
+    mean, variance = (laid_along(np.broadcast_to(number(statistic), sizes), axes, inputs.ndim) for statistic in (mean, variance))
     spread = np.maximum(np.sqrt(variance), EPSILON)
     if invert:
         return here.sum(Edges(inputs, spread, over=0), bias=mean)

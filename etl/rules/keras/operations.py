@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import log
 from typing import Any
 
 from etl.errors import Unsupported
+from etl.rules.arguments import PerAxis
 from etl.rules.keras import arithmetic, arrangement, choice, reductions
 from etl.rules.keras.activation import relu
 from etl.rules.keras.arithmetic import constant, function, one_step, two_steps
@@ -27,7 +28,7 @@ def with_names(rule: Rule, **theirs: str) -> Rule:
     def same(*arguments: Any, **keywords: Any) -> Any:
         return rule(*arguments, **{ours.get(name, name): value for name, value in keywords.items()})
 
-    signature = inspect.signature(rule)
+    signature = inspect.signature(rule, eval_str=True)
     same.__signature__ = signature.replace(  # type: ignore[attr-defined]
         parameters=[p.replace(name=theirs.get(p.name, p.name)) for p in signature.parameters.values()]
     )
@@ -39,7 +40,14 @@ def constant_kernel(rule: Rule) -> Rule:
     """A rule for a convolution whose kernel is a constant."""
 
     def convolve(
-        here: Scope, inputs: Ids, kernel: Any, *, strides: Any = 1, padding: str = "valid", dilation_rate: Any = 1, data_format: Any = None
+        here: Scope,
+        inputs: Ids,
+        kernel: Any,
+        *,
+        strides: PerAxis = 1,
+        padding: str = "valid",
+        dilation_rate: PerAxis = 1,
+        data_format: str | None = None,
     ) -> Ids:
         options = {"strides": strides, "padding": padding, "dilation_rate": dilation_rate, "data_format": data_format}
         return rule(here, inputs, kernel=constant(kernel, "kernel"), **options)
@@ -48,7 +56,7 @@ def constant_kernel(rule: Rule) -> Rule:
     return convolve
 
 
-def resize(here: Scope, images: Ids, *, size: Any, preserve_aspect_ratio: bool = False, **options: Any) -> Ids:
+def resize(here: Scope, images: Ids, *, size: Sequence[int], preserve_aspect_ratio: bool = False, **options: Any) -> Ids:
     """Images of another size, nearest or interpolated."""
     if preserve_aspect_ratio or images.ndim != 3:
         raise Unsupported("has a rule for whole batches of images, stretched to their size, only")
@@ -58,8 +66,8 @@ def resize(here: Scope, images: Ids, *, size: Any, preserve_aspect_ratio: bool =
 
 def with_options(rule: Rule, of: Rule, *but: str) -> Rule:
     """A rule that hands further options on to another one, whose signature says which."""
-    rule_parameters = [p for p in inspect.signature(rule).parameters.values() if p.kind is not p.VAR_KEYWORD]
-    more = [p for p in inspect.signature(of).parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in but]
+    rule_parameters = [p for p in inspect.signature(rule, eval_str=True).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    more = [p for p in inspect.signature(of, eval_str=True).parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in but]
     rule.__signature__ = inspect.Signature([*rule_parameters, *more])  # type: ignore[attr-defined]
     return rule
 
@@ -67,7 +75,7 @@ def with_options(rule: Rule, of: Rule, *but: str) -> Rule:
 def pool(rule: Rule) -> Rule:
     """A rule for TensorFlow's spelling of a pool: windows with or without the axes of batch and channels."""
 
-    def spelled(here: Scope, input: Ids, *, ksize: Any, strides: Any, padding: str, data_format: Any = None) -> Ids:
+    def spelled(here: Scope, input: Ids, *, ksize: PerAxis, strides: PerAxis, padding: str, data_format: str | None = None) -> Ids:
         rank, first = input.ndim - 1, str(data_format or "N").startswith("NC")
         size, steps = (inner_sizes(sizes, rank, first) for sizes in (ksize, strides))
         options = {"padding": padding.lower(), "data_format": "channels_first" if first else None}
@@ -77,9 +85,9 @@ def pool(rule: Rule) -> Rule:
     return spelled
 
 
-def inner_sizes(sizes: Any, rank: int, first: bool) -> list[int]:
+def inner_sizes(sizes: PerAxis, rank: int, first: bool) -> list[int]:
     """Of a list of sizes those of the axes between batch and channels."""
-    listed = [int(n) for n in (sizes if isinstance(sizes, list | tuple) else [sizes])]
+    listed = [int(n) for n in ([sizes] if isinstance(sizes, int) else sizes)]
     if len(listed) == rank + 2:
         return listed[2:] if first else listed[1:-1]
     return listed * rank if len(listed) == 1 else listed

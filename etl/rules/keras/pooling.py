@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
+from etl.rules.arguments import PerAxis
 from etl.rules.keras.layout import axes, first, image
 from etl.rules.keras.masking import counting_steps
 from etl.rules.primitives.windows import adaptive_windows, per_axis, ragged, windows
 from etl.rules.scope import NOTHING, Edges, Ids, Scope
 
 
-def seen_by(here: Scope, inputs: Ids, pool_size: Any, strides: Any, padding: str, data_format: str | None) -> Ids:
+def seen_by(here: Scope, inputs: Ids, pool_size: PerAxis, strides: PerAxis | None, padding: str, data_format: str | None) -> Ids:
     """What each pooling neuron sees, in the file's order of axes: (*axes, c) -> (*windows, c, *size)."""
     rank = inputs.ndim - 1
     size = per_axis(pool_size, rank)
@@ -20,7 +21,9 @@ def seen_by(here: Scope, inputs: Ids, pool_size: Any, strides: Any, padding: str
     return np.moveaxis(patches, -1, 0 if first(data_format) else rank)
 
 
-def max_pooling(here: Scope, inputs: Ids, *, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None) -> Ids:
+def max_pooling(
+    here: Scope, inputs: Ids, *, pool_size: PerAxis = 2, strides: PerAxis | None = None, padding: str = "valid", data_format: str | None = None
+) -> Ids:
     """The largest of each window and channel.
 
     inputs (*axes, c) -> (*windows, c); edges (*windows, c, *size) of weight 1
@@ -29,7 +32,7 @@ def max_pooling(here: Scope, inputs: Ids, *, pool_size: Any = 2, strides: Any = 
 
 
 def average_pooling(
-    here: Scope, inputs: Ids, *, pool_size: Any = 2, strides: Any = None, padding: str = "valid", data_format: str | None = None
+    here: Scope, inputs: Ids, *, pool_size: PerAxis = 2, strides: PerAxis | None = None, padding: str = "valid", data_format: str | None = None
 ) -> Ids:
     """The mean of each window and channel; the pool's own padding doesn't count, a padded zero does.
 
@@ -72,7 +75,7 @@ def as_image(channels_first_ids: Ids, rank: int, data_format: str | None) -> dic
     }
 
 
-def adaptive_max_pooling(here: Scope, inputs: Ids, *, output_size: Any, data_format: str | None = None) -> Ids:
+def adaptive_max_pooling(here: Scope, inputs: Ids, *, output_size: PerAxis, data_format: str | None = None) -> Ids:
     """The largest of each of `output_size` windows, which overlap where they don't divide the image.
 
     inputs (*axes, c) -> (*output_size, c); edges (*output_size, c, *largest window)
@@ -80,7 +83,7 @@ def adaptive_max_pooling(here: Scope, inputs: Ids, *, output_size: Any, data_for
     return here.max(Edges(adapted(here, inputs, output_size, data_format), over=inputs.ndim - 1))
 
 
-def adaptive_average_pooling(here: Scope, inputs: Ids, *, output_size: Any, data_format: str | None = None) -> Ids:
+def adaptive_average_pooling(here: Scope, inputs: Ids, *, output_size: PerAxis, data_format: str | None = None) -> Ids:
     """The mean of each of `output_size` windows, which overlap where they don't divide the image.
 
     inputs (*axes, c) -> (*output_size, c); edges (*output_size, c, *largest window)
@@ -88,7 +91,7 @@ def adaptive_average_pooling(here: Scope, inputs: Ids, *, output_size: Any, data
     return here.sum(mean(adapted(here, inputs, output_size, data_format), inputs.ndim - 1))
 
 
-def adapted(here: Scope, inputs: Ids, output_size: Any, data_format: str | None) -> Ids:
+def adapted(here: Scope, inputs: Ids, output_size: PerAxis, data_format: str | None) -> Ids:
     """What each neuron of an adaptive pool sees, in the file's order of axes."""
     rank = inputs.ndim - 1
     patches = ragged(image(here, inputs, data_format), adaptive_windows(inputs.shape[1:] if first(data_format) else inputs.shape[:-1], output_size))

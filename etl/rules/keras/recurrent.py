@@ -6,18 +6,21 @@ as any other, only without the edges from them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial, wraps
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from etl.errors import Unsupported
 from etl.network import Layer
+from etl.rules.arguments import GivenStates, flat_states
 from etl.rules.binding import bind
 from etl.rules.ids import axis_names, with_axes, zeros
 from etl.rules.keras.dense import check_width
 from etl.rules.keras.masking import counting_steps
+from etl.rules.misfits import called
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 States: TypeAlias = tuple[Ids, ...]
@@ -40,7 +43,7 @@ def unroll(
     inputs: Ids,
     cell: Cell,
     *,
-    initial_state: Any = None,
+    initial_state: GivenStates = None,
     return_sequences: bool,
     return_state: bool,
     go_backwards: bool,
@@ -75,15 +78,6 @@ def unroll(
     return (result, *states) if return_state else result
 
 
-def flat_states(states: Any) -> Iterator[Ids]:
-    """States in the order of the cells, however they are nested."""
-    if isinstance(states, list | tuple):
-        for state in states:
-            yield from flat_states(state)
-    elif states is not None:
-        yield states
-
-
 class Gate(NamedTuple):
     """The arrays of one gate: inputs (units, n), states (units, units), and the biases beside each of them."""
 
@@ -99,7 +93,9 @@ class Gate(NamedTuple):
 
 def gates(kernel: Weights, recurrent_kernel: Weights, bias: Weights | None, count: int) -> list[Gate]:
     """Arrays of all gates side by side, (n, count * units), as views for each; a bias of two rows is one for the inputs and one for the states."""
-    rows = [] if bias is None else [bias] if bias.ndim == 1 else list(bias)
+    rows = [] if bias is None else list(np.atleast_2d(bias))
+    if len(rows) > 2:
+        raise ValueError(f"has {len(rows)} rows of biases")
     units = recurrent_kernel.shape[-1] // count
     cuts = [slice(n * units, (n + 1) * units) for n in range(count)]
     return [Gate(kernel[:, cut].T, recurrent_kernel[:, cut].T, *(row[cut] for row in rows)) for cut in cuts]
@@ -251,10 +247,15 @@ CELLS: dict[str, Callable[..., Cell]] = {
 def single_step(make: Callable[..., Cell]) -> Callable[..., States]:
     """The rule of a cell that is called by itself: one step, (inputs, *states) -> (output, *states)."""
 
-    @wraps(make)
     def rule(here: Scope, inputs: Ids, *states: Ids, **options: Any) -> States:
-        return make(here, **options).step(here, inputs, *states, own=here.part("output"))
+        cell = make(here, **options)
+        if len(states) != len(cell.states):
+            raise ValueError(f"has {len(cell.states)} states, and is given {len(states)}")
+        return cell.step(here, inputs, *states, own=here.part("output"))
 
+    own, of_cell = (inspect.signature(function, eval_str=True).parameters.values() for function in (rule, make))
+    rule.__signature__ = inspect.Signature([*list(own)[:-1], *(p for p in of_cell if p.kind is p.KEYWORD_ONLY)])  # type: ignore[attr-defined]
+    rule.__doc__ = make.__doc__
     return rule
 
 
@@ -263,7 +264,7 @@ def cell_of(here: Scope, layer: Layer) -> Cell:
     make = CELLS.get(layer.kind)
     if make is None:
         raise Unsupported(f"runs a cell {layer.name} ({layer.kind}), for which there is no rule")
-    return make(here, **bind(layer, make, {}, here.dialect, here.tape.read))
+    return called(make, here, (), bind(layer, make, {}, here.dialect, here.tape.read))
 
 
 def rnn(
@@ -271,7 +272,7 @@ def rnn(
     inputs: Ids,
     *,
     cell: Layer,
-    initial_state: Any = None,
+    initial_state: GivenStates = None,
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
@@ -291,7 +292,7 @@ def simple_rnn(
     recurrent_kernel: Weights,
     bias: Weights | None = None,
     activation: str = "tanh",
-    initial_state: Any = None,
+    initial_state: GivenStates = None,
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
@@ -313,7 +314,7 @@ def lstm(
     bias: Weights | None = None,
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
-    initial_state: Any = None,
+    initial_state: GivenStates = None,
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
@@ -338,7 +339,7 @@ def gru(
     activation: str = "tanh",
     recurrent_activation: str = "sigmoid",
     reset_after: bool = False,
-    initial_state: Any = None,
+    initial_state: GivenStates = None,
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
@@ -359,7 +360,7 @@ def cudnn_lstm(
     kernel: Weights,
     recurrent_kernel: Weights,
     bias: Weights,
-    initial_state: Any = None,
+    initial_state: GivenStates = None,
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,
@@ -380,7 +381,7 @@ def cudnn_gru(
     kernel: Weights,
     recurrent_kernel: Weights,
     bias: Weights,
-    initial_state: Any = None,
+    initial_state: GivenStates = None,
     return_sequences: bool = False,
     return_state: bool = False,
     go_backwards: bool = False,

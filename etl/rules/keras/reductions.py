@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.arguments import SomeAxes
 from etl.rules.ids import is_live
 from etl.rules.keras.activation import log_softmax, logsumexp, softmax
 from etl.rules.keras.activation_names import glu, sparsemax
@@ -23,13 +24,13 @@ __all__ = ["log_softmax", "logsumexp", "softmax"]  # rules that are operations t
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
-def total(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def total(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """The sum along some axes."""
     axes = inner_axes(axis, x.ndim)
     return here.sum(edges_along(x, axes), shape=reduced_shape(x, axes, keepdims))
 
 
-def mean(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def mean(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """The mean along some axes: weights 1/n."""
     axes = inner_axes(axis, x.ndim)
     return here.sum(edges_along(x, axes, share(x, axes)), shape=reduced_shape(x, axes, keepdims))
@@ -39,41 +40,41 @@ def share(ids: Ids, axes: Sequence[int]) -> float:
     return 1 / prod(ids.shape[k] for k in axes)
 
 
-def largest(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False, initial: float | None = None) -> Ids:
+def largest(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False, initial: float | None = None) -> Ids:
     """The largest along some axes, at least `initial`."""
     axes = inner_axes(axis, x.ndim)
     return here.max(edges_along(x, axes), bias=initial, shape=reduced_shape(x, axes, keepdims))
 
 
-def smallest(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False, initial: float | None = None) -> Ids:
+def smallest(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False, initial: float | None = None) -> Ids:
     """The smallest along some axes, at most `initial`."""
     axes = inner_axes(axis, x.ndim)
     return here.min(edges_along(x, axes), bias=initial, shape=reduced_shape(x, axes, keepdims))
 
 
-def product(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def product(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """The product along some axes."""
     axes = inner_axes(axis, x.ndim)
     return here.product(edges_along(x, axes), shape=reduced_shape(x, axes, keepdims))
 
 
-def variance(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def variance(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """The mean square difference from the mean along some axes: `mean`, `centring`, `square`, mean."""
     return spread(here, x, axis, keepdims, "linear")
 
 
-def deviation(here: Scope, x: Ids, *, axis: Any = None, keepdims: bool = False) -> Ids:
+def deviation(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """The standard deviation along some axes: the square root of the variance."""
     return spread(here, x, axis, keepdims, "sqrt")
 
 
-def spread(here: Scope, x: Ids, axis: Any, keepdims: bool, activation: str) -> Ids:
+def spread(here: Scope, x: Ids, axis: SomeAxes | None, keepdims: bool, activation: str) -> Ids:
     axes = inner_axes(axis, x.ndim)
     square = here.sum(Edges(centring(here, x, axes), over=0), part="square", activation="square")
     return here.sum(edges_along(square, axes, share(x, axes)), activation=activation, shape=reduced_shape(x, axes, keepdims))
 
 
-def moments(here: Scope, x: Ids, *, axes: Any, keepdims: bool = False) -> tuple[Ids, Ids]:
+def moments(here: Scope, x: Ids, *, axes: SomeAxes | None, keepdims: bool = False) -> tuple[Ids, Ids]:
     """Mean and variance along some axes."""
     along = inner_axes(axes, x.ndim)
     middle = here.sum(edges_along(x, along, share(x, along)), part="mean")
@@ -83,7 +84,7 @@ def moments(here: Scope, x: Ids, *, axes: Any, keepdims: bool = False) -> tuple[
     return middle.reshape(shape), here.sum(edges_along(square, along, share(x, along)), part="variance", shape=shape)
 
 
-def norm(here: Scope, x: Ids, *, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Ids:
+def norm(here: Scope, x: Ids, *, ord: float | str | None = None, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
     """The length of vectors: Euclid's (`square`, then the root of the sum), the sum or the largest of absolute values."""
     axes, shape = inner_axes(axis, x.ndim), reduced_shape(x, inner_axes(axis, x.ndim), keepdims)
     if ord in (None, "euclidean", "fro") or (ord == 2 and len(axes) == 1):
@@ -95,32 +96,32 @@ def norm(here: Scope, x: Ids, *, ord: Any = None, axis: Any = None, keepdims: bo
     return here.neurons("sum" if ord == 1 else "max", [edges_along(absolute, axes)], shape=shape)
 
 
-def normalize(here: Scope, x: Ids, *, axis: Any = -1, order: int = 2, epsilon: float | None = None) -> Ids:
+def normalize(here: Scope, x: Ids, *, axis: SomeAxes = -1, order: int = 2, epsilon: float | None = None) -> Ids:
     """x over its length along some axes, at least epsilon."""
     if order != 2:
         raise Unsupported(f"has no rule for order={order!r}")
     return unit(here, x, inner_axes(axis, x.ndim), (EPSILON if epsilon is None else epsilon) ** 2)
 
 
-def l2_normalize(here: Scope, x: Ids, *, axis: Any = None, epsilon: float = 1e-12) -> Ids:
+def l2_normalize(here: Scope, x: Ids, *, axis: SomeAxes | None = None, epsilon: float = 1e-12) -> Ids:
     """x over its length along some axes; epsilon is the least square of the length (TensorFlow)."""
     return unit(here, x, inner_axes(axis, x.ndim), epsilon)
 
 
 def layer_norm(
-    here: Scope, x: Ids, gamma: Any = None, beta: Any = None, *, axis: Any = -1, epsilon: float | None = None, rms_scaling: bool = False
+    here: Scope, x: Ids, gamma: Any = None, beta: Any = None, *, axis: SomeAxes = -1, epsilon: float | None = None, rms_scaling: bool = False
 ) -> Ids:
     """The layer LayerNormalization with constants gamma and beta."""
     gamma, beta = (None if array is None else constant(array, "gamma or beta") for array in (gamma, beta))
     return layer_normalization(here, x, gamma=gamma, beta=beta, axis=axis, epsilon=epsilon, rms_scaling=rms_scaling)
 
 
-def rms_norm(here: Scope, x: Ids, scale: Any = None, *, axis: Any = -1, epsilon: float | None = None) -> Ids:
+def rms_norm(here: Scope, x: Ids, scale: Any = None, *, axis: SomeAxes = -1, epsilon: float | None = None) -> Ids:
     """The layer RMSNormalization with a constant scale."""
     return rms_normalization(here, x, scale=None if scale is None else constant(scale, "scale"), axis=axis, epsilon=epsilon)
 
 
-def running_sum(here: Scope, x: Ids, *, axis: Any = None) -> Ids:
+def running_sum(here: Scope, x: Ids, *, axis: SomeAxes | None = None) -> Ids:
     """The sum of all places up to each along an axis."""
     at = inner(axis, x.ndim) if axis is not None else inner_axes(None, x.ndim)[0]
     bounded((*x.shape, x.shape[at]))
@@ -154,10 +155,12 @@ def dot(here: Scope, x: Any, y: Any) -> Ids:
     return matmul(here, x, y)
 
 
-def tensordot(here: Scope, a: Any, b: Any, *, axes: Any = 2) -> Ids:
+def tensordot(here: Scope, a: Any, b: Any, *, axes: int | Sequence[int | Sequence[int]] = 2) -> Ids:
     """The sum of products along pairs of axes."""
     a, b = operand(a), operand(b)
     ranks = [tensor.ndim + is_live(tensor) for tensor in (a, b)]
+    if isinstance(axes, int) and not 0 <= axes <= min(ranks):
+        raise ValueError(f"sums over {axes} axes of tensors of {ranks[0]} and {ranks[1]}")
     first, second = (range(ranks[0] - axes, ranks[0]), range(axes)) if isinstance(axes, int) else axes
     left, right = list(LETTERS[: ranks[0]]), list(LETTERS[ranks[0] : sum(ranks)])
     summed = np.atleast_1d(np.asarray(first, int)), np.atleast_1d(np.asarray(second, int))

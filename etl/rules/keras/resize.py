@@ -5,18 +5,20 @@ Positions and weights as tf.image.resize computes them, in float32: pixel centre
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.arguments import PerAxis
 from etl.rules.keras.layout import as_given, image, in_order
 from etl.rules.primitives.interpolation import matrix
 from etl.rules.primitives.windows import per_axis, ragged
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
 
 
-def up_sampling(here: Scope, inputs: Ids, *, size: Any = 2, data_format: str | None = None, interpolation: str = "nearest") -> Ids:
+def up_sampling(here: Scope, inputs: Ids, *, size: PerAxis = 2, data_format: str | None = None, interpolation: str = "nearest") -> Ids:
     """Every place repeated along each axis, or interpolated: (*axes, c) -> (*(n * size), c)."""
     ids = image(here, inputs, data_format)
     factors = per_axis(size, ids.ndim - 1)
@@ -87,7 +89,7 @@ def padding(h: int, w: int, height: int, width: int) -> tuple[int, int]:
 def resized(
     here: Scope,
     ids: Ids,
-    size: Any,
+    size: Sequence[int],
     interpolation: str,
     antialias: bool = False,
     pads: tuple[int, int] = (0, 0),

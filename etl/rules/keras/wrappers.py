@@ -10,9 +10,10 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.network import Layer
+from etl.rules.arguments import GivenStates, flat_states
 from etl.rules.binding import run, run_part
 from etl.rules.ids import axis_names, with_axes
-from etl.rules.keras.recurrent import flat_states, product
+from etl.rules.keras.recurrent import product
 from etl.rules.scope import Edges, Ids, Scope
 
 
@@ -41,7 +42,7 @@ def bidirectional(
     forward_layer: Layer,
     backward_layer: Layer,
     merge_mode: str | None = "concat",
-    initial_state: Any = None,
+    initial_state: GivenStates = None,
     length: int | None = None,
     layer: Any = None,  # as the file has it: forward_layer is what the reader made of it
 ) -> Ids | tuple[Ids, ...]:

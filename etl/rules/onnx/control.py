@@ -14,6 +14,7 @@ import numpy as np
 
 from etl.errors import TooLarge, Unsupported
 from etl.network import INPUT, Array, Layer, Tensor, substitute
+from etl.rules.arguments import Value
 from etl.rules.binding import array_within, run_part
 from etl.rules.ids import is_live
 from etl.rules.primitives.elementwise import neurons
@@ -24,7 +25,7 @@ ONE_CALL = 2**12  # places of states that count as much as a call: a state may g
 LIVE_CONDITION = "has a condition that depends on the example, so there is no one graph"
 
 
-def if_(here: Scope, condition: Any, *outside: Any, then_branch: Layer, else_branch: Layer, captured: Sequence[int]) -> Any:
+def if_(here: Scope, condition: Value, *outside: Value | None, then_branch: Layer, else_branch: Layer, captured: Sequence[int]) -> Any:
     """One of two models, by a condition that shapes and constants decide.
 
     captured  how many of the values from outside each branch takes, in the order of their names: else_branch, then_branch
@@ -36,7 +37,7 @@ def if_(here: Scope, condition: Any, *outside: Any, then_branch: Layer, else_bra
     return run_part(here, branch.name, branch, *values)
 
 
-def loop(here: Scope, trips: Any, condition: Any, *values: Any, body: Layer, captured: Sequence[int]) -> Any:
+def loop(here: Scope, trips: Value | None, condition: Value | None, *values: Value | None, body: Layer, captured: Sequence[int]) -> Any:
     """A model called as often as a constant says, or until a constant condition fails: the states, then what each turn puts out, stacked.
 
     values  states before the first turn, then what the body takes from outside
@@ -72,7 +73,7 @@ def is_endless(body: Layer) -> bool:
 
 def scan(
     here: Scope,
-    *values: Any,
+    *values: Value,
     body: Layer,
     captured: Sequence[int],
     num_scan_inputs: int,
@@ -140,12 +141,12 @@ def stacked(here: Scope, column: Sequence[Any], part: str) -> Ids:
     return np.stack([neurons(here, value, f"{part}/{turn}") for turn, value in enumerate(column)])
 
 
-def has_element(here: Scope, x: Any = None) -> Any:
+def has_element(here: Scope, x: Value | None = None) -> Any:
     """Whether an optional value is there: a constant."""
     return np.array(x is not None)
 
 
-def get_element(here: Scope, x: Any) -> Any:
+def get_element(here: Scope, x: Value) -> Value:
     """An optional value that is there."""
     return x
 

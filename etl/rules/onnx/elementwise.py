@@ -9,19 +9,19 @@ import numpy as np
 
 from etl.activations import call
 from etl.errors import Unsupported
+from etl.rules.arguments import Value
 from etl.rules.ids import is_live
 from etl.rules.primitives import elementwise as at
 from etl.rules.primitives.elementwise import affine, constant, function
-from etl.rules.scope import Edges, Ids, Scope, Weights, bounded
+from etl.rules.scope import Edges, Ids, Scope, bounded
 
-Value = Ids | Weights
 # TensorProto's numbers of types
 FLOATS, BOOL = {1: "float32", 10: "float16", 11: "float64"}, 9
 WHOLE = {6: "int32", 7: "int64", 12: "uint32", 13: "uint64"}
 OTHER_TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 8: "text", 16: "bfloat16"}
 
 
-def beside(a: Value, b: Any, axis: int | None) -> Any:
+def beside(a: Value, b: Value, axis: int | None) -> Any:
     """The second operand of an old opset, laid along the axes of the first from `axis` on."""
     if axis is None:
         return b
@@ -114,7 +114,7 @@ def where(here: Scope, condition: Value, x: Value, y: Value) -> Ids:
     return at.where(here, condition, x, y)
 
 
-def clip(here: Scope, x: Ids, low: Any = None, high: Any = None) -> Ids:
+def clip(here: Scope, x: Ids, low: Value | None = None, high: Value | None = None) -> Ids:
     """x between two limits."""
     return at.clip(here, x, low, high)
 
@@ -228,9 +228,9 @@ def activation_rule(activation: str) -> Callable[..., Ids]:
     return rule
 
 
-def one_hot(here: Scope, indices: Ids, depth: Any, values: Any, *, axis: int = -1) -> Ids:
+def one_hot(here: Scope, indices: Ids, depth: Value, values: Value, *, axis: int = -1) -> Ids:
     """values[1] at the place that an index names on a new axis, counted from its end below zero, values[0] elsewhere: `here` and `from_end`."""
-    size, (off, on) = int(np.ravel(constant(depth, "depth"))[0]), (float(value) for value in constant(values, "values"))
+    size, (off, on) = int(np.ravel(constant(depth, "depth"))[0]), (float(value) for value in np.ravel(constant(values, "values")))
     bounded((*indices.shape, size))
     at_axis = axis % (indices.ndim + 1)
     numbers = np.arange(size, dtype=np.float64).reshape([size if k == at_axis else 1 for k in range(indices.ndim + 1)])

@@ -11,10 +11,12 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.network import LARGEST_LITERAL
+from etl.rules.arguments import Value
 from etl.rules.binding import run_network
 from etl.rules.ids import is_live
 from etl.rules.scope import Edges, Scope, bounded
 
+MOST_OUTPUTS = 2**16
 MOST_PLACES = 4096  # of a live value whose linear map is found place by place
 
 
@@ -33,11 +35,18 @@ def computed(kind: str, inputs: Sequence[Any], options: dict[str, Any]) -> Any:
     from etl.readers.onnx.evaluation import evaluate, node_of
 
     missing = [k for k, value in enumerate(inputs) if value is None]
-    count = int(options.get("num_outputs") or options.get("outputs") or MULTIPLE.get(kind, 1))
+    count = outputs_of(options.get("num_outputs") or options.get("outputs") or MULTIPLE.get(kind, 1))
     if kind == "Split" and len(inputs) > 1 and inputs[1] is not None:
         count = np.size(inputs[1])
     results = evaluate(node_of(kind, options, len(inputs), count, missing), inputs)
     return results[0] if len(results) == 1 else tuple(results)
+
+
+def outputs_of(count: int) -> int:
+    """The same number. Raises ValueError where no operator has so many outputs."""
+    if not 0 < count <= MOST_OUTPUTS:
+        raise ValueError(f"has {count:,} outputs")
+    return count
 
 
 def check_work(kind: str, inputs: Sequence[Any], options: dict[str, Any], often: int) -> None:
@@ -49,6 +58,15 @@ def check_work(kind: str, inputs: Sequence[Any], options: dict[str, Any], often:
 
 
 MULTIPLE = {"TopK": 2, "LSTM": 3, "GRU": 2, "RNN": 2}
+TYPES: dict[str, Any] = {  # of attributes
+    "INT": int,
+    "FLOAT": float,
+    "STRING": str,
+    "TENSOR": np.ndarray,
+    "INTS": Sequence[int],
+    "FLOATS": Sequence[float],
+    "STRINGS": Sequence[str],
+}
 
 
 class SchemaRule:
@@ -62,9 +80,14 @@ class SchemaRule:
         from onnx import defs
 
         domain, _, operator = self.kind.rpartition(".")
-        names = ["outputs", *defs.get_schema(operator, domain).attributes]
-        first = [inspect.Parameter("here", inspect.Parameter.POSITIONAL_ONLY), inspect.Parameter("inputs", inspect.Parameter.VAR_POSITIONAL)]
-        return inspect.Signature([*first, *(inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in names)])
+        types = {
+            "outputs": int,
+            **{name: TYPES.get(str(a.type).rpartition(".")[2], Any) for name, a in defs.get_schema(operator, domain).attributes.items()},
+        }
+        first = inspect.Parameter("here", inspect.Parameter.POSITIONAL_ONLY, annotation=Scope)
+        inputs = inspect.Parameter("inputs", inspect.Parameter.VAR_POSITIONAL, annotation=Value | None)
+        options = (inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint | None) for k, hint in types.items())
+        return inspect.Signature([first, inputs, *options])
 
 
 class ConstantOperator(SchemaRule):
@@ -131,7 +154,7 @@ class FunctionOperator(SchemaRule):
     def __call__(self, here: Scope, *inputs: Any, **options: Any) -> Any:
         from etl.readers.onnx.functions import function_network
 
-        outputs = int(options.pop("outputs", None) or 1)
+        outputs = outputs_of(options.pop("outputs", None) or 1)
         arguments = {name: value for name, value in options.items() if value is not None}
         types = [None if value is None else np.dtype(np.float32) if is_live(value) else np.asarray(value).dtype for value in inputs]
         shapes = [None if value is None else np.shape(value) for value in inputs]

@@ -8,15 +8,14 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.arguments import Numbers, Value
 from etl.rules.ids import is_live, live
 from etl.rules.primitives.elementwise import affine, constant, function, multiply
 from etl.rules.primitives.reductions import place_of, reduced, softmax
-from etl.rules.scope import Edges, Ids, Scope, Weights
-
-Value = Ids | Weights
+from etl.rules.scope import Edges, Ids, Scope
 
 
-def scaler(here: Scope, x: Ids, *, offset: Sequence[float], scale: Sequence[float]) -> Ids:
+def scaler(here: Scope, x: Ids, *, offset: Numbers, scale: Numbers) -> Ids:
     """(x - offset) scale, one number for each feature or one for all."""
     factor = np.asarray(scale, np.float64)
     return affine(here, x, factor, -np.asarray(offset, np.float64) * factor)
@@ -38,7 +37,7 @@ def normalizer(here: Scope, x: Ids, *, norm: str = "MAX") -> Ids:
     return multiply(here, x, inverse)
 
 
-def linear(here: Scope, x: Ids, coefficients: Sequence[float], intercepts: Sequence[float] | None, rows: int, part: str | None = None) -> Ids:
+def linear(here: Scope, x: Ids, coefficients: Numbers, intercepts: Numbers | None, rows: int, part: str | None = None) -> Ids:
     """One weighted sum of all features for each row of coefficients. Raises ValueError where they don't fit."""
     weights = np.asarray(coefficients, np.float32).reshape(rows, -1)
     if weights.shape[1] != x.shape[-1]:
@@ -59,7 +58,7 @@ def transformed(here: Scope, x: Ids, post_transform: str, part: str | None = Non
 
 
 def linear_regressor(
-    here: Scope, x: Ids, *, coefficients: Sequence[float], intercepts: Sequence[float] | None = None, post_transform: str = "NONE", targets: int = 1
+    here: Scope, x: Ids, *, coefficients: Numbers, intercepts: Numbers | None = None, post_transform: str = "NONE", targets: int = 1
 ) -> Ids:
     """Weighted sums of the features, one for each target."""
     plain = post_transform == "NONE"
@@ -70,8 +69,8 @@ def linear_classifier(
     here: Scope,
     x: Ids,
     *,
-    coefficients: Sequence[float],
-    intercepts: Sequence[float] | None = None,
+    coefficients: Numbers,
+    intercepts: Numbers | None = None,
     classlabels_ints: Sequence[int] | None = None,
     classlabels_strings: Sequence[str] | None = None,
     multi_class: int = 0,

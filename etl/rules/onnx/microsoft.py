@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.arguments import Value
 from etl.rules.onnx.reductions import gemm, layer_normalization, matmul, rms_normalization
 from etl.rules.primitives.einsum import contract
 from etl.rules.primitives.elementwise import add, affine, constant, function, multiply
 from etl.rules.primitives.reductions import softmax
-from etl.rules.scope import Edges, Ids, Scope, Weights
-
-Value = Ids | Weights
+from etl.rules.scope import Edges, Ids, Scope
 
 
 def gelu(here: Scope, x: Ids) -> Ids:

@@ -11,6 +11,7 @@ import numpy as np
 from etl.activations import call
 from etl.errors import Unsupported
 from etl.network import LARGEST_LITERAL
+from etl.rules.arguments import Value
 from etl.rules.ids import is_live, zeros
 from etl.rules.primitives.elementwise import constant, neurons
 from etl.rules.primitives.recurrent import Function, Gate, activated, gru_step, lstm_step, simple_step
@@ -48,7 +49,7 @@ def functions(
 def hard_sigmoid(alpha: float, beta: float) -> Function:
     """alpha x + beta between 0 and 1, after the sum x in `.../linear`."""
 
-    def function(here: Scope, *edges: Edges, bias: Any = None, part: str | None = None) -> Ids:
+    def function(here: Scope, *edges: Edges, bias: Value | None = None, part: str | None = None) -> Ids:
         x = here.sum(*edges, bias=bias, part=f"{part}/linear" if part else "linear")
         return here.sum(Edges(x, alpha, over=0), bias=beta, activation="relu(max_value=1.0)", part=part)
 
@@ -58,7 +59,7 @@ def hard_sigmoid(alpha: float, beta: float) -> Function:
 def clipped(function: Function, limit: float) -> Function:
     """A function of a sum that is kept between -limit and limit."""
 
-    def between(here: Scope, *edges: Edges, bias: Any = None, part: str | None = None) -> Ids:
+    def between(here: Scope, *edges: Edges, bias: Value | None = None, part: str | None = None) -> Ids:
         within = f"{part}/" if part else ""
         x = here.sum(*edges, bias=bias, part=f"{within}linear")
         low = here.max(Edges(x, over=0), bias=-limit, part=f"{within}above")
@@ -140,11 +141,11 @@ def arrays_of(number: int, *arrays: Any) -> list[Any]:
 def rnn(
     here: Scope,
     x: Ids,
-    w: Any,
-    r: Any,
-    b: Any = None,
-    sequence_lens: Any = None,
-    initial_h: Any = None,
+    w: Value,
+    r: Value,
+    b: Value | None = None,
+    sequence_lens: Value | None = None,
+    initial_h: Value | None = None,
     *,
     hidden_size: int | None = None,
     activations: Sequence[str] | None = None,
@@ -155,9 +156,9 @@ def rnn(
     layout: int = 0,
 ) -> tuple[Ids, ...]:
     """h' = activation(W x + R h + b)."""
-    chosen = functions(activations, ["Tanh"] * len(w), activation_alpha, activation_beta, clip)
+    chosen = functions(activations, ["Tanh"] * np.shape(w)[0], activation_alpha, activation_beta, clip)
     steps = []
-    for number in range(len(w)):
+    for number in range(np.shape(w)[0]):
         kernel, recurrent, bias = arrays_of(number, w, r, b)
         (arrays,) = gates(kernel, recurrent, bias, 1)
         steps.append(partial(simple_step, arrays=arrays, function=chosen[number]))
@@ -167,11 +168,11 @@ def rnn(
 def gru(
     here: Scope,
     x: Ids,
-    w: Any,
-    r: Any,
-    b: Any = None,
-    sequence_lens: Any = None,
-    initial_h: Any = None,
+    w: Value,
+    r: Value,
+    b: Value | None = None,
+    sequence_lens: Value | None = None,
+    initial_h: Value | None = None,
     *,
     hidden_size: int | None = None,
     activations: Sequence[str] | None = None,
@@ -183,9 +184,9 @@ def gru(
     linear_before_reset: int = 0,
 ) -> tuple[Ids, ...]:
     """h' = z h + (1 - z) g, gates in the order z, r, g."""
-    chosen = functions(activations, ["Sigmoid", "Tanh"] * len(w), activation_alpha, activation_beta, clip)
+    chosen = functions(activations, ["Sigmoid", "Tanh"] * np.shape(w)[0], activation_alpha, activation_beta, clip)
     steps = []
-    for number in range(len(w)):
+    for number in range(np.shape(w)[0]):
         kernel, recurrent, bias = arrays_of(number, w, r, b)
         arrays = gates(kernel, recurrent, bias, 3)
         steps.append(partial(gru_step, arrays=arrays, functions=chosen[2 * number : 2 * number + 2], reset_after=bool(linear_before_reset)))
@@ -195,13 +196,13 @@ def gru(
 def lstm(
     here: Scope,
     x: Ids,
-    w: Any,
-    r: Any,
-    b: Any = None,
-    sequence_lens: Any = None,
-    initial_h: Any = None,
-    initial_c: Any = None,
-    p: Any = None,
+    w: Value,
+    r: Value,
+    b: Value | None = None,
+    sequence_lens: Value | None = None,
+    initial_h: Value | None = None,
+    initial_c: Value | None = None,
+    p: Value | None = None,
     *,
     hidden_size: int | None = None,
     activations: Sequence[str] | None = None,
@@ -213,11 +214,11 @@ def lstm(
     layout: int = 0,
 ) -> tuple[Ids, ...]:
     """c' = f c + i g, h' = o activation(c'), gates in the order i, o, f, g."""
-    chosen = functions(activations, ["Sigmoid", "Tanh", "Tanh"] * len(w), activation_alpha, activation_beta, 0.0)
+    chosen = functions(activations, ["Sigmoid", "Tanh", "Tanh"] * np.shape(w)[0], activation_alpha, activation_beta, 0.0)
     if clip:
         chosen = [function if k % 3 == 2 else clipped(function, clip) for k, function in enumerate(chosen)]
     steps = []
-    for number in range(len(w)):
+    for number in range(np.shape(w)[0]):
         first, second, third, peepholes = arrays_of(number, w, r, b, p)
         arrays = gates(first, second, third, 4, peepholes)
         steps.append(partial(lstm_step, arrays=arrays, functions=chosen[3 * number : 3 * number + 3], coupled=bool(input_forget)))

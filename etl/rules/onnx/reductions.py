@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.arguments import Value
 from etl.rules.ids import is_live
 from etl.rules.primitives import normalization as norm
 from etl.rules.primitives import reductions as along
@@ -15,16 +16,15 @@ from etl.rules.primitives.determinants import determinant
 from etl.rules.primitives.einsum import contract, spelled
 from etl.rules.primitives.elementwise import add, affine, constant, function, multiply, operand
 from etl.rules.primitives.reductions import axes_of
-from etl.rules.scope import Edges, Ids, Scope, Weights, bounded
+from etl.rules.scope import Edges, Ids, Scope, bounded
 
-Value = Ids | Weights
 Rule = Callable[..., Any]
 
 
 def reduction(compute: Callable[[Scope, Ids, tuple[int, ...], bool], Ids], doc: str) -> Rule:
     """A rule for an operator that works along axes, all of them where none are given."""
 
-    def rule(here: Scope, data: Ids, axes: Any = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Ids:
+    def rule(here: Scope, data: Ids, axes: Value | None = None, *, keepdims: int = 1, noop_with_empty_axes: int = 0) -> Ids:
         listed = None if axes is None or not np.size(axes) else axes_of(constant(axes, "axes"), data.ndim)
         chosen = (() if noop_with_empty_axes else axes_of(None, data.ndim)) if listed is None else listed
         return compute(here, data, chosen, bool(keepdims))
@@ -78,7 +78,7 @@ def arg(largest: bool) -> Rule:
     return rule
 
 
-def top_k(here: Scope, x: Ids, k: Any, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Ids, Ids]:
+def top_k(here: Scope, x: Ids, k: Value, *, axis: int = -1, largest: int = 1, sorted: int = 1) -> tuple[Ids, Ids]:
     """The k largest (or smallest) of an axis in their order, and their places."""
     (at,) = axes_of(axis, x.ndim)
     return along.top(here, x, int(np.ravel(constant(k, "k"))[0]), at, largest=bool(largest))
@@ -87,7 +87,7 @@ def top_k(here: Scope, x: Ids, k: Any, *, axis: int = -1, largest: int = 1, sort
 def running(op: str) -> Rule:
     """A rule for running sums or products."""
 
-    def rule(here: Scope, x: Ids, axis: Any, *, exclusive: int = 0, reverse: int = 0) -> Ids:
+    def rule(here: Scope, x: Ids, axis: Value, *, exclusive: int = 0, reverse: int = 0) -> Ids:
         (at,) = axes_of(constant(axis, "axis"), x.ndim)
         return along.running(here, op, x, at, exclusive=bool(exclusive), reverse=bool(reverse))
 
@@ -144,7 +144,7 @@ def einsum(here: Scope, *operands: Value, equation: str) -> Ids:
 
 
 def batch_normalization(
-    here: Scope, x: Ids, scale: Any, b: Any, mean: Any, variance: Any, *, epsilon: float = 1e-5, momentum: float = 0.9, training_mode: int = 0
+    here: Scope, x: Ids, scale: Value, b: Value, mean: Value, variance: Value, *, epsilon: float = 1e-5, momentum: float = 0.9, training_mode: int = 0
 ) -> Ids:
     """scale (x - mean) / sqrt(variance + epsilon) + b, channel by channel: one edge each."""
     if training_mode:
@@ -154,7 +154,7 @@ def batch_normalization(
 
 
 def layer_normalization(
-    here: Scope, x: Ids, scale: Any, b: Any = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1, outputs: int = 1
+    here: Scope, x: Ids, scale: Value, b: Value | None = None, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1, outputs: int = 1
 ) -> Ids | tuple[Ids, ...]:
     """scale (x - mean) / sqrt(variance + epsilon) + b over the axes from `axis` on; then the mean, and the inverse of the root."""
     axes, scale, b = spanned(x, axis, 1), operand(scale), None if b is None else operand(b)
@@ -165,17 +165,17 @@ def layer_normalization(
     return normalized if outputs == 1 else (normalized, mean, factors)
 
 
-def rms_normalization(here: Scope, x: Ids, scale: Any, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Ids:
+def rms_normalization(here: Scope, x: Ids, scale: Value, *, axis: int = -1, epsilon: float = 1e-5, stash_type: int = 1) -> Ids:
     """scale x / sqrt(mean(x^2) + epsilon) over the axes from `axis` on."""
     return norm.normalized(here, x, spanned(x, axis, 1), epsilon, operand(scale), center=False)
 
 
-def instance_normalization(here: Scope, x: Ids, scale: Any, b: Any, *, epsilon: float = 1e-5) -> Ids:
+def instance_normalization(here: Scope, x: Ids, scale: Value, b: Value, *, epsilon: float = 1e-5) -> Ids:
     """Each channel by itself: scale (x - mean) / sqrt(variance + epsilon) + b."""
     return norm.group_normalization(here, x, x.shape[1], epsilon, operand(scale), operand(b))
 
 
-def group_normalization(here: Scope, x: Ids, scale: Any, bias: Any, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1) -> Ids:
+def group_normalization(here: Scope, x: Ids, scale: Value, bias: Value, *, num_groups: int, epsilon: float = 1e-5, stash_type: int = 1) -> Ids:
     """Groups of channels by themselves; before opset 21 scale and bias are one for each group."""
     scale, bias = operand(scale), operand(bias)
     if scale.size == num_groups != x.shape[1]:

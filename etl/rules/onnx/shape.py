@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
+from etl.rules.arguments import Value
 from etl.rules.ids import axis_names, is_live, live
 from etl.rules.primitives.elementwise import constant, neurons
 from etl.rules.primitives.scatter import combined, overwritten
 from etl.rules.primitives.tables import onehot
 from etl.rules.scope import ZERO, Edges, Ids, Scope, Weights, bounded
-
-Value = Ids | Weights
 
 
 def integers(value: Any, name: str) -> list[int]:
@@ -28,14 +27,14 @@ def identity(here: Scope, x: Ids) -> Ids:
     return x
 
 
-def dropout(here: Scope, x: Ids, ratio: Any = None, training_mode: Any = None, *, outputs: int = 1) -> Any:
+def dropout(here: Scope, x: Ids, ratio: Value | None = None, training_mode: Value | None = None, *, outputs: int = 1) -> Any:
     """The same values, at inference; then the mask, which keeps all of them."""
     if training_mode is not None and np.any(training_mode) and (ratio is None or np.any(ratio)):
         raise Unsupported("drops values at random: it was exported in training mode")
     return x if outputs == 1 else (x, np.ones(x.shape, bool))
 
 
-def reshape(here: Scope, x: Ids, shape: Any, *, allowzero: int = 0) -> Ids:
+def reshape(here: Scope, x: Ids, shape: Value, *, allowzero: int = 0) -> Ids:
     """The same places in C order in another shape; one axis may be -1, and 0 keeps an axis unless `allowzero`."""
     new_shape = [x.shape[k] if size == 0 and not allowzero else size for k, size in enumerate(integers(shape, "shape"))]
     return x.reshape(new_shape)
@@ -52,12 +51,12 @@ def transpose(here: Scope, x: Ids, *, perm: Sequence[int] | None = None) -> Ids:
     return np.transpose(x, perm)
 
 
-def squeeze(here: Scope, x: Ids, axes: Any = None) -> Ids:
+def squeeze(here: Scope, x: Ids, axes: Value | None = None) -> Ids:
     """Without axes of one place."""
     return np.squeeze(x, None if axes is None else tuple(integers(axes, "axes")))
 
 
-def unsqueeze(here: Scope, x: Ids, axes: Any) -> Ids:
+def unsqueeze(here: Scope, x: Ids, axes: Value) -> Ids:
     """With new axes of one place."""
     return np.expand_dims(x, tuple(integers(axes, "axes")))
 
@@ -67,7 +66,7 @@ def concat(here: Scope, *values: Value, axis: int) -> Ids:
     return np.concatenate([neurons(here, value, f"constant_{number}") for number, value in enumerate(values)], axis)
 
 
-def split(here: Scope, x: Ids, sizes: Any = None, *, axis: int = 0, num_outputs: int | None = None) -> tuple[Ids, ...]:
+def split(here: Scope, x: Ids, sizes: Value | None = None, *, axis: int = 0, num_outputs: int | None = None) -> tuple[Ids, ...]:
     """Pieces of an axis: of given sizes, or so many of the same, the last one smaller where it has to be."""
     size = x.shape[axis]
     if sizes is None:
@@ -82,7 +81,7 @@ def split(here: Scope, x: Ids, sizes: Any = None, *, axis: int = 0, num_outputs:
     return tuple(np.split(x, np.cumsum(piece_sizes)[:-1], axis))
 
 
-def slice_(here: Scope, x: Ids, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Ids:
+def slice_(here: Scope, x: Ids, starts: Value, ends: Value, axes: Value | None = None, steps: Value | None = None) -> Ids:
     """From starts to ends by steps, counted from the end below zero."""
     begin, end = integers(starts, "starts"), integers(ends, "ends")
     along = list(range(len(begin))) if axes is None else integers(axes, "axes")
@@ -119,14 +118,14 @@ def looked_up(here: Scope, table: Weights, positions: Ids) -> Ids:
     return rows.reshape(*positions.shape, *table.shape[1:])
 
 
-def gather_elements(here: Scope, data: Ids, indices: Any, *, axis: int = 0) -> Ids:
+def gather_elements(here: Scope, data: Ids, indices: Value, *, axis: int = 0) -> Ids:
     """Along an axis, the place that each index names."""
     places = np.asarray(constant(indices, "indices")).astype(int)
     kept = tuple(slice(None) if k == axis % data.ndim else slice(0, n) for k, n in enumerate(places.shape))
     return np.take_along_axis(data[kept], np.where(places < 0, places + data.shape[axis], places), axis)
 
 
-def gather_nd(here: Scope, data: Ids, indices: Any, *, batch_dims: int = 0) -> Ids:
+def gather_nd(here: Scope, data: Ids, indices: Value, *, batch_dims: int = 0) -> Ids:
     """The places that the last axis of indices names, within each of the leading axes."""
     places = np.asarray(constant(indices, "indices")).astype(int)
     leading = np.indices(places.shape[:batch_dims])
@@ -134,7 +133,7 @@ def gather_nd(here: Scope, data: Ids, indices: Any, *, batch_dims: int = 0) -> I
     return live(np.asarray(data)[(*spread, *np.moveaxis(places, -1, 0))])
 
 
-def scatter_elements(here: Scope, data: Value, indices: Any, updates: Value, *, axis: int = 0, reduction: str = "none") -> Ids:
+def scatter_elements(here: Scope, data: Value, indices: Value, updates: Value, *, axis: int = 0, reduction: str = "none") -> Ids:
     """Data in which each update replaces, or is joined to, the place along an axis that its index names."""
     places = np.asarray(constant(indices, "indices")).astype(int)
     grid: list[Any] = list(np.indices(places.shape))
@@ -142,7 +141,7 @@ def scatter_elements(here: Scope, data: Value, indices: Any, updates: Value, *, 
     return updated(here, data, tuple(grid), updates, reduction)
 
 
-def scatter_nd(here: Scope, data: Value, indices: Any, updates: Value, *, reduction: str = "none") -> Ids:
+def scatter_nd(here: Scope, data: Value, indices: Value, updates: Value, *, reduction: str = "none") -> Ids:
     """Data in which each update replaces, or is joined to, what the last axis of indices names."""
     places = np.asarray(constant(indices, "indices")).astype(int)
     inner = np.shape(data)[places.shape[-1] :]
@@ -151,7 +150,7 @@ def scatter_nd(here: Scope, data: Value, indices: Any, updates: Value, *, reduct
     return updated(here, data, tuple(np.broadcast_arrays(*grid, *inner_grid)) if grid or inner_grid else (), updates, reduction)
 
 
-def tensor_scatter(here: Scope, past: Value, update: Value, begins: Any = None, *, axis: int = -2, mode: str = "linear") -> Ids:
+def tensor_scatter(here: Scope, past: Value, update: Value, begins: Value | None = None, *, axis: int = -2, mode: str = "linear") -> Ids:
     """A cache in which an update of each example replaces the places of an axis from its own begin on; past the end around, where `circular`."""
     grid = list(np.indices(np.shape(update)))
     at = axis % np.ndim(past)
@@ -175,19 +174,19 @@ def updated(here: Scope, data: Value, grid: tuple[Any, ...], updates: Value, red
     return combined(here, op, data, flat_indices, updates)
 
 
-def expand(here: Scope, x: Ids, shape: Any) -> Ids:
+def expand(here: Scope, x: Ids, shape: Value) -> Ids:
     """The same values repeated up to a shape."""
     return np.broadcast_to(x, bounded(np.broadcast_shapes(x.shape, tuple(integers(shape, "shape")))))
 
 
-def tile(here: Scope, x: Ids, repeats: Any) -> Ids:
+def tile(here: Scope, x: Ids, repeats: Value) -> Ids:
     """The whole several times along each axis."""
     times = integers(repeats, "repeats")
     bounded([n * k for n, k in zip(x.shape, times, strict=True)])
     return np.tile(x, times)
 
 
-def pad(here: Scope, x: Ids, pads: Any, value: Any = None, axes: Any = None, *, mode: str = "constant") -> Ids:
+def pad(here: Scope, x: Ids, pads: Value, value: Value | None = None, axes: Value | None = None, *, mode: str = "constant") -> Ids:
     """Places around: zeros, another number (neurons of that bias), or values of the tensor; numbers below zero cut."""
     amounts = integers(pads, "pads")
     along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in integers(axes, "axes")]
@@ -197,24 +196,26 @@ def pad(here: Scope, x: Ids, pads: Any, value: Any = None, axes: Any = None, *, 
     x = x[tuple(slice(max(-a, 0), n - max(-b, 0)) for n, (a, b) in zip(x.shape, ends, strict=True))]
     ends = [(max(a, 0), max(b, 0)) for a, b in ends]
     bounded([n + sum(both) for n, both in zip(x.shape, ends, strict=True)])
+    if not any(map(any, ends)):
+        return x
     if mode != "constant":
         return np.pad(x, ends, mode=mode)  # type: ignore[call-overload]
     number = 0.0 if value is None or not np.size(value) else float(np.ravel(constant(value, "value"))[0])
-    if not number or not any(map(any, ends)):
+    if not number:
         return np.pad(x, ends, constant_values=ZERO)
     border = here.sum(bias=number, part="border", shape=())
     wide = np.pad(x, ends, constant_values=int(border))
     return live(wide, axis_names(x))
 
 
-def center_crop_pad(here: Scope, x: Ids, shape: Any, *, axes: Sequence[int] | None = None) -> Ids:
+def center_crop_pad(here: Scope, x: Ids, shape: Value, *, axes: Sequence[int] | None = None) -> Ids:
     """The middle of some axes, or padded zeros around them, up to a size."""
     along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in axes]
     ends = [(0, 0)] * x.ndim
     for axis, size in zip(along, integers(shape, "shape"), strict=True):
         more = size - x.shape[axis]
         ends[axis] = (more // 2, more - more // 2) if more >= 0 else (-(-more // 2), -(-more - (-more // 2)))
-    return pad(here, x, [a for a, _ in ends] + [b for _, b in ends])
+    return pad(here, x, np.array([a for a, _ in ends] + [b for _, b in ends]))
 
 
 def shape_of(here: Scope, x: Ids, *, start: int = 0, end: int | None = None) -> Weights:
@@ -244,7 +245,7 @@ def space_to_depth(here: Scope, x: Ids, *, blocksize: int, mode: str = "DCR") ->
     return blocks.transpose(*((0, 3, 5, 1, 2, 4) if mode == "DCR" else (0, 1, 3, 5, 2, 4))).reshape(n, -1, h // b, w // b)
 
 
-def trilu(here: Scope, x: Ids, k: Any = None, *, upper: int = 1) -> Ids:
+def trilu(here: Scope, x: Ids, k: Value | None = None, *, upper: int = 1) -> Ids:
     """One triangle of each matrix, zeros elsewhere."""
     shift = 0 if k is None else integers(k, "k")[0]
     rows, columns = x.shape[-2:]
@@ -252,14 +253,14 @@ def trilu(here: Scope, x: Ids, k: Any = None, *, upper: int = 1) -> Ids:
     return np.where(below != bool(upper), x, ZERO)
 
 
-def reverse_sequence(here: Scope, x: Ids, lengths: Any, *, batch_axis: int = 1, time_axis: int = 0) -> Ids:
+def reverse_sequence(here: Scope, x: Ids, lengths: Value, *, batch_axis: int = 1, time_axis: int = 0) -> Ids:
     """Each sequence of the batch turned round up to its length."""
     ids = np.moveaxis(x, (batch_axis, time_axis), (0, 1))
     turned = np.stack([np.concatenate([ids[k, :n][::-1], ids[k, n:]]) for k, n in enumerate(integers(lengths, "lengths"))])
     return np.moveaxis(turned, (0, 1), (batch_axis, time_axis))
 
 
-def compress(here: Scope, x: Ids, condition: Any, *, axis: int | None = None) -> Ids:
+def compress(here: Scope, x: Ids, condition: Value, *, axis: int | None = None) -> Ids:
     """The places of an axis, or of all in C order, where a constant condition holds."""
     places = np.flatnonzero(constant(condition, "condition"))
     return x.reshape(-1)[places] if axis is None else np.take(x, places, axis=axis)

@@ -10,6 +10,7 @@ import numpy as np
 
 from etl.activations import call
 from etl.errors import Unsupported
+from etl.rules.arguments import Value
 from etl.rules.ids import axis_names
 from etl.rules.primitives import convolution as over
 from etl.rules.primitives.elementwise import constant, function
@@ -193,9 +194,9 @@ def global_lp_pool(here: Scope, x: Ids, *, p: float = 2) -> Ids:
 def resize(
     here: Scope,
     x: Ids,
-    roi: Any = None,
-    scales: Any = None,
-    sizes: Any = None,
+    roi: Value | None = None,
+    scales: Value | None = None,
+    sizes: Value | None = None,
     *,
     antialias: int = 0,
     axes: Sizes = None,

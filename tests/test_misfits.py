@@ -1,0 +1,130 @@
+"""Whose fault an error in a rule is: what a broken file causes is one line, a slip of ours keeps its traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from etl.errors import BadFile
+from etl.rules.arguments import PerAxis
+from etl.rules.dialects import DIALECTS
+from etl.rules.ids import live
+from etl.rules.keras import FAMILIES
+from etl.rules.misfits import fits, in_words, signature_of
+from etl.rules.scope import Ids, Scope, Weights
+from tests.handmade import graph_of, layer
+
+
+def slipping(error: type[Exception]) -> Callable[..., Any]:
+    """A rule of ours with a slip in it."""
+
+    def rule(here: Scope, inputs: Ids, *, kernel: Weights, strides: PerAxis = 1, activation: str = "linear") -> Ids:
+        if isinstance(strides, str):
+            return inputs + strides
+        return inputs.missing if error is AttributeError else len(3)  # type: ignore[arg-type, attr-defined]
+
+    return rule
+
+
+@pytest.fixture(params=[TypeError, AttributeError])
+def slip(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[Exception]:
+    monkeypatch.setitem(FAMILIES["Convolution"], "Conv1D", slipping(request.param))
+    return request.param
+
+
+KERNEL = {"kernel": np.ones((2, 3, 4), np.float32)}
+
+
+def test_a_slip_of_ours_keeps_its_traceback(slip: type[Exception]) -> None:
+    with pytest.raises(slip):
+        graph_of(layer("Conv1D", KERNEL, strides=2, activation="relu"), (5, 3))
+
+
+def test_a_slip_of_ours_keeps_its_traceback_within_other_layers(slip: type[Exception]) -> None:
+    with pytest.raises(slip):
+        graph_of(layer("TimeDistributed", inner={"layer": layer("Conv1D", KERNEL)}), (2, 5, 3))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"strides": "abc"}, "strides='abc' should be a whole number or a list of whole numbers"),
+        ({"strides": [1, None]}, "strides=[1, None] should be"),
+        ({"strides": ""}, "strides='' should be"),
+        ({"strides": True}, "strides=True should be"),
+        ({"strides": ["x" * 1000] * 1000}, "should be"),
+    ],
+)
+def test_an_option_of_another_type_is_the_files_fault(slip: type[Exception], options: dict[str, Any], said: str) -> None:
+    with pytest.raises(BadFile) as found:
+        graph_of(layer("Conv1D", KERNEL, **options), (5, 3))
+    assert str(found.value).startswith("layer layer (Conv1D) does not fit its input, its weights or its own options: ")
+    assert said in str(found.value)
+    assert "\n" not in str(found.value) and len(str(found.value)) < 400
+
+
+def test_what_stands_in_a_layer_is_named(slip: type[Exception]) -> None:
+    with pytest.raises(BadFile, match=r"layer layer \(TimeDistributed\) .*: holds layer \(Conv1D\): strides='abc' should be a whole number"):
+        graph_of(layer("TimeDistributed", inner={"layer": layer("Conv1D", KERNEL, strides="abc")}), (2, 5, 3))
+
+
+def test_too_many_or_too_few_inputs_are_the_files_fault() -> None:
+    with pytest.raises(BadFile, match="called on 2 inputs: too many positional arguments"):
+        graph_of(layer("Flatten"), (5, 3), (5, 3))
+    with pytest.raises(BadFile, match="called on 1 input: missing a required argument: 'second'"):
+        graph_of(layer("Subtract"), (5, 3))
+    with pytest.raises(BadFile, match="has 2 states, and is given 0"):
+        graph_of(layer("LSTMCell", {"kernel": np.ones((3, 8)), "recurrent_kernel": np.ones((2, 8))}), (3,))
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "holds"),
+    [
+        (3, int, True),
+        (np.int64(3), int, True),
+        (3.0, int, False),
+        (True, int, False),
+        (True, bool, True),
+        (3, float, True),
+        (np.float32(3), float, True),
+        ("3", float, False),
+        (None, float | None, True),
+        ([1, (2,)], int | Sequence[int | Sequence[int]], True),
+        ([1, ("2",)], int | Sequence[int | Sequence[int]], False),
+        ("", Sequence[int], False),
+        ({"a": 1}, Mapping[str, int], True),
+        ({"a": []}, Mapping[str, int], False),
+        (np.zeros(3), Weights, True),
+        (np.zeros(3, "S3"), Weights, False),
+        (np.zeros(3), Ids, False),
+        (live(np.zeros(3)), Ids, True),
+        (live(np.zeros(3)), Any, True),
+        (object(), "a name that means nothing", True),
+    ],
+)
+def test_what_is_of_a_type(value: Any, hint: Any, holds: bool) -> None:
+    assert fits(value, hint) is holds
+
+
+def test_types_in_words() -> None:
+    assert in_words(PerAxis) == "a whole number or a list of whole numbers"
+    assert in_words(Ids | Weights | None) == "a layer's output or an array of numbers"
+    assert in_words(Sequence[int | Sequence[float]]) == "a list of whole numbers or lists of numbers"
+    assert in_words(bool) == "true or false"
+    assert in_words(Mapping[str, Any]) == "a dictionary"
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_argument_of_a_rule_has_a_type(dialect: str) -> None:
+    """Any is what a rule checks by itself, or doesn't look at."""
+    rules = {kind: rule for rules in DIALECTS[dialect].families.values() for kind, rule in rules.items()}
+    untyped = [
+        f"{kind}: {parameter}"
+        for kind, rule in rules.items()
+        for parameter in list(signature_of(rule).parameters.values())[1:]
+        if parameter.annotation is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+    ]
+    assert not untyped
