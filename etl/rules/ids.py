@@ -60,7 +60,8 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
         return super().__len__()
 
     def __iter__(self) -> Any:
-        return iter([self[place] for place in range(len(self))])
+        len(self)
+        return super().__iter__()
 
     def reshape(self, *shape: Any, **keywords: Any) -> Any:
         ids = super().reshape(*shape, **keywords)

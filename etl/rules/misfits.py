@@ -26,6 +26,7 @@ WORDS: Mapping[Any, tuple[str, str]] = {
     np.ndarray: ("an array of numbers", "arrays of numbers"),
     Layer: ("a layer", "layers"),
     Mapping: ("a dictionary", "dictionaries"),
+    Any: ("anything", "anything"),
 }
 # What files and NumPy have for these types.
 NUMBERS: Mapping[Any, Any] = {

@@ -14,6 +14,7 @@ from etl.rules.aten.values import Operand, Size, Value, add, as_live, given
 from etl.rules.aten.values import value as as_value
 from etl.rules.aten.views import axis_of, select, slice_
 from etl.rules.ids import is_live
+from etl.rules.misfits import called
 from etl.rules.primitives.scatter import combined
 from etl.rules.primitives.tables import onehot, picked
 from etl.rules.scope import Edges, Scope
@@ -266,7 +267,7 @@ def viewed(here: Scope, value: Any, views: Sequence[View]) -> Any:
     for kind, arguments, output in views:
         if kind in ("aten.to", "aten.type_as", "aten._to_copy"):  # of the same type, or it would be no view
             continue
-        outputs = here.dialect.rule_of(kind)(here, value, **arguments)
+        outputs = called(here.dialect.rule_of(kind), here, [value], arguments)
         value = outputs[output] if isinstance(outputs, list | tuple) else outputs
     return value
 

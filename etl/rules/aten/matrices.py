@@ -20,7 +20,7 @@ from etl.rules.primitives import determinants
 from etl.rules.scope import Scope
 
 Rule = Callable[..., Any]
-MOST_FACTORS = 64  # of a live matrix, each a product of its own
+MOST_FACTORS = 1024  # of a live matrix, each a product of its own
 MOST_ROWS = 8192  # of a constant matrix that is computed with: more would take minutes
 
 

@@ -31,17 +31,18 @@ def batch_norm(
 ) -> Value:
     """gamma (x - mean) / sqrt(variance + eps) + beta with stored moments: one edge each. A constant, such as a kernel, may be taken by its own."""
     if all_constant(input, weight, bias):
-        return normalized_constant(input, weight, bias, (None, None) if training else (running_mean, running_var), eps)
+        moments = None if training or running_mean is None or running_var is None else (running_mean, running_var)
+        return normalized_constant(input, weight, bias, moments, eps)
     if training or running_mean is None or running_var is None:
         raise Unsupported(f"takes the moments of the batch: it {TRAINING}")
     x = here.expect(input, axes_names(input.ndim - 2)) if input.ndim > 2 else input
     return shift_and_scale(here, x, running_mean, running_var, weight, bias, eps, axis=1)
 
 
-def normalized_constant(x: Value, weight: Value | None, bias: Value | None, moments: tuple[Value | None, Value | None], eps: float) -> Value:
+def normalized_constant(x: Value, weight: Value | None, bias: Value | None, moments: tuple[Value, Value] | None, eps: float) -> Value:
     """The same of constants (batch, channels, *places); without stored moments, with those of each channel."""
     across, shape = (0, *range(2, x.ndim)), (-1, *(1,) * (x.ndim - 2))
-    mean, variance = (x.mean(across) if moments[0] is None else moments[0]), (x.var(across) if moments[1] is None else moments[1])
+    mean, variance = (x.mean(across), x.var(across)) if moments is None else moments
     gamma, beta = (np.ones_like(mean) if weight is None else weight), (np.zeros_like(mean) if bias is None else bias)
     return (x - mean.reshape(shape)) / np.sqrt(variance.reshape(shape) + eps) * gamma.reshape(shape) + beta.reshape(shape)
 

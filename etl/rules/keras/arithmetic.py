@@ -219,7 +219,8 @@ def function(name: str, **defaults: Any) -> Callable[..., Ids]:
     known = {k: defaults.get(k, default) for k, default in FUNCTIONS[name].items()}
     empty = inspect.Parameter.empty
     options = [
-        inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=empty if d is ... else d, annotation=float | None) for k, d in known.items()
+        inspect.Parameter(k, inspect.Parameter.KEYWORD_ONLY, default=empty if d is ... else d, annotation=float | bool | None)
+        for k, d in known.items()
     ]
     rule.__signature__ = inspect.Signature([*list(inspect.signature(rule, eval_str=True).parameters.values())[:2], *options])  # type: ignore[attr-defined]
     rule.__doc__ = f"{name}(x) for each x."

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import prod
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -89,7 +90,7 @@ def squeeze(here: Scope, x: Ids, *, axis: SomeAxes | None = None) -> Ids:
     return np.squeeze(x, tuple(listed))
 
 
-def expand_dims(here: Scope, x: Ids, *, axis: SomeAxes | None) -> Ids:
+def expand_dims(here: Scope, x: Ids, *, axis: SomeAxes) -> Ids:
     """With new axes of one place."""
     listed = axis if isinstance(axis, list | tuple) else [axis]
     return np.expand_dims(x, inner_axes(listed, x.ndim + len(listed)))
@@ -141,6 +142,7 @@ def split_sizes(here: Scope, value: Ids, num_or_size_splits: PerAxis, *, axis: i
 def get_item(here: Scope, x: Ids | Weights, key: Any) -> Ids | Weights:
     """x[key]: whole numbers, slices, new axes, dots and one list of places; the batch stays whole."""
     keys = list(key) if isinstance(key, list | tuple) else [key]
+    check_slices(keys)
     if not is_live(x):
         return np.asarray(x[tuple(keys)])
     keys = [list(index.astype(int)) if isinstance(index, np.ndarray) and not is_live(index) and index.ndim else index for index in keys]
@@ -156,6 +158,15 @@ def get_item(here: Scope, x: Ids | Weights, key: Any) -> Ids | Weights:
     return x[(*keys[1:], ...)]  # with dots an array comes back also where no axis is left
 
 
+def check_slices(keys: Sequence[Any]) -> None:
+    """Raises Unsupported where a slice begins, ends or goes on by what is no whole number."""
+    try:
+        for part in (part for key in keys if isinstance(key, slice) for part in (key.start, key.stop, key.step) if part is not None):
+            index(part)
+    except TypeError as error:
+        raise Unsupported("has a slice whose places are no whole numbers") from error
+
+
 def slice_from(here: Scope, inputs: Ids, start_indices: Any, shape: Any) -> Ids:
     """A box that begins at some place: sizes, -1 for all that is left."""
     begin, size = sizes(start_indices), sizes(shape)
@@ -164,7 +175,7 @@ def slice_from(here: Scope, inputs: Ids, start_indices: Any, shape: Any) -> Ids:
     return inputs[tuple(slice(b, None if n == -1 else (b or 0) + (n or 0)) for b, n in zip(begin[1:], size[1:], strict=True))]
 
 
-def take(here: Scope, x: Ids, indices: Any, *, axis: SomeAxes | None = None) -> Ids:
+def take(here: Scope, x: Ids, indices: Any, *, axis: int | None = None) -> Ids:
     """Chosen places of an axis."""
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")
@@ -184,7 +195,7 @@ def roll(here: Scope, x: Ids, *, shift: PerAxis, axis: SomeAxes | None = None) -
     return np.roll(x, shift, tuple(inner(rolled_axis, x.ndim) for rolled_axis in listed))
 
 
-def repeat(here: Scope, x: Ids, *, repeats: PerAxis, axis: SomeAxes | None = None) -> Ids:
+def repeat(here: Scope, x: Ids, *, repeats: PerAxis, axis: int | None = None) -> Ids:
     """Each place of an axis several times."""
     if axis is None:
         raise Unsupported("works along all axes at once, across the examples of a batch")

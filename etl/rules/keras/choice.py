@@ -150,17 +150,17 @@ def picked(here: Scope, holds: Weights, x: Ids | Weights, y: Ids | Weights) -> I
     return here.sum(Edges(ids, over=0), bias=number)
 
 
-def argmax(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
+def argmax(here: Scope, x: Ids, *, axis: int | None = None, keepdims: bool = False) -> Ids:
     """The place of the largest along an axis, the first of equals: `largest`, `below` it or not (`reached`), `earlier` ones, `first`, its number."""
     return place_of(here, "max", x, axis, keepdims)
 
 
-def argmin(here: Scope, x: Ids, *, axis: SomeAxes | None = None, keepdims: bool = False) -> Ids:
+def argmin(here: Scope, x: Ids, *, axis: int | None = None, keepdims: bool = False) -> Ids:
     """The place of the smallest along an axis, the first of equals, as in argmax."""
     return place_of(here, "min", x, axis, keepdims)
 
 
-def place_of(here: Scope, op: str, x: Ids, axis: SomeAxes | None, keepdims: bool) -> Ids:
+def place_of(here: Scope, op: str, x: Ids, axis: int | None, keepdims: bool) -> Ids:
     axes = inner_axes(axis, x.ndim)
     at, n = inner(axis, x.ndim), x.shape[axes[0]]
     bounded((*x.shape, n))

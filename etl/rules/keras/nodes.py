@@ -87,10 +87,11 @@ def split(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) ->
 
 def strided_slice(here: Scope, arguments: Sequence[Any], node_attributes: Attributes) -> Any:
     """Begins, ends and strides with masks of bits: which begins and ends count, which are dots, new axes, or one place."""
-    begins, ends, strides = (plain(argument, "places of a slice") for argument in arguments[1:])
+    begins, ends, strides = (np.ravel(plain(argument, "places of a slice")).tolist() for argument in arguments[1:])
 
     def marked(mask: str, k: int) -> bool:
-        return bool(node_attributes.get(mask, 0) >> k & 1)
+        bits = node_attributes.get(mask, 0)
+        return isinstance(bits, int) and bool(bits >> k & 1)
 
     keys: list[Any] = []
     for k, (begin, end, stride) in enumerate(zip(begins, ends, strides, strict=True)):

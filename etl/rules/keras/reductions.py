@@ -121,7 +121,7 @@ def rms_norm(here: Scope, x: Ids, scale: Any = None, *, axis: SomeAxes = -1, eps
     return rms_normalization(here, x, scale=None if scale is None else constant(scale, "scale"), axis=axis, epsilon=epsilon)
 
 
-def running_sum(here: Scope, x: Ids, *, axis: SomeAxes | None = None) -> Ids:
+def running_sum(here: Scope, x: Ids, *, axis: int | None = None) -> Ids:
     """The sum of all places up to each along an axis."""
     at = inner(axis, x.ndim) if axis is not None else inner_axes(None, x.ndim)[0]
     bounded((*x.shape, x.shape[at]))

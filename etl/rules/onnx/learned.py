@@ -42,7 +42,7 @@ def linear(here: Scope, x: Ids, coefficients: Numbers, intercepts: Numbers | Non
     weights = np.asarray(coefficients, np.float32).reshape(rows, -1)
     if weights.shape[1] != x.shape[-1]:
         raise ValueError(f"{x.shape[-1]} features and coefficients for {weights.shape[1]}")
-    bias = None if intercepts is None or not len(intercepts) else np.asarray(intercepts, np.float32)
+    bias = None if intercepts is None or not np.size(intercepts) else np.asarray(intercepts, np.float32)
     return here.sum(Edges(x[..., None, :], weights), bias=bias, part=part)
 
 
@@ -79,7 +79,7 @@ def linear_classifier(
 ) -> tuple[Ids, Ids]:
     """The label of the class with the largest score, then the scores of all classes; of two classes, one score may stand for both."""
     labels = list(classlabels_ints or range(len(classlabels_strings or ())))
-    rows = len(coefficients) // x.shape[-1]
+    rows = np.size(coefficients) // x.shape[-1]
     scores = linear(here, x, coefficients, intercepts, rows, "scores")
     if rows == 1 and len(labels) == 2:
         if post_transform == "LOGISTIC":
