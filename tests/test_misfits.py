@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
-from etl.errors import BadFile
+from etl.errors import BadFile, EtlError
+from etl.network import INPUT, Tensor
 from etl.rules.arguments import PerAxis
 from etl.rules.dialects import DIALECTS
 from etl.rules.ids import live
@@ -128,3 +130,32 @@ def test_every_argument_of_a_rule_has_a_type(dialect: str) -> None:
         if parameter.annotation is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
     ]
     assert not untyped
+
+
+SQUARE = np.ones((1, 3, 4, 4), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("kind", "given"),
+    [
+        ("diff", {"self": Tensor(INPUT, 0), "n": 10**9}),
+        ("linalg_matrix_power", {"self": Tensor(INPUT, 0), "n": 10**9}),
+        ("combinations", {"self": np.ones(3), "r": 10**9}),
+        ("col2im", {"self": Tensor(INPUT, 0), "output_size": 10**9, "kernel_size": 1, "dilation": 1, "padding": 0, "stride": 1}),
+        ("conv2d", {"input": SQUARE, "weight": SQUARE, "padding": 10**6}),
+        ("view", {"self": Tensor(INPUT, 0), "size": Tensor(INPUT, 0)}),
+        ("view", {"self": Tensor(INPUT, 0)}),
+        ("matrix_exp", {}),
+        ("lstm_cell", {"input": Tensor(INPUT, 0), "hx": [Tensor(INPUT, 0)], "w_ih": np.ones((4, 3)), "w_hh": np.ones((4, 1))}),
+        ("index_select", {"self": Tensor(INPUT, 0), "dim": 0, "index": np.array([0.5])}),
+    ],
+)
+def test_what_no_operator_can_mean_is_an_error_of_ours_at_once(kind: str, given: dict[str, Any]) -> None:
+    shapes = [(3, 3)] if any(isinstance(value, Tensor) for value in given.values()) else []
+    begin = time.monotonic()
+    if kind == "diff":
+        assert not graph_of(layer(f"aten.{kind}", dialect="aten"), *shapes, given=given).outputs[0].size
+    else:
+        with pytest.raises(EtlError):
+            graph_of(layer(f"aten.{kind}", dialect="aten"), *shapes, given=given)
+    assert time.monotonic() - begin < 5

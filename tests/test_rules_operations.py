@@ -139,6 +139,7 @@ KERAS3 = {
     "flip": lambda x: o.flip(x, axis=(1, 2)),
     "roll": lambda x: o.roll(x, 1, axis=1),
     "repeat": lambda x: o.repeat(x, 2, axis=1),
+    "repeat by a list": lambda x: o.repeat(x, [2], axis=1),
     "tile": lambda x: o.tile(x, (1, 2, 1)),
     "pad": lambda x: o.pad(x, ((0, 0), (1, 2), (0, 1))),
     "pad value": lambda x: o.pad(x, ((0, 0), (1, 2), (0, 1)), constant_values=0.5),
@@ -335,6 +336,7 @@ def refused(operation):
         (arrangement.broadcast_to, (), {"shape": [1, 10**6, 10**6]}),
         (arrangement.pad, (), {"pad_width": [[0, 0], [0, 10**12], [0, 0]]}),
         (arithmetic.power, (10**6,), {}),
+        (reductions.tensordot, (np.ones((2, 2)),), {"axes": 10**9}),
     ],
 )
 def test_sizes_that_no_memory_holds_are_refused_before_anything_is_allocated(rule, arguments, options):

@@ -160,7 +160,7 @@ def tensordot(here: Scope, a: Any, b: Any, *, axes: int | Sequence[int | Sequenc
     a, b = operand(a), operand(b)
     ranks = [tensor.ndim + is_live(tensor) for tensor in (a, b)]
     if isinstance(axes, int) and not 0 <= axes <= min(ranks):
-        raise ValueError(f"sums over {axes} axes of tensors of {ranks[0]} and {ranks[1]}")
+        raise Unsupported(f"sums over {axes} axes of tensors that have {ranks[0]} and {ranks[1]}")
     first, second = (range(ranks[0] - axes, ranks[0]), range(axes)) if isinstance(axes, int) else axes
     left, right = list(LETTERS[: ranks[0]]), list(LETTERS[ranks[0] : sum(ranks)])
     summed = np.atleast_1d(np.asarray(first, int)), np.atleast_1d(np.asarray(second, int))
