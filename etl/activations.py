@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reprlib import repr as short_repr
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,10 @@ def call(name: str, **arguments: Any) -> str:
 
 
 def shortest(value: Any) -> float:
-    """A number without the noise of float32: Keras 2 writes 0.3 as 0.30000001192092896."""
-    single = np.float32(value)
-    return float(str(single)) if float(single) == float(value) else float(value)
+    """A number without the noise of float32: Keras 2 writes 0.3 as 0.30000001192092896. Raises Unsupported for what is no number."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise Unsupported(f"has {short_repr(value)} where a number belongs") from error
+    single = np.float32(number)
+    return float(str(single)) if float(single) == number else number

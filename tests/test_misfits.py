@@ -159,3 +159,10 @@ def test_what_no_operator_can_mean_is_an_error_of_ours_at_once(kind: str, given:
         with pytest.raises(EtlError):
             graph_of(layer(f"aten.{kind}", dialect="aten"), *shapes, given=given)
     assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("slope", [[], [1], {}, "much"])
+def test_an_activations_argument_that_is_no_number_is_an_error_of_ours(slope: Any) -> None:
+    activation = {"class_name": "LeakyReLU", "config": {"alpha": slope}}
+    with pytest.raises(EtlError, match="where a number belongs"):
+        graph_of(layer("Dense", {"kernel": np.ones((3, 2))}, activation=activation), (3,))
