@@ -14,9 +14,9 @@ from etl.network import INPUT, Tensor
 from etl.rules.arguments import PerAxis
 from etl.rules.dialects import DIALECTS
 from etl.rules.ids import live
-from etl.rules.keras import FAMILIES
+from etl.rules.keras import FAMILIES, OWN
 from etl.rules.misfits import fits, in_words, signature_of
-from etl.rules.scope import Ids, Scope, Weights
+from etl.rules.scope import Edges, Ids, Scope, Weights
 from tests.handmade import graph_of, layer
 
 
@@ -166,3 +166,17 @@ def test_an_activations_argument_that_is_no_number_is_an_error_of_ours(slope: An
     activation = {"class_name": "LeakyReLU", "config": {"alpha": slope}}
     with pytest.raises(EtlError, match="where a number belongs"):
         graph_of(layer("Dense", {"kernel": np.ones((3, 2))}, activation=activation), (3,))
+
+
+def gate(here: Scope, inputs: Ids, *, floor: float = 0.0, mode=None) -> Ids:  # type: ignore[no-untyped-def]
+    """A rule of somebody's own, with a slip in it, and an argument without a type."""
+    return here.max(Edges(inputs, over=0), bias=floor + len(mode or 3))  # type: ignore[arg-type]
+
+
+def test_a_rule_of_ones_own_is_judged_by_its_types_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OWN, "mine>Gate", gate)
+    for options in ({}, {"floor": 1}, {"mode": 5}):
+        with pytest.raises(TypeError):
+            graph_of(layer("mine>Gate", **options), (3,))
+    with pytest.raises(BadFile, match="floor='low' should be a number"):
+        graph_of(layer("mine>Gate", floor="low"), (3,))

@@ -29,7 +29,7 @@ from etl.rules.dialects import DIALECTS
 from etl.rules.ids import Live
 from tests import zoo
 
-EVERY = int(os.environ.get("ETL_ODD_EVERY", "7"))
+EVERY = int(os.environ.get("ETL_ODD_EVERY", "3"))
 DATA = Path(__file__).parent / "data"
 ODD: list[Any] = [None, True, -1, 0, 10**9, 0.5, float("nan"), "", "same", [], [1], [[]], {}, 10**30]
 

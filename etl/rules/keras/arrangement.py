@@ -118,6 +118,8 @@ def tensors(listed: Sequence[Any]) -> list[Ids]:
 
 def unstack(here: Scope, x: Ids | Weights, *, num: int | None = None, axis: int = 0) -> list[Ids | Weights]:
     """The tensors side by side along an axis."""
+    if not np.ndim(x):
+        raise Unsupported("takes a single number apart")
     if not is_live(x):
         return list(x)
     turned = np.moveaxis(x, inner(axis, x.ndim), 0)

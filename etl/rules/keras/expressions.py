@@ -19,7 +19,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.ids import is_live
-from etl.rules.keras import arrangement
+from etl.rules.keras import arithmetic, arrangement
 from etl.rules.keras.operations import KERAS, TENSORFLOW, Rule
 from etl.rules.misfits import called
 from etl.rules.scope import Scope
@@ -148,7 +148,7 @@ class Evaluation:
             if isinstance(operand, list) and any(map(is_live, operand)):
                 raise Unsupported(f"computes with all its inputs at once; they are {self.name}[0], {self.name}[1]")
         if name == "power" and not any(map(is_live, operands)):
-            return np.float64(operands[0]) ** operands[1]
+            return arithmetic.operand(operands[0]) ** arithmetic.operand(operands[1])
         return self.applied(name, OF_KERAS[name], scope, *operands)
 
     def item(self, indexed: Any, key: Any) -> Any:
