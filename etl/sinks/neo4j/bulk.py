@@ -37,7 +37,7 @@ class Bulk:
 
     replace   in place of another model of that name
     or_live   over Bolt where the store can't be read back exactly
-    stage     is told what begins that counts nothing: a start of the server
+    stage     is given the name of what counts nothing: the server's start
     """
 
     name: str
@@ -53,7 +53,7 @@ class Bulk:
             if not self.or_live:
                 raise
             log.warning("%s", str(error).replace(": add to it with --mode live", ": what is new is loaded over Bolt"))
-        with connect(None, self.stage) as store:
+        with connect() as store:
             return neo4j.load(graph, store, self.name, replace=self.replace, progress=progress)
 
 
@@ -77,12 +77,12 @@ def load(graph: Graph, name: str, progress: Progress = silent, *, replace: bool 
                 beside = None if store is None else (store, contents(store, without=name))
                 rebuild(graph, name, beside, progress)
                 base = beside[1].base if beside else 0
-            if take_over(since):
+            if take_over(since, stage):
                 break
         else:
             raise NotReadableError("what somebody else writes into it all the time")
         if outcome != "unchanged":
-            finish(graph, name, base, progress, stage)
+            finish(graph, name, base, progress)
         shutil.rmtree(local.before(home), ignore_errors=True)
     return Loaded(graph.neurons, graph.edges, name, outcome, base, monotonic() - started)
 
@@ -93,10 +93,10 @@ def rebuild(graph: Graph, name: str, beside: tuple[Store, Contents] | None, prog
     build(staged(graph, name, places.private(folder / "import"), progress, beside), folder, progress)
 
 
-def finish(graph: Graph, name: str, base: int, progress: Progress, stage: Callable[[str], None] | None) -> None:
+def finish(graph: Graph, name: str, base: int, progress: Progress) -> None:
     """Read back what is served; where it is not what was sent, the store that was served before is put back. Raises StoreError then."""
     try:
-        with connect(None, stage) as store:
+        with connect() as store:
             neo4j.finish(graph, store, name, base, progress)
     except StoreError as error:
         if error.__cause__ is None and not isinstance(error, Conflict):

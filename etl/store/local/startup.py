@@ -55,7 +55,7 @@ def stop(home: Path | None = None) -> local.Server:
     return local.stop(home)
 
 
-def take_over(since: tuple[str, int] | None, home: Path | None = None) -> bool:
+def take_over(since: tuple[str, int] | None, progress: Callable[[str], None] | None = None, home: Path | None = None) -> bool:
     """Put the store that was built in `local.beside(home)` into the place of the served one, for which Neo4j is stopped and started again.
 
     Once Neo4j has stopped, whoever starts it next finishes this, should this process die. The other store stays in `local.before(home)`.
@@ -68,7 +68,7 @@ def take_over(since: tuple[str, int] | None, home: Path | None = None) -> bool:
         unwritten = local.written(home) == since
         if unwritten:
             (local.beside(home) / local.READY).touch()
-        _start(home, lambda _: None, DEFAULT)
+        _start(home, progress or (lambda _: None), DEFAULT)
         return unwritten
 
 
