@@ -197,12 +197,22 @@ def test_what_is_no_neo4j_or_an_old_one_is_refused(handshake: bytes, greeting: b
         thread.join(10)
 
 
-START = "import sys; from pathlib import Path; from etl.store import start; server = start(home=Path(sys.argv[1])); print(server.pid, server.uri)"
+START = """
+import sys
+from pathlib import Path
+from etl.store import start
+from etl.store.local import server as local
+
+local.BOLT, local.HTTP = map(int, sys.argv[2:])
+server = start(home=Path(sys.argv[1]))
+print(server.pid, server.uri)
+"""
 
 
 def test_of_two_starts_at_once_one_is_killed_and_there_is_one_server(store: Store, second_home: Path) -> None:
     """It takes free ports, outlives the command that was killed while starting it, and the other command waits for it."""
-    command, environment = [sys.executable, "-c", START, str(second_home)], os.environ | {"JAVA_TOOL_OPTIONS": QUICK}
+    taken = [str(urlsplit(address).port) for address in (store.uri, store.browser)]
+    command, environment = [sys.executable, "-c", START, str(second_home), *taken], os.environ | {"JAVA_TOOL_OPTIONS": QUICK}
     commands = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     while (booting := status(second_home)).pid is None:
         assert any(command.poll() is None for command in commands)

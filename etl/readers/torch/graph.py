@@ -14,7 +14,7 @@ from etl.readers.torch.aliases import Alias, Value, in_own_memory, read, shares_
 from etl.readers.torch.archive import Program
 from etl.readers.torch.names import Name, live_names, names, operator
 from etl.readers.torch.nodes import RESULT, Node, ValueName, name_of, read_nodes
-from etl.readers.torch.storage import DTYPES, StoredTensor, tensor_of
+from etl.readers.torch.storage import DTYPES, StoredTensor, plain_size, tensor_of
 
 DIALECT = "aten"
 SIZES = ("_operator.", "math.", "torch.")  # arithmetic of sizes, whose arguments have places and no names
@@ -108,7 +108,7 @@ class Builder:
         meta = self.described.get(name)
         if meta is None:
             return Input(name, (), "int64")  # a size that the example gives
-        shape = tuple(size.get("as_int") for size in meta["sizes"])
+        shape = tuple(plain_size(size, f"input {name}") if "as_int" in size else None for size in meta["sizes"])  # None: any size will do
         return Input(name, shape, DTYPES.get(meta["dtype"], "float32"), batched=bool(shape), fixed=True)
 
     def array_begins(self, call_names: Sequence[Name], live: set[str]) -> dict[tuple[str, str], int]:
