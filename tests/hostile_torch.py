@@ -322,6 +322,8 @@ FILES: dict[str, Hostile] = {
     "node_of_no_kind": graph(lambda graph: graph.update(nodes=[7]), "broken"),
     "values_of_no_kind": graph(lambda graph: graph.update(tensor_values=[]), "broken"),
     "unused_values": graph(unused_values, None),
+    "input_of_no_kind": reworded(MODEL, lambda document: document["graph_module"]["signature"]["input_specs"][0].clear(), "broken"),
+    "argument_of_no_kind": graph(lambda graph: graph["nodes"][0]["inputs"][0]["arg"].clear(), "broken"),
     "size_in_words": graph(lambda graph: graph["tensor_values"]["image"]["sizes"][1].update(as_int="eight"), "image: a size that is no number"),
     "size_of_truth": graph(lambda graph: graph["tensor_values"]["image"]["sizes"][1].update(as_int=True), "image: a size that is no number"),
     "dangling": graph(lambda graph: graph["nodes"][3]["inputs"][0].update(arg=named("nowhere")), "nowhere"),

@@ -13,7 +13,7 @@ from etl.network import INPUT, Array, Call, Input, Layer, Network, Tensor, subst
 from etl.readers.torch.aliases import Alias, Value, in_own_memory, read, shares_memory, view_of, write
 from etl.readers.torch.archive import Program
 from etl.readers.torch.names import Name, live_names, names, operator
-from etl.readers.torch.nodes import RESULT, Node, ValueName, name_of, read_nodes
+from etl.readers.torch.nodes import RESULT, Node, ValueName, name_of, read_nodes, tagged
 from etl.readers.torch.storage import DTYPES, StoredTensor, plain_size, tensor_of
 
 DIALECT = "aten"
@@ -39,7 +39,7 @@ def stored_keys(program: Program) -> dict[str, tuple[str, str]]:
     module = program.document["graph_module"]
     keys: dict[str, tuple[str, str]] = {}
     for spec in module["signature"]["input_specs"]:
-        kind, entry = next(iter(spec.items()))
+        kind, entry = tagged(spec)
         if kind in STORED:
             keys[entry["arg"]["name"]] = kind, str(entry[STORED[kind]])
     read = {name for node in read_nodes(module["graph"]) for name in node.names()} | set(output_names(module))
@@ -48,7 +48,7 @@ def stored_keys(program: Program) -> dict[str, tuple[str, str]]:
 
 def user_inputs(module: Mapping[str, Any]) -> list[str]:
     """The names of the example's tensors, in order."""
-    specs = (next(iter(spec.items())) for spec in module["signature"]["input_specs"])
+    specs = map(tagged, module["signature"]["input_specs"])
     return [name for kind, entry in specs if kind == "user_input" and (name := name_of(entry["arg"])) is not None]
 
 
@@ -93,7 +93,7 @@ class Builder:
         specs = self.module["signature"]["input_specs"]
         inputs: list[Input] = []
         for spec in specs:
-            kind, entry = next(iter(spec.items()))
+            kind, entry = tagged(spec)
             if kind == "user_input":
                 name = name_of(entry["arg"])
                 if name is None:

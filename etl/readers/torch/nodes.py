@@ -117,7 +117,7 @@ def _append(nodes: list[Node], written: list[Mapping[str, Any]], outer: Mapping[
 def _append_region(nodes: list[Node], node: Mapping[str, Any], region: str, outer: Mapping[str, Any], prefix: str, modules: Modules) -> None:
     """The nodes of a region, and its outputs as aliases of what they make. Raises Unsupported for autocast, which rounds."""
     arguments = [entry["arg"] for entry in node["inputs"]]
-    place = next(number for number, value in enumerate(arguments) if "as_graph" in value)
+    place = ["as_graph" in value for value in arguments].index(True)
     if region == "wrap_with_autocast" and argument(arguments[place - 2], outer, prefix) is True:
         raise Unsupported("an autocast region, which rounds on the way; export the model without autocast")
     graph = arguments[place]["as_graph"]["graph"]
@@ -148,19 +148,25 @@ def name_of(value: Mapping[str, Any]) -> str | None:
     return None
 
 
+def tagged(written: Mapping[str, Any]) -> tuple[str, Any]:
+    """The kind and the value of what the schema writes as {kind: value}. Raises ValueError where there is not one of them."""
+    ((kind, value),) = written.items()
+    return kind, value
+
+
 def argument(written: Mapping[str, Any], outer: Mapping[str, Any], prefix: str) -> Any:
     """One argument: a plain value, or a structure with `ValueName` leaves. None where it says nothing.
 
     Raises Unsupported for complex numbers, BadFile for a kind that the schema doesn't have.
     """
-    kind, value = next(iter(written.items()))
+    kind, value = tagged(written)
 
     def named(tensor: Mapping[str, Any]) -> Any:
         name = tensor.get("name", tensor.get("as_name"))
         return outer[name] if name in outer else ValueName(prefix + name)
 
     def symbol(entry: Mapping[str, Any]) -> Any:
-        return named(entry) if "as_name" in entry else number(next(iter(entry.values())))
+        return named(entry) if "as_name" in entry else number(tagged(entry)[1])
 
     def optional(entry: Mapping[str, Any]) -> Any:
         return named(entry["as_tensor"]) if "as_tensor" in entry else None

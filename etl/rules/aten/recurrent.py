@@ -44,7 +44,8 @@ def arrays_of(params: Sequence[Value], has_biases: bool, projected: bool) -> Ite
     remaining = iter(params)
     while kernels := list(islice(remaining, 2)):
         biases = list(islice(remaining, 2)) if has_biases else [None, None]
-        yield [*kernels, *biases, next(remaining) if projected else None]
+        projection = list(islice(remaining, 1)) if projected else [None]
+        yield [*kernels, *biases, *projection]
 
 
 def unrolled(
