@@ -166,6 +166,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "distances of pairs": lambda m, x: functional.pdist(x[0]) + torch.renorm(x, 2, 1, 0.5).sum(),
     "windows": lambda m, x: x * torch.hann_window(4) + torch.hamming_window(4, periodic=False) + torch.bartlett_window(4),
     "a choice": lambda m, x: torch.where(x > 0, x, m.weight),
+    "one number of many": lambda m, x: x[0, 1, 2] * x + x[0, 0].unbind(0)[3] + torch.take(x, m.order[1]) + x[m.order[0] * 0, m.order[2], m.order[1]],
+    "filled with one number": lambda m, x: torch.zeros(3, 4).fill_(x[0, 1, 2]) + x,
+    "vector products": lambda m, x: torch.linalg.cross(x[..., :3], m.weight[None, :, 1:]) + torch.linalg.cross(m.weight[None, :, :3], x[..., 1:]),
 }
 
 

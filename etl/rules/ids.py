@@ -51,8 +51,7 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, np.ndarray | tuple):
             bounded((picked_count(self.shape, key if isinstance(key, tuple) else (key,)),))
-        picked_ids = super().__getitem__(key)
-        return live(picked_ids, indexed(self, key)) if isinstance(picked_ids, Live) else picked_ids
+        return live(super().__getitem__(key), indexed(self, key))  # also a single id, which NumPy makes a number of
 
     def __len__(self) -> int:
         if not self.ndim:
@@ -60,8 +59,7 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
         return super().__len__()
 
     def __iter__(self) -> Any:
-        len(self)
-        return super().__iter__()
+        return (self[place] for place in range(len(self)))
 
     def reshape(self, *shape: Any, **keywords: Any) -> Any:
         ids = super().reshape(*shape, **keywords)
@@ -291,7 +289,6 @@ MOVES: dict[Any, Callable[..., Axes]] = {
     np.atleast_1d: lambda *ids: (),
     np.asarray: axes_of_first,
     np.ascontiguousarray: axes_of_first,
-    np.broadcast_arrays: lambda *arrays, **keywords: (),
     np.tril: axes_of_first,
     np.triu: axes_of_first,
     sliding_window_view: lambda ids, window, axis=None, **keywords: (*axis_names(ids), *(None,) * np.size(window)),

@@ -142,7 +142,8 @@ def kron(here: Scope, self: Value, other: Value) -> Value:
 
 def cross(here: Scope, self: Value, other: Value, dim: int = -1) -> Value:
     """The vector product along an axis of three."""
-    x, y = (np.moveaxis(operand, dim, -1) for operand in np.broadcast_arrays(self, other, subok=True))
+    shape = np.broadcast_shapes(self.shape, other.shape)
+    x, y = (np.moveaxis(np.broadcast_to(operand, shape), dim, -1) for operand in (self, other))
     first = multiply(here, x[..., [1, 2, 0]], y[..., [2, 0, 1]], part="first")
     second = multiply(here, x[..., [2, 0, 1]], y[..., [1, 2, 0]], part="second")
     return np.moveaxis(add(here, first, second, -1.0), -1, dim)
