@@ -242,8 +242,10 @@ class Scope:
         part   their sublayer; None where they are the layer's own output
         shape  theirs, where it is another than the one in which they are written; their order stays
         axes   names of their axes; where none are given, those of the places that they read
-        Returns their ids in that shape.
+        Returns their ids in that shape. Raises Unsupported for weights or a bias that are live.
         """
+        if is_live(bias) or any(is_live(term.weight) for term in edges):
+            raise Unsupported("has weights that depend on the example")
         if activation in self.dialect.composed:  # no function of one number: written as steps of its own
             plain = self.neurons(op, edges, part=f"{part}/linear" if part else "linear", bias=bias, shape=shape, axes=axes)
             return self.dialect.composed[activation](self, plain, part=part)

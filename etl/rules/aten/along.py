@@ -213,10 +213,10 @@ def gradient(
     here: Scope, self: Value, spacing: Operand | Sequence[Operand] | None = None, dim: Sizes | None = None, edge_order: int = 1
 ) -> list[Value]:
     """The slope at each place along an axis: between both neighbours inside, to the one neighbour at the ends."""
-    steps = [float(np.asarray(step)) for step in (spacing if isinstance(spacing, Sequence) else [1 if spacing is None else spacing])]
-    axes = axes_of(dim, self.ndim)
-    if edge_order != 1 or len(steps) not in (1, len(axes)):
+    given, axes = spacing if isinstance(spacing, Sequence) else [1 if spacing is None else spacing], axes_of(dim, self.ndim)
+    if edge_order != 1 or len(given) not in (1, len(axes)) or any(is_live(step) or np.ndim(step) for step in given):
         raise Unsupported("has a rule for edge_order=1 and one distance for each axis")
+    steps = [float(step) for step in given]
     slopes = []
     for axis, step in zip(axes, steps * (len(axes) if len(steps) == 1 else 1), strict=True):
         last = np.moveaxis(self, axis, -1)
@@ -231,6 +231,6 @@ def distances(y: Value, x: Value | None, dx: Operand, axis: int) -> Any:
     if is_live(x) or is_live(dx):
         raise Unsupported("has distances that depend on the example")
     if x is None:
-        return np.full(y.shape[axis] - 1, float(np.asarray(dx)))
+        return np.full(y.shape[axis] - 1, float(np.asarray(dx).reshape(())))
     places = np.asarray(x, np.float64)
     return np.diff(places if places.ndim == 1 else np.moveaxis(places, axis, -1))

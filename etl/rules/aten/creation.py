@@ -36,7 +36,9 @@ def checked(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def filled(shape: tuple[int, ...], value: Any, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """One number everywhere: it takes no memory, however large the shape is."""
+    """One number everywhere: it takes no memory, however large the shape is. Raises Unsupported for a live one."""
+    if is_live(value):
+        raise Unsupported("is filled with a number that depends on the example")
     return np.broadcast_to(np.asarray(value).astype(dtype), shape)
 
 
@@ -109,6 +111,8 @@ def copy(here: Scope, self: Value, src: Value, non_blocking: bool = False) -> Va
 
 def arange(here: Scope, end: Operand, start: Operand = 0, step: Operand = 1, dtype: str | None = None) -> Value:
     """Numbers from start up to end."""
+    if any(map(is_live, (start, end, step))):
+        raise Unsupported("counts to a number that depends on the example")
     first, last, by = (np.asarray(number).reshape(()).item() for number in (start, end, step))
     checked((max(int((last - first) / by) + 1, 0),))
     default = "int64" if all(isinstance(number, int) for number in (first, last, by)) else "float32"
@@ -117,6 +121,8 @@ def arange(here: Scope, end: Operand, start: Operand = 0, step: Operand = 1, dty
 
 def linspace(here: Scope, start: Operand, end: Operand, steps: Size, dtype: str | None = None) -> Value:
     """So many numbers from start to end."""
+    if is_live(start) or is_live(end):
+        raise Unsupported("begins or ends at a number that depends on the example")
     return np.linspace(np.asarray(start).item(), np.asarray(end).item(), checked((integer(steps),))[0]).astype(dtype_of(dtype))
 
 
@@ -157,6 +163,8 @@ def eye(here: Scope, n: Size, m: Size | None = None, dtype: str | None = None) -
 
 def scalar_tensor(here: Scope, s: Operand, dtype: str | None = None) -> Value:
     """One number."""
+    if is_live(s):
+        raise Unsupported("needs the value of a tensor that depends on the example")
     return np.asarray(s).astype(dtype_of(dtype))
 
 

@@ -231,7 +231,7 @@ def fill_diagonal(here: Scope, self: Value, fill_value: Operand, wrap: bool = Fa
     if wrap and self.ndim == 2 and self.shape[0] > self.shape[1]:
         raise Unsupported("has no rule for wrap=True of more rows than columns")
     place = np.arange(min(self.shape))
-    return placed(here, self, (place,) * self.ndim, np.asarray(fill_value))
+    return placed(here, self, (place,) * self.ndim, as_value(fill_value))
 
 
 def masked_scatter(here: Scope, self: Value, mask: Value, source: Value) -> Value:

@@ -45,7 +45,9 @@ def value(operand: Any) -> Value:
 
 
 def numbers(operand: Any) -> NDArray[Any]:
-    """A constant as numbers to compute with: what is true is 1."""
+    """A constant as numbers to compute with: what is true is 1. Raises Unsupported for live values."""
+    if is_live(operand):
+        raise Unsupported("depends on the example where there is a rule for constants only")
     array = np.asarray(operand)
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 

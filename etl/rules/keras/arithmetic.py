@@ -15,7 +15,8 @@ import numpy as np
 
 from etl.activations import FUNCTIONS, call
 from etl.errors import Unsupported
-from etl.rules.ids import is_live
+from etl.network import leaves
+from etl.rules.ids import Live, is_live
 from etl.rules.scope import Edges, Ids, Scope, Weights
 
 MOST_FACTORS = 64  # of x * x * ...: beyond it nobody means a power
@@ -25,6 +26,8 @@ def operand(value: Any) -> Ids | Weights:
     """Ids as they are, anything else as a constant array. Raises Unsupported for what is no number."""
     if is_live(value):
         return value
+    if any(True for _ in leaves(value, Live)):
+        raise Unsupported("has a list of tensors as an operand")
     try:
         array = np.asarray(value)
         return array if array.dtype.kind == "f" else array.astype(np.float64)  # a stored array stays a view of itself

@@ -39,7 +39,7 @@ def cast(here: Scope, x: Ids | Weights, *, dtype: Any) -> Ids | Weights:
 
 def sizes(shape: Any) -> list[int | None]:
     """A shape as written, sizes computed from other shapes among it; None for the batch."""
-    listed = shape if isinstance(shape, list | tuple | np.ndarray) else [shape]
+    listed = shape if isinstance(shape, list | tuple) else [None] if shape is None else np.atleast_1d(constant(shape, "shape"))
     numbers = [BATCH if n is None else constant(n, "size") for n in listed]
     if any(np.size(n) != 1 for n in numbers):
         raise Unsupported("has no plain list of sizes for a shape")
@@ -145,11 +145,13 @@ def get_item(here: Scope, x: Ids | Weights, key: Any) -> Ids | Weights:
     """x[key]: whole numbers, slices, new axes, dots and one list of places; the batch stays whole."""
     keys = list(key) if isinstance(key, list | tuple) else [key]
     check_slices(keys)
+    if any(map(is_live, keys)):
+        raise Unsupported("picks places that depend on values")
     if not is_live(x):
         return np.asarray(x[tuple(keys)])
     keys = [list(index.astype(int)) if isinstance(index, np.ndarray) and not is_live(index) and index.ndim else index for index in keys]
-    if any(is_live(index) or isinstance(index, bool) for index in keys) or sum(isinstance(index, list) for index in keys) > 1:
-        raise Unsupported("picks places that depend on values, or by several lists")
+    if any(isinstance(index, bool) for index in keys) or sum(isinstance(index, list) for index in keys) > 1:
+        raise Unsupported("picks places by truths, or by several lists")
     if Ellipsis not in keys:
         keys.append(Ellipsis)
     dots = keys.index(Ellipsis)
