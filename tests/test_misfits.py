@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from etl.errors import BadFile, EtlError
-from etl.network import INPUT, Tensor
+from etl.graph.trace import trace
+from etl.network import INPUT, Call, Input, Model, Network, Tensor
 from etl.rules.arguments import PerAxis
 from etl.rules.dialects import DIALECTS
 from etl.rules.ids import live
@@ -148,6 +149,23 @@ SQUARE = np.ones((1, 3, 4, 4), np.float32)
         ("matrix_exp", {}),
         ("lstm_cell", {"input": Tensor(INPUT, 0), "hx": [Tensor(INPUT, 0)], "w_ih": np.ones((4, 3)), "w_hh": np.ones((4, 1))}),
         ("index_select", {"self": Tensor(INPUT, 0), "dim": 0, "index": np.array([0.5])}),
+        ("conv1d", {"input": Tensor(INPUT, 0), "weight": np.ones((3, 3, 1)), "padding": np.ones((2, 2))}),
+        ("movedim", {"self": Tensor(INPUT, 0), "source": 0, "destination": np.ones((2, 2))}),
+        ("sum", {"self": Tensor(INPUT, 0), "dim": np.full((2, 2), 7)}),
+        ("bitwise_and", {"self": np.ones(3), "other": 1}),
+        ("gcd", {"self": np.ones(3), "other": 1}),
+        ("bitwise_not", {"self": np.ones(3)}),
+        ("gradient", {"self": Tensor(INPUT, 0), "spacing": [np.ones(3)], "dim": 0}),
+        ("trapezoid", {"y": Tensor(INPUT, 0), "dx": np.ones(3)}),
+        ("pdist", {"self": np.array(1.0)}),
+        ("combinations", {"self": np.array(1.0)}),
+        ("embedding", {"weight": np.array(1.0), "indices": Tensor(INPUT, 0)}),
+        ("repeat_interleave", {"self": np.ones(2), "repeats": np.ones(2)}),
+        ("batch_norm", {"input": np.ones((1, 3)), "running_mean": np.ones(3)}),
+        # what is live where a constant belongs
+        ("linspace", {"start": Tensor(INPUT, 0), "end": 1, "steps": 3}),
+        ("full", {"size": [3, 3], "fill_value": Tensor(INPUT, 0)}),
+        ("fake_quantize_per_tensor_affine", {"self": np.ones(3), "scale": Tensor(INPUT, 0), "zero_point": 0, "quant_min": 0, "quant_max": 9}),
     ],
 )
 def test_what_no_operator_can_mean_is_an_error_of_ours_at_once(kind: str, given: dict[str, Any]) -> None:
@@ -156,9 +174,29 @@ def test_what_no_operator_can_mean_is_an_error_of_ours_at_once(kind: str, given:
     if kind == "diff":
         assert not graph_of(layer(f"aten.{kind}", dialect="aten"), *shapes, given=given).outputs[0].size
     else:
-        with pytest.raises(EtlError):
+        with pytest.raises(EtlError) as refused:
             graph_of(layer(f"aten.{kind}", dialect="aten"), *shapes, given=given)
+        assert "\n" not in str(refused.value)
     assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize("numbers", [(), (1,), (1, 1.5), (Tensor(INPUT, 0), 1)])
+def test_sizes_that_nothing_computes_are_an_error_of_ours(numbers: tuple[Any, ...]) -> None:
+    kind, shapes = ("_operator.add", [(1,)]) if len(numbers) != 2 or numbers[0] != 1 else ("_operator.and_", [])
+    inputs = tuple(Input(f"input_{place}", shape) for place, shape in enumerate(shapes))
+    with pytest.raises(EtlError):
+        trace(Model("sizes", Network((Call(layer(kind, dialect="aten"), numbers),), inputs, (Tensor(0),)), "", "memory"))
+
+
+def test_tensors_where_numbers_belong_are_an_error_of_ours() -> None:
+    """Their ids would be taken for numbers."""
+    first, second = Tensor(INPUT, 0), Tensor(INPUT, 1)
+    for kind, given in (("op:Add", (1.0, [first, second])), ("op:GetItem", (np.ones((9, 9)), first)), ("op:Reshape", (first, second))):
+        inputs = (Input("first", (2,)), Input("second", (2,)))
+        with pytest.raises(EtlError):
+            trace(Model("lists", Network((Call(layer(kind, dialect="keras3"), given),), inputs, (Tensor(0),)), "", "memory"))
+    with pytest.raises(EtlError, match="which have no steps"):
+        graph_of(layer("SimpleRNN", {"kernel": np.ones((3, 2)), "recurrent_kernel": np.ones((2, 2))}), (3,))
 
 
 @pytest.mark.parametrize("slope", [[], [1], {}, "much"])
@@ -180,3 +218,6 @@ def test_a_rule_of_ones_own_is_judged_by_its_types_too(monkeypatch: pytest.Monke
             graph_of(layer("mine>Gate", **options), (3,))
     with pytest.raises(BadFile, match="floor='low' should be a number"):
         graph_of(layer("mine>Gate", floor="low"), (3,))
+    monkeypatch.setitem(gate.__annotations__, "floor", "any number")  # no Python
+    with pytest.raises(TypeError):
+        graph_of(layer("mine>Gate"), (3,))

@@ -70,7 +70,7 @@ def signature_of(rule: Callable[..., Any]) -> inspect.Signature:
     """A rule's signature with its types; without them where they name what can't be found."""
     try:
         return inspect.signature(rule, eval_str=True)
-    except (NameError, AttributeError, TypeError):
+    except (NameError, AttributeError, TypeError, SyntaxError):
         without = inspect.signature(rule)
         return without.replace(parameters=[p.replace(annotation=p.empty) for p in without.parameters.values()])
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from etl.errors import Unsupported
 from etl.rules.aten import logic, reduce
@@ -27,12 +28,20 @@ def comparison(compare: Rule, turned: bool = False) -> Rule:
     return rule
 
 
+def of_whole(numpy: Callable[..., Any], *operands: Operand) -> NDArray[Any]:
+    """What NumPy makes of constants that are whole numbers. Raises ValueError for others."""
+    try:
+        return np.asarray(numpy(*operands))
+    except TypeError as error:
+        raise ValueError("has a rule for whole numbers only") from error
+
+
 def bitwise(numpy: Callable[..., Any], logical: Rule) -> Rule:
     """A rule for & and |: of truths as logic has it, of constants bit by bit."""
 
     def rule(here: Scope, self: Value, other: Operand) -> Value:
         """Both bit by bit."""
-        return np.asarray(numpy(self, other)) if constants(self, other) else logical(here, self, other)
+        return of_whole(numpy, self, other) if constants(self, other) else logical(here, self, other)
 
     return rule
 
@@ -49,19 +58,19 @@ def on_whole_constants(numpy: Callable[..., Any]) -> Rule:
         """Of constants only."""
         if not constants(self, other):
             raise Unsupported("has a rule for constants only, and reads values that depend on the example")
-        return np.asarray(numpy(self, other))
+        return of_whole(numpy, self, other)
 
     return rule
 
 
 def complement_of_whole(here: Scope, self: Value) -> Value:
     """Each bit of a whole number the other way: -1 - x."""
-    return place.add(here, -1, self, -1.0) if is_live(self) else ~np.asarray(self)
+    return place.add(here, -1, self, -1.0) if is_live(self) else of_whole(np.invert, self)
 
 
 def bitwise_not(here: Scope, self: Value) -> Value:
     """Each bit the other way; of a live truth 1 - x."""
-    return logic.complement(here, self) if is_live(self) else ~np.asarray(self)
+    return logic.complement(here, self) if is_live(self) else of_whole(np.invert, self)
 
 
 def unary_logic(logical: Rule) -> Rule:

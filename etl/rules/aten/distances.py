@@ -73,8 +73,8 @@ def dist(here: Scope, self: Value, other: Value, p: float = 2) -> Value:
 
 def pdist(here: Scope, self: Value, p: float = 2) -> Value:
     """The length of every difference of two rows, each pair once: (n, d) -> (n (n - 1) / 2)."""
-    bounded((len(self), *self.shape))
-    first, second = np.triu_indices(len(self), 1)
+    bounded((self.shape[0], *self.shape))
+    first, second = np.triu_indices(self.shape[0], 1)
     gap = place.subtract(here, self[first], self[second], part="difference")
     return reduce.norm(here, gap, float(p), (1,), False)
 

@@ -111,16 +111,17 @@ def cartesian_prod(here: Scope, tensors: Sequence[Value]) -> Value:
     vectors = all_live(here, tensors)
     if len(vectors) == 1:
         return vectors[0]
-    bounded([len(vector) for vector in vectors] + [len(vectors)])
-    chosen = np.indices([len(vector) for vector in vectors]).reshape(len(vectors), -1)
+    counts = [vector.shape[0] for vector in vectors]
+    bounded([*counts, len(vectors)])
+    chosen = np.indices(counts).reshape(len(vectors), -1)
     return np.stack([vector[places] for vector, places in zip(vectors, chosen, strict=True)], axis=-1)
 
 
 def combinations(here: Scope, self: Value, r: int = 2, with_replacement: bool = False) -> Value:
     """Every choice of r values of a vector, each a row."""
     choose = itertools.combinations_with_replacement if with_replacement else itertools.combinations
-    bounded((max(comb(len(self) + (r - 1 if with_replacement else 0), r), 1), r))
-    chosen = np.array(list(choose(range(len(self)), r)), dtype=np.int64).reshape(-1, r)
+    bounded((max(comb(self.shape[0] + (r - 1 if with_replacement else 0), r), 1), r))
+    chosen = np.array(list(choose(range(self.shape[0]), r)), dtype=np.int64).reshape(-1, r)
     return self[chosen]
 
 

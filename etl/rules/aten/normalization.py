@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from etl.errors import Unsupported
-from etl.rules.aten.values import TRAINING, Sizes, Value, all_constant, live_or_constant_sum, multiply, numbers
+from etl.rules.aten.values import TRAINING, Sizes, Value, all_constant, given, live_or_constant_sum, multiply, numbers
 from etl.rules.aten.views import sizes
 from etl.rules.aten.windows import axes_names
 from etl.rules.ids import Ids, is_live
@@ -31,8 +31,8 @@ def batch_norm(
 ) -> Value:
     """gamma (x - mean) / sqrt(variance + eps) + beta with stored moments: one edge each. A constant, such as a kernel, may be taken by its own."""
     if all_constant(input, weight, bias):
-        moments = None if training or running_mean is None or running_var is None else (running_mean, running_var)
-        return normalized_constant(input, weight, bias, moments, eps)
+        moments = None if training else (given(running_mean), given(running_var))
+        return normalized_constant(numbers(input), weight, bias, moments, eps)
     if training or running_mean is None or running_var is None:
         raise Unsupported(f"takes the moments of the batch: it {TRAINING}")
     x = here.expect(input, axes_names(input.ndim - 2)) if input.ndim > 2 else input

@@ -20,7 +20,7 @@ def pad(here: Scope, self: Value, pad: Sizes, mode: str = "constant", value: flo
     if mode == "constant":
         return constant_pad(here, self, pads, float(value or 0))
     modes: dict[str, Any] = {"reflect": "reflect", "replicate": "edge", "circular": "wrap"}
-    return np.pad(self, widths(self, pads), mode=modes[mode])
+    return np.pad(self, widths(self, pads), mode=modes[mode]) if pads else self
 
 
 def mode_pad(mode: str) -> Any:

@@ -94,7 +94,7 @@ def states_of(hx: Value | Sequence[Value], count: int) -> States:
     """One state, or a list of several. Raises ValueError where there are not so many."""
     states = tuple(hx) if isinstance(hx, Sequence) else (hx,)
     if len(states) != count:
-        raise ValueError(f"has {count} states, and is given {len(states)}")
+        raise ValueError(f"is given {len(states)} of its states, which are {count}")
     return states
 
 

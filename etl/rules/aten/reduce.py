@@ -10,7 +10,7 @@ import numpy as np
 
 from etl.activations import call
 from etl.errors import Unsupported
-from etl.rules.aten.values import Value
+from etl.rules.aten.values import Value, numbers
 from etl.rules.ids import NOTHING, axis_names, is_live
 from etl.rules.primitives.axes import axes_last, edges_along, reduced_shape
 from etl.rules.scope import Edges, Ids, Scope, bounded
@@ -23,10 +23,11 @@ def axes_of(dim: Any, rank: int) -> tuple[int, ...]:
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         return tuple(range(rank))
     listed = dim if isinstance(dim, list | tuple | np.ndarray) else [dim]
-    axes = tuple(sorted({int(axis) + rank * (axis < 0) for axis in np.atleast_1d(listed)}))
-    if axes and not 0 <= axes[0] <= axes[-1] < max(rank, 1):
-        raise Unsupported(f"works along axis {dim}, but its input has {rank} axes")
-    return axes if rank else ()
+    axes = {int(axis) + rank * (axis < 0): int(axis) for axis in np.ravel(listed)}
+    for place, axis in axes.items():
+        if not 0 <= place < max(rank, 1):
+            raise Unsupported(f"works along axis {axis}, but its input has {rank} axes")
+    return tuple(sorted(axes)) if rank else ()
 
 
 def reduced(here: Scope, op: str, x: Value, axes: Sequence[int], keepdim: bool = False, *, weight: float = 1.0, **options: Any) -> Value:
@@ -78,6 +79,7 @@ def norm(here: Scope, x: Value, order: float, axes: Sequence[int], keepdim: bool
 def softmax(here: Scope, x: Value, axis: int) -> Value:
     """exp(x) over its sum along one axis: one neuron each along the last axis, written out along others."""
     if not is_live(x):
+        x = numbers(x)
         shifted = np.exp(x - x.max(axis, keepdims=True))
         return shifted / shifted.sum(axis, keepdims=True)
     if axis == x.ndim - 1 and x.shape != (1,):  # whose row has no axis left: a batch is none

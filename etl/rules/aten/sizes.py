@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from etl.errors import TooLarge
+from etl.errors import TooLarge, Unsupported
 from etl.rules.aten.values import Operand, Value
+from etl.rules.ids import is_live
 from etl.rules.scope import Scope
 
 Rule = Callable[..., Any]
@@ -23,10 +24,15 @@ def size_of(compute: Callable[..., Any]) -> Rule:
 
     def rule(here: Scope, *numbers: Operand) -> Value:
         """A size computed from others."""
+        if any(map(is_live, numbers)):
+            raise Unsupported("computes a size that depends on the example")
         plain = [np.asarray(number).item() for number in numbers]
         if compute is operator.pow and abs(plain[1]) > LARGEST_EXPONENT:
             raise TooLarge(f"a size to the power of {plain[1]:,}")
-        result = compute(*plain)
+        try:
+            result = compute(*plain)
+        except TypeError as error:  # no signature says how many there are
+            raise ValueError(str(error)) from error
         if isinstance(result, int) and abs(result) > LARGEST_SIZE:
             raise TooLarge(f"a size of more than {LARGEST_SIZE:,}")
         return np.asarray(result)

@@ -21,7 +21,7 @@ def embedding(here: Scope, weight: Value, indices: Value, padding_idx: int = -1,
         return weight[np.asarray(indices)]
     if is_live(weight):
         raise Unsupported("looks up a table that depends on the example")
-    return here.sum(Edges(onehot(here, indices, len(weight))[..., None, :], weight.T), axes=(*axis_names(indices), "channel"))
+    return here.sum(Edges(onehot(here, indices, weight.shape[0])[..., None, :], weight.T), axes=(*axis_names(indices), "channel"))
 
 
 def embedding_renorm(here: Scope, self: Value, indices: Value, max_norm: float, norm_type: float) -> Value:
@@ -55,6 +55,8 @@ def embedding_bag(
     """
     if is_live(offsets) or is_live(weight):
         raise Unsupported("has bags or a table that depend on the example")
+    if offsets.ndim != 1 or weight.ndim != 2:
+        raise ValueError(f"has offsets of {offsets.ndim} axes and a table of {weight.ndim}")
     begins = [int(begin) for begin in np.asarray(offsets)] + ([] if include_last_offset else [indices.size])
     chosen: Any = onehot(here.part("rows"), indices, len(weight)) if is_live(indices) else None
     padding = None if padding_idx is None or padding_idx < 0 else padding_idx

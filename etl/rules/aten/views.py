@@ -99,7 +99,7 @@ def last_two(here: Scope, self: Value) -> Value:
 
 def movedim(here: Scope, self: Value, source: Sizes, destination: Sizes) -> Value:
     """Axes moved to other places."""
-    return np.moveaxis(self, source, destination)
+    return np.moveaxis(self, sizes(source), sizes(destination))
 
 
 def select(here: Scope, self: Value, dim: int, index: Size) -> Value:
@@ -172,6 +172,8 @@ def repeat_interleave(here: Scope, self: Value, repeats: Sizes | None = None, di
     if repeats is None:
         raise Unsupported("returns as many places as its input says")
     times = np.asarray(repeats)
+    if times.dtype.kind not in "iu":
+        raise ValueError(f"repeats places as often as {times.dtype} says, which is no whole number")
     bounded((int(times.sum()) * (self.size if times.ndim == 0 else 1),))
     return np.repeat(self, times, axis=dim)
 

@@ -29,7 +29,7 @@ def axes_names(rank: int) -> tuple[str | None, ...]:
 
 def for_each(option: Sizes, rank: int) -> tuple[int, ...]:
     """An option that is one number for all axes, or one for each. Raises Unsupported for any other number of them."""
-    numbers = tuple(int(number) for number in np.atleast_1d(np.asarray(option)))
+    numbers = tuple(int(number) for number in np.ravel(np.asarray(option)))
     numbers = numbers * rank if len(numbers) == 1 else numbers
     if len(numbers) != rank:
         raise Unsupported(f"has {len(numbers)} numbers for {rank} axes")

@@ -60,6 +60,8 @@ def unroll(
     states = tuple(flat_states(initial_state)) or tuple(map(zeros, cell.states))
     if [s.shape for s in states] != list(cell.states):
         raise Unsupported(f"is given states of shapes {[s.shape for s in states]} instead of {list(cell.states)}")
+    if inputs.ndim < 2:
+        raise Unsupported(f"runs over inputs of shape {list(inputs.shape)}, which have no steps")
     inputs = here.expect(inputs, ("step", "channel") if inputs.ndim == 2 else ("step", *axis_names(inputs)[1:]))
     counts = counting_steps(len(inputs), length)
     if go_backwards:
