@@ -144,7 +144,7 @@ def on_constants(compute: Callable[..., Any], doc: str, count: int = 1) -> Rule:
     ) -> Any:
         operands = [operand for operand in (self, A, input, tau) if operand is not None]
         if len(operands) != count:
-            raise ValueError(f"is given {len(operands)} of its matrices, which are {count}")
+            raise ValueError(f"takes {'one matrix' if count == 1 else f'{count} matrices'}, and is given {len(operands)}")
         if any(size > MOST_ROWS for operand in operands for size in np.shape(operand)[-2:]):
             raise TooLarge(f"a matrix of more than {MOST_ROWS:,} rows or columns")
         if any(map(is_live, operands)):

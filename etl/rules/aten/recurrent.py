@@ -94,7 +94,7 @@ def states_of(hx: Value | Sequence[Value], count: int) -> States:
     """One state, or a list of several. Raises ValueError where there are not so many."""
     states = tuple(hx) if isinstance(hx, Sequence) else (hx,)
     if len(states) != count:
-        raise ValueError(f"is given {len(states)} of its states, which are {count}")
+        raise ValueError(f"has {count} state{'s' if count != 1 else ''}, and is given {len(states)}")
     return states
 
 

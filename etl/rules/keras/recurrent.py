@@ -252,7 +252,7 @@ def single_step(make: Callable[..., Cell]) -> Callable[..., States]:
     def rule(here: Scope, inputs: Ids, *states: Ids, **options: Any) -> States:
         cell = make(here, **options)
         if len(states) != len(cell.states):
-            raise ValueError(f"has {len(cell.states)} states, and is given {len(states)}")
+            raise ValueError(f"has {len(cell.states)} state{'s' if len(cell.states) != 1 else ''}, and is given {len(states)}")
         return cell.step(here, inputs, *states, own=here.part("output"))
 
     own, of_cell = (inspect.signature(function, eval_str=True).parameters.values() for function in (rule, make))
