@@ -103,6 +103,8 @@ def test_within_a_wrapper() -> None:
         ("mean()", "calls mean without x"),
         ("mean(x, axes=1)", "calls mean with other arguments"),
         ("mean(x)", "across the examples"),
+        ("exp([x, x])", "which is no number"),
+        ("tf.cast(x, [x, x])", "rounds values to"),
         ("concatenate([x, x], axis=9)", "axis 9"),
         ("reshape(x, (-1, 5))", "moves values between examples"),
         ("x + ones", "'ones'"),

@@ -16,6 +16,7 @@ from etl.errors import Unsupported
 from etl.rules.arguments import Ends, PerAxis, SomeAxes
 from etl.rules.ids import is_live, zeros
 from etl.rules.keras.arithmetic import constant, operand
+from etl.rules.misfits import shown
 from etl.rules.primitives.axes import inner, inner_axes
 from etl.rules.primitives.windows import per_axis, windows
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
@@ -33,7 +34,7 @@ def cast(here: Scope, x: Ids | Weights, *, dtype: Any) -> Ids | Weights:
     config = dtype.get("config") if isinstance(dtype, Mapping) else {"name": dtype}
     name = str(config.get("name") if isinstance(config, Mapping) else config)
     if is_live(x) and "float" not in name:
-        raise Unsupported(f"rounds values to {name}")
+        raise Unsupported(f"rounds values to {name if isinstance(dtype, str) else shown(dtype)}")
     return x
 
 

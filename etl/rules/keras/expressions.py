@@ -21,7 +21,7 @@ from etl.errors import Unsupported
 from etl.rules.ids import is_live
 from etl.rules.keras import arithmetic, arrangement
 from etl.rules.keras.operations import KERAS, TENSORFLOW, Rule
-from etl.rules.misfits import called
+from etl.rules.misfits import called, shown
 from etl.rules.scope import Scope
 
 LONGEST = 4096  # characters: what people write is a line
@@ -137,7 +137,7 @@ class Evaluation:
 
     def number(self, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float | np.number | np.ndarray):
-            raise Unsupported(f"computes with {value!r}, which is no number; several inputs are {self.name}[0], {self.name}[1]")
+            raise Unsupported(f"computes with {shown(value)}, which is no number; several inputs are {self.name}[0], {self.name}[1]")
         return value
 
     def operated(self, name: str, scope: Scope | None, *operands: Any) -> Any:

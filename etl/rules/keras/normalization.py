@@ -12,6 +12,7 @@ from etl.errors import Unsupported
 from etl.network import Layer
 from etl.rules.arguments import SomeAxes
 from etl.rules.binding import run
+from etl.rules.misfits import shown
 from etl.rules.primitives.axes import edges_along, inner, inner_axes, laid_along
 from etl.rules.scope import Edges, Ids, Scope, Weight, Weights
 
@@ -178,7 +179,7 @@ def number(value: Any) -> Weight:
     try:
         return np.asarray(value, np.float64)
     except (TypeError, ValueError) as error:
-        raise Unsupported(f"has {value!r} where a number belongs") from error
+        raise Unsupported(f"has {shown(value)} where a number belongs") from error
 
 
 def layer_scale(here: Scope, inputs: Ids, *, gamma: Weights, init_values: Any = None, projection_dim: Any = None) -> Ids:

@@ -16,6 +16,7 @@ from etl.rules.keras.convolution import convolution, depthwise_convolution
 from etl.rules.keras.encoding import one_hot
 from etl.rules.keras.pooling import adaptive_average_pooling, adaptive_max_pooling, average_pooling, max_pooling
 from etl.rules.keras.resize import resizing
+from etl.rules.misfits import shown
 from etl.rules.scope import Ids, Scope
 
 Rule = Callable[..., Any]  # of a Scope, ids and options: ids
@@ -96,7 +97,7 @@ def inner_sizes(sizes: PerAxis, rank: int, first: bool) -> list[int]:
 def silu(here: Scope, features: Ids, *, beta: float = 1.0) -> Ids:
     """x sigmoid(x)."""
     if beta != 1:
-        raise Unsupported(f"has no rule for beta={beta!r}")
+        raise Unsupported(f"has no rule for beta={shown(beta)}")
     return function("silu")(here, features)
 
 
