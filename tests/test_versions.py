@@ -73,6 +73,8 @@ def test_a_killed_load_goes_on_and_the_graph_answers(older: Store, monkeypatch: 
     found = queries.run(older, "forward", {"input": x.reshape(-1).tolist()})
     wanted = outputs(graph, forward(graph, [x]))[0].reshape(-1)
     np.testing.assert_allclose([row["value"] for row in found], wanted, rtol=1e-9)
+    for query in ("strongest_paths", "widest_path"):  # what they choose by is written without aggregation, for this release
+        assert len(queries.run(older, query, {"limit": 3})) == 3
 
 
 @pytest.mark.parametrize("name", sorted(queries.queries()))

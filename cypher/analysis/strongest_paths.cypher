@@ -42,37 +42,37 @@ WITH m, layers, last, reach, COLLECT {
     AND reach[(last - a.id) / 4096][(last - a.id) % 4096] IS NOT NULL
   RETURN {at: a, product: 1.0, steps: [], tie: a.id - m.base}
 } AS starts
-// reach is the best that can follow: of ways begun, only the $limit that promise most can become the strongest. No rows are sorted here, since each
-// would hold all of reach: the least promise that counts is a percentile, and of equal ones those count whose ids hash to less
+// reach is the best that can follow: of ways begun, only the $limit that promise most can become the strongest, and of equal ones those whose ids
+// hash to most. No rows are sorted here, since each would hold all of reach: the least that counts is found by halving the list around a pivot
 WITH reduce(ways = starts, l IN [null] + layers | COLLECT {
   WITH COLLECT {
     UNWIND ways AS way
     WITH way, way.at AS a
     OPTIONAL MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE l IS NOT NULL AND b.id <= last AND reach[(last - b.id) / 4096][(last - b.id) % 4096] IS NOT NULL
-    WITH way, coalesce(abs(w.weight), 1.0) AS weight, coalesce(b, a).id AS at
-    RETURN way.product * weight * reach[(last - at) / 4096][(last - at) % 4096]
+    WITH way, w, coalesce(abs(w.weight), 1.0) AS weight, coalesce(b, a).id AS at
+    RETURN [way.product * weight * reach[(last - at) / 4096][(last - at) % 4096],
+      CASE WHEN w IS NULL THEN way.tie ELSE (way.tie * 8191 + at - m.base) % 2147483647 END]
   } AS promises
-  CALL (promises) {
-    UNWIND promises AS promise
-    RETURN percentileDisc(promise, CASE WHEN size(promises) > $limit THEN (size(promises) - $limit + 0.5) / size(promises) ELSE 0.0 END) AS least
-  }
+  WITH CASE WHEN size(promises) > $limit THEN reduce(search = {among: promises, wanted: $limit}, n IN range(1, 64) |
+    CASE WHEN size(search.among) = 1 THEN search ELSE head([pivot IN [search.among[size(search.among) / 2]] | CASE
+      WHEN size([p IN search.among WHERE p > pivot]) >= search.wanted
+        THEN {among: [p IN search.among WHERE p > pivot], wanted: search.wanted}
+      WHEN size([p IN search.among WHERE p >= pivot]) >= search.wanted THEN {among: [pivot], wanted: 1}
+      ELSE {among: [p IN search.among WHERE p < pivot], wanted: search.wanted - size([p IN search.among WHERE p >= pivot])}
+    END]) END).among ELSE promises END AS among
+  WITH reduce(least = head(among), p IN among | CASE WHEN p < least THEN p ELSE least END) AS least
   WITH least, COLLECT {
     UNWIND ways AS way
     WITH way, way.at AS a
     OPTIONAL MATCH (a)-[w:WEIGHT]->(b:Neuron) WHERE l IS NOT NULL AND b.id <= last AND reach[(last - b.id) / 4096][(last - b.id) % 4096] IS NOT NULL
     WITH way, w, coalesce(abs(w.weight), 1.0) AS weight, coalesce(b, a) AS at
-    WITH way, w, at, way.product * weight AS product
-    WITH way, w, at, product, product * reach[(last - at.id) / 4096][(last - at.id) % 4096] AS promise WHERE promise >= least
-    RETURN CASE WHEN w IS NULL THEN way {.*, promise: promise}
-      ELSE {at: at, product: product, steps: way.steps + w, tie: (way.tie * 8191 + at.id - m.base) % 2147483647, promise: promise} END
+    WITH way, w, at, way.product * weight AS product,
+      CASE WHEN w IS NULL THEN way.tie ELSE (way.tie * 8191 + at.id - m.base) % 2147483647 END AS tie
+    WITH way, w, at, product, tie, [product * reach[(last - at.id) / 4096][(last - at.id) % 4096], tie] AS promise WHERE promise >= least
+    RETURN {at: at, product: product, steps: CASE WHEN w IS NULL THEN way.steps ELSE way.steps + w END, tie: tie, promise: promise}
   } AS chosen
-  CALL (chosen, least) {
-    WITH [way IN chosen WHERE way.promise = least | way.tie] AS ties
-    UNWIND ties AS tie
-    RETURN percentileDisc(tie, CASE WHEN size(chosen) > $limit THEN ($limit - size(chosen) + size(ties) - 0.5) / size(ties) ELSE 1.0 END) AS most
-  }
-  WITH [way IN chosen WHERE way.promise > least] + [way IN chosen WHERE way.promise = least AND way.tie <= most] AS best
-  UNWIND best[..$limit] AS way // two edges may join a pair of neurons: such ways have the same ids
+  // two edges may join a pair of neurons: such ways promise the same
+  UNWIND ([way IN chosen WHERE way.promise > least] + [way IN chosen WHERE way.promise = least])[..$limit] AS way
   RETURN way
 }) AS ways
 UNWIND ways AS way

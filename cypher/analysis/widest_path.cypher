@@ -36,7 +36,8 @@ WITH m, t, layers, last, reduce(reach = [[]], l IN layers | COLLECT {
   RETURN part
 }) AS reach
 
-// the $limit starts with the widest: no rows are sorted here, since each would hold all of reach; the least that counts is a percentile
+// the $limit starts with the widest. No rows are sorted here, since each would hold all of reach: the index has them in order, and the least width that
+// counts is a percentile
 WITH t, last, reach, COLLECT {
   MATCH (a:Neuron)
   WHERE $limit > 0 AND a.id >= m.base AND a.id < last + 1 AND a <> t AND CASE WHEN $layer IS NULL THEN a.op = 'input' ELSE a.layer = $layer END
