@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from etl.errors import BadFile, EtlError
+from etl.errors import BadFile, EtlError, Unsupported
 from etl.graph.trace import trace
 from etl.network import INPUT, Call, Input, Model, Network, Tensor
 from etl.rules.arguments import PerAxis
@@ -221,3 +221,22 @@ def test_a_rule_of_ones_own_is_judged_by_its_types_too(monkeypatch: pytest.Monke
     monkeypatch.setitem(gate.__annotations__, "floor", "any number")  # no Python
     with pytest.raises(TypeError):
         graph_of(layer("mine>Gate"), (3,))
+
+
+@pytest.mark.parametrize(
+    ("read", "said"),
+    [
+        (lambda ids: ids + 0.5, "combines constants with what depends on the example"),
+        (lambda ids: np.float32(2) * ids, "combines constants with what depends on the example"),
+        (lambda ids: np.maximum(np.ones(3), ids), "combines constants with what depends on the example"),
+        (lambda ids: np.ones(3), "reads constants where neurons are read"),
+        (lambda ids: ids + 1, "reads constants where neurons are read"),
+    ],
+)
+def test_ids_are_never_taken_for_numbers_nor_numbers_for_ids(read: Callable[[Ids], Any], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rule(here: Scope, inputs: Ids, *, kernel: Weights) -> Ids:
+        return here.sum(Edges(read(inputs), over=0))
+
+    monkeypatch.setitem(FAMILIES["Convolution"], "Conv1D", rule)
+    with pytest.raises(Unsupported, match=said):
+        graph_of(layer("Conv1D", KERNEL), (5, 3))

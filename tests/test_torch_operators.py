@@ -303,6 +303,12 @@ def test_what_depends_on_the_example_is_refused_by_name_and_place(name: str, tmp
     assert "\n" not in str(refused.value)
 
 
+def test_a_normalised_constant_with_a_bias_that_depends_on_the_example_is_refused() -> None:
+    module = Function(lambda m, x: functional.layer_norm(m.weight, (4,), None, x.reshape(-1)[:4])).eval()
+    with pytest.raises(Unsupported, match=r"aten\.layer_norm.*combines constants with what depends on the example"):
+        trace(read_live(torch.export.export(module, (image(1, 3, 4),))))
+
+
 def test_families_of_torchvision() -> None:
     models = pytest.importorskip("torchvision.models")
     graph = check(models.resnet.ResNet(models.resnet.BasicBlock, [1, 1, 1, 1], num_classes=3, width_per_group=64), image(1, 3, 16, 16))

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from etl.errors import TooLarge
+from etl.errors import TooLarge, Unsupported
 
 ZERO = -1  # a padded zero: a value, but nobody computes it
 NOTHING = -2  # no value at all: a window's part outside the image
@@ -34,6 +34,8 @@ class Live(np.ndarray[Any, np.dtype[np.int64]]):
         self.axes = (None,) * self.ndim
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **keywords: Any) -> Any:
+        if any(isinstance(value, float | np.floating) or (isinstance(value, np.ndarray) and value.dtype.kind == "f") for value in inputs):
+            raise Unsupported("combines constants with what depends on the example in a way that has no rule")
         keywords = {name: plain(value) for name, value in keywords.items()}
         return getattr(ufunc, method)(*map(plain, inputs), **keywords)
 

@@ -246,6 +246,8 @@ class Scope:
         """
         if is_live(bias) or any(is_live(term.weight) for term in edges):
             raise Unsupported("has weights that depend on the example")
+        if not all(is_live(term.source) for term in edges):
+            raise Unsupported("reads constants where neurons are read, of which it has no rule")
         if activation in self.dialect.composed:  # no function of one number: written as steps of its own
             plain = self.neurons(op, edges, part=f"{part}/linear" if part else "linear", bias=bias, shape=shape, axes=axes)
             return self.dialect.composed[activation](self, plain, part=part)
