@@ -26,7 +26,11 @@ def sizes(listed: Sizes) -> tuple[int, ...]:
 
 
 def axis_of(dim: Size, rank: int) -> int:
-    return integer(dim) % max(rank, 1)
+    """An axis counted from the front; a single number has one. Raises IndexError where the tensor has no such axis."""
+    axis, axes = integer(dim), max(rank, 1)
+    if not -axes <= axis < axes:
+        raise IndexError(f"has no axis {axis}: its tensor has {rank}")
+    return axis % axes
 
 
 def unchanged(here: Scope, self: Value) -> Value:
