@@ -324,7 +324,7 @@ FILES: dict[str, Hostile] = {
     "unused_values": graph(unused_values, None),
     "input_of_no_kind": reworded(MODEL, lambda document: document["graph_module"]["signature"]["input_specs"][0].clear(), "broken"),
     "argument_of_no_kind": graph(lambda graph: graph["nodes"][0]["inputs"][0]["arg"].clear(), "broken"),
-    "no_such_axis": operations([operation("select.int", ["x"], self=named("image"), dim={"as_int": 4}, index={"as_int": 0})], "no axis 4"),
+    "no_axis": operations([operation("select.int", ["x"], self=named("image"), dim={"as_int": 4}, index={"as_int": 0})], "works along axis 4, but"),
     "size_in_words": graph(lambda graph: graph["tensor_values"]["image"]["sizes"][1].update(as_int="eight"), "image: a size that is no number"),
     "size_of_truth": graph(lambda graph: graph["tensor_values"]["image"]["sizes"][1].update(as_int=True), "image: a size that is no number"),
     "dangling": graph(lambda graph: graph["nodes"][3]["inputs"][0].update(arg=named("nowhere")), "nowhere"),

@@ -14,7 +14,7 @@ from etl.rules.aten import values as place
 from etl.rules.aten.products import einsum_of, matmul
 from etl.rules.aten.reduce import axes_of
 from etl.rules.aten.values import Sizes, Value, all_constant, function, given, numbers
-from etl.rules.aten.views import sizes
+from etl.rules.aten.views import axis_of, sizes
 from etl.rules.ids import is_live
 from etl.rules.primitives import determinants
 from etl.rules.scope import Scope
@@ -96,7 +96,7 @@ def vecdot(here: Scope, x: Value, y: Value, dim: int = -1) -> Value:
 
 def matrix_norm(here: Scope, self: Value, ord: float | str = "fro", dim: Sizes = (-2, -1), keepdim: bool = False, dtype: str | None = None) -> Value:
     """The root of all squares (`fro`), or the largest (smallest, where negative) sum of sizes of a column (1) or of a row (infinity)."""
-    rows, columns = (axis % self.ndim for axis in sizes(dim))
+    rows, columns = (axis_of(axis, self.ndim) for axis in sizes(dim))
     if ord == "fro":
         return reduce.norm(here, self, 2.0, (rows, columns), keepdim)
     if ord == "nuc" or abs(float(ord)) not in (1, float("inf")):

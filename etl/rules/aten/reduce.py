@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from etl.activations import call
-from etl.errors import Unsupported
 from etl.rules.aten.values import Value, numbers
+from etl.rules.aten.views import axis_of
 from etl.rules.ids import NOTHING, axis_names, is_live
 from etl.rules.primitives.axes import axes_last, edges_along, reduced_shape
 from etl.rules.scope import Edges, Ids, Scope, bounded
@@ -23,11 +23,8 @@ def axes_of(dim: Any, rank: int) -> tuple[int, ...]:
     if dim is None or (isinstance(dim, list | tuple) and not dim):
         return tuple(range(rank))
     listed = dim if isinstance(dim, list | tuple | np.ndarray) else [dim]
-    axes = {int(axis) + rank * (axis < 0): int(axis) for axis in np.ravel(listed)}
-    for place, axis in axes.items():
-        if not 0 <= place < max(rank, 1):
-            raise Unsupported(f"works along axis {axis}, but its input has {rank} axes")
-    return tuple(sorted(axes)) if rank else ()
+    axes = sorted({axis_of(axis, rank) for axis in np.ravel(listed)})
+    return tuple(axes) if rank else ()
 
 
 def reduced(here: Scope, op: str, x: Value, axes: Sequence[int], keepdim: bool = False, *, weight: float = 1.0, **options: Any) -> Value:

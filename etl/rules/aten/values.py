@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from etl.activations import call
 from etl.errors import TooLarge, Unsupported
 from etl.network import leaves
+from etl.rules.arguments import Value as Value
 from etl.rules.ids import Ids, Live, is_live
 from etl.rules.primitives import elementwise
 from etl.rules.scope import Edges, Scope
 
-Value: TypeAlias = Ids | NDArray[Any]  # the former where live, an array where constant
 Operand: TypeAlias = Value | float | bool
 Size: TypeAlias = int | NDArray[Any]  # written as a number, or computed from other sizes
 Sizes: TypeAlias = Size | Sequence[Size]

@@ -26,10 +26,10 @@ def sizes(listed: Sizes) -> tuple[int, ...]:
 
 
 def axis_of(dim: Size, rank: int) -> int:
-    """An axis counted from the front; a single number has one. Raises IndexError where the tensor has no such axis."""
+    """An axis counted from the front; a single number has one. Raises Unsupported where the tensor has no such axis."""
     axis, axes = integer(dim), max(rank, 1)
     if not -axes <= axis < axes:
-        raise IndexError(f"has no axis {axis}: its tensor has {rank}")
+        raise Unsupported(f"works along axis {axis}, but its input has {rank} axes")
     return axis % axes
 
 
