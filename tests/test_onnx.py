@@ -412,3 +412,18 @@ def test_what_linear_models_learned_is_counted_and_keeps_its_place(kind):
     np.testing.assert_allclose(values_of(model, x)[0], x @ np.reshape(coefficients, (2, 4)).T + [0.5, -1])
     graph = trace(read_onnx_model(model))
     assert graph.parameters == 20
+
+
+@pytest.mark.parametrize(
+    ("kind", "arrays", "attributes"),
+    [
+        ("Pad", {"pads": np.array([0, 1]), "value": np.array(0.0, np.float32), "axes": np.array([2])}, {}),
+        ("CenterCropPad", {"size": np.array([2])}, {"axes": [2]}),
+        ("Resize", {"roi": np.array([], np.float32), "scales": np.array([2.0], np.float32)}, {"axes": [2]}),
+    ],
+)
+def test_an_axis_that_the_tensor_does_not_have_is_refused(kind: str, arrays: dict[str, Any], attributes: dict[str, Any]) -> None:
+    """It was taken for the first one."""
+    node = helper.make_node(kind, ["x", *arrays], ["y"], **attributes)
+    with pytest.raises(BadFile, match=r"axes \[2\] of a tensor of 2"):
+        values_of(model_of([node], **arrays), np.ones((1, 4), np.float32))

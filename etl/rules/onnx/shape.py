@@ -12,6 +12,7 @@ from etl.errors import Unsupported
 from etl.rules.arguments import Value
 from etl.rules.ids import axis_names, is_live, live
 from etl.rules.primitives.elementwise import constant, neurons
+from etl.rules.primitives.reductions import axes_of
 from etl.rules.primitives.scatter import combined, overwritten
 from etl.rules.primitives.tables import onehot
 from etl.rules.scope import ZERO, Edges, Ids, Scope, Weights, bounded
@@ -153,7 +154,7 @@ def scatter_nd(here: Scope, data: Value, indices: Value, updates: Value, *, redu
 def tensor_scatter(here: Scope, past: Value, update: Value, begins: Value | None = None, *, axis: int = -2, mode: str = "linear") -> Ids:
     """A cache in which an update of each example replaces the places of an axis from its own begin on; past the end around, where `circular`."""
     grid = list(np.indices(np.shape(update)))
-    at = axis % np.ndim(past)
+    (at,) = axes_of(axis, np.ndim(past))
     if begins is not None:
         grid[at] = grid[at] + np.asarray(constant(begins, "write_indices")).astype(int).reshape(-1, *(1,) * (np.ndim(past) - 1))
     if mode == "circular":
@@ -189,7 +190,7 @@ def tile(here: Scope, x: Ids, repeats: Value) -> Ids:
 def pad(here: Scope, x: Ids, pads: Value, value: Value | None = None, axes: Value | None = None, *, mode: str = "constant") -> Ids:
     """Places around: zeros, another number (neurons of that bias), or values of the tensor; numbers below zero cut."""
     amounts = integers(pads, "pads")
-    along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in integers(axes, "axes")]
+    along = list(range(x.ndim)) if axes is None else [axes_of(axis, x.ndim)[0] for axis in integers(axes, "axes")]
     ends = [(0, 0)] * x.ndim
     for k, axis in enumerate(along):
         ends[axis] = amounts[k], amounts[k + len(along)]
@@ -210,7 +211,7 @@ def pad(here: Scope, x: Ids, pads: Value, value: Value | None = None, axes: Valu
 
 def center_crop_pad(here: Scope, x: Ids, shape: Value, *, axes: Sequence[int] | None = None) -> Ids:
     """The middle of some axes, or padded zeros around them, up to a size."""
-    along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in axes]
+    along = list(range(x.ndim)) if axes is None else [axes_of(axis, x.ndim)[0] for axis in axes]
     ends = [(0, 0)] * x.ndim
     for axis, size in zip(along, integers(shape, "shape"), strict=True):
         more = size - x.shape[axis]

@@ -14,7 +14,7 @@ from etl.rules.arguments import Value
 from etl.rules.ids import axis_names
 from etl.rules.primitives import convolution as over
 from etl.rules.primitives.elementwise import constant, function
-from etl.rules.primitives.reductions import length, mean, places, reduced
+from etl.rules.primitives.reductions import axes_of, length, mean, places, reduced
 from etl.rules.primitives.resampling import resampled
 from etl.rules.primitives.windows import span
 from etl.rules.scope import NOTHING, ZERO, Edges, Ids, Scope, Weights, bounded
@@ -209,7 +209,7 @@ def resize(
     nearest_mode: str = "round_prefer_floor",
 ) -> Ids:
     """Axes stretched or shrunk: each by a matrix, which is what the operator makes of the identity."""
-    along = list(range(x.ndim)) if axes is None else [axis % x.ndim for axis in axes]
+    along = list(range(x.ndim)) if axes is None else [axes_of(axis, x.ndim)[0] for axis in axes]
     factors, new_sizes = resized(x.shape, along, scales, sizes, keep_aspect_ratio_policy)
     options = {
         "antialias": antialias,
