@@ -145,6 +145,20 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
         torch.xlogy(m.weight.relu(), x.abs()) + torch.xlogy(x.relu(), m.weight.exp()) + torch.special.entr(x.exp())
     ),
     "buckets": lambda m, x: torch.bucketize(x, m.edges) + 10 * torch.bucketize(x, m.edges, right=True) + torch.searchsorted(m.edges, x),
+    "constants from the largest": lambda m, x: (
+        x
+        + sum(
+            (10**place) * (lambda value, index: value.nan_to_num(5) + index)(*values.sort(descending=True, stable=True))
+            for place, values in enumerate(
+                (
+                    torch.tensor([0, 7, 0, 255], dtype=torch.uint8),
+                    torch.tensor([-128, 3, 127, -128], dtype=torch.int8),
+                    torch.tensor([True, False, True, False]),
+                    torch.tensor([1.0, torch.nan, 2.0, 1.0]),
+                )
+            )
+        )
+    ),
     "one_hot": lambda m, x: functional.one_hot(x.argmax(-1), 4) * m.weight[:1],
     "embedding of a computed place": lambda m, x: functional.embedding(torch.bucketize(x, m.edges[:2]), m.weight),
     "scatter_reduce": lambda m, x: sum(

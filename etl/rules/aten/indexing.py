@@ -325,7 +325,11 @@ def sort(descending_default: bool = False) -> Rule:
         here: Scope, self: Value, dim: int = -1, descending: bool = descending_default, stable: bool | None = None, indices: bool = False
     ) -> Any:
         """Constants in order, and the places they had."""
-        order = np.argsort(-places(self) if descending else places(self), axis=dim, kind="stable")
+        values = places(self)
+        if descending:  # from behind, for a negative would wrap around; what is alike keeps its order
+            order = values.shape[dim] - 1 - np.flip(np.argsort(np.flip(values, dim), axis=dim, kind="stable"), dim)
+        else:
+            order = np.argsort(values, axis=dim, kind="stable")
         return np.take_along_axis(np.asarray(self), order, axis=dim), order
 
     return rule

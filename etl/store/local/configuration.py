@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 from etl.errors import FetchError
@@ -13,6 +14,10 @@ from etl.store.local.fetch import DEFAULT
 
 HOST = "127.0.0.1"
 LEAST_DISK = 300_000_000  # an empty store, its logs and some room to work
+STORE = {  # settings of whatever makes a store
+    "db.tx_log.preallocate": "false",  # else a quarter of a gigabyte for each of the two databases
+    "internal.dbms.block_size.strings": "56",  # bytes; in 120, as is usual, a long name of a layer takes twice the room beside every weight
+}
 
 
 def configure(home: Path, version: str, bolt: int, http: int) -> None:
@@ -30,13 +35,17 @@ def configure(home: Path, version: str, bolt: int, http: int) -> None:
         "dbms.usage_report.enabled": "false",
         "client.allow_telemetry": "false",
         "internal.dbms.bolt.netty_server_shutdown_quiet_period": "0",  # else a stop takes 10 s
-        "db.tx_log.preallocate": "false",  # else a quarter of a gigabyte for each of the two databases
+        **STORE,
     }
     if version == DEFAULT:
         settings["server.fleet_discovery.enabled"] = "false"  # else it calls out into the network; unknown to the older one
-    places.private(home / "conf")
-    lines = ["# Written at every start by etl: changes are lost."] + [f"{name}={value}" for name, value in settings.items()]
-    (home / "conf" / "neo4j.conf").write_text("\n".join(lines) + "\n", "utf-8")
+    write(home, settings)
+
+
+def write(home: Path, settings: Mapping[str, str]) -> None:
+    """Write neo4j.conf, where Neo4j's programs look for it."""
+    lines = ["# Written at every start by etl: changes are lost.", *(f"{name}={value}" for name, value in settings.items())]
+    (places.private(home / "conf") / "neo4j.conf").write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def heap() -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from etl.errors import StoreError
-from etl.store import home as places
+from etl.store.local import configuration
 from etl.store.local import server as local
 
 STEP = re.compile(r"\d+% ∆")  # what the import tool prints after each twentieth of a phase
@@ -46,8 +46,7 @@ class Staged:
 
 def build(staged: Staged, folder: Path, progress: Progress, flags: tuple[str, ...] = ()) -> None:
     """Import staged files into a store of its own. Raises StoreError unless the tool reports exactly what was staged. flags: Java's."""
-    places.private(folder / "conf")
-    (folder / "conf" / "neo4j.conf").write_text("db.tx_log.preallocate=false\n", "utf-8")
+    configuration.write(folder, configuration.STORE)
     steps = 0
 
     def tell(line: str) -> None:
