@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread, Timer
+from typing import Any
 
 import psutil
 import pytest
@@ -18,7 +19,7 @@ from etl import store as stores
 from etl.errors import Conflict, StoreError
 from etl.sinks.neo4j import live as neo4j
 from etl.sinks.neo4j.live import load
-from etl.store import Store, connect, transactions
+from etl.store import Store, connect, connection, transactions
 from etl.store import models as catalogue
 from etl.store.local import server as local
 from etl.store.local.startup import start
@@ -189,6 +190,23 @@ def own_folder(etl_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def own_home(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The local Neo4j of a user of its own, to be killed and stopped, as the test before left it."""
     monkeypatch.setenv("ETL_HOME", str(own_folder))
+
+
+def test_a_server_that_dies_before_the_login_is_started_again(own_home: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found running, and gone a moment later, as where it has just been killed."""
+    start()
+    login, killed = connection._open, list[int]()
+
+    def dying(*arguments: Any, **options: Any) -> Store:
+        if not killed:
+            killed.append(stores.status().pid or 0)
+            os.kill(killed[0], signal.SIGKILL)
+        return login(*arguments, **options)
+
+    monkeypatch.setattr(connection, "_open", dying)
+    with connect() as store:
+        assert store.read("RETURN 1 AS one") == [{"one": 1}]
+    assert stores.status().pid not in (None, *killed)
 
 
 @pytest.mark.timeout(900)

@@ -22,6 +22,7 @@ from etl.errors import TooLarge, Unsupported
 ZERO = -1  # a padded zero: a value, but nobody computes it
 NOTHING = -2  # no value at all: a window's part outside the image
 MOST_NEURONS = 2**28  # of one layer: their ids alone are 2 GiB
+MOST_AXES = 32  # that NumPy has in its older versions
 Axes: TypeAlias = tuple[str | None, ...]
 
 
@@ -89,7 +90,9 @@ else:
 
 
 def bounded(shape: Sequence[int]) -> Sequence[int]:
-    """The same shape. Raises TooLarge where ids of it are too many to hold: a file may ask for any padding or size."""
+    """The same shape. Raises TooLarge where ids of it are too many to hold: a file may ask for any padding or size, and for any number of axes."""
+    if len(shape) > MOST_AXES:
+        raise TooLarge(f"more than {MOST_AXES} axes")
     if prod(map(int, shape)) > MOST_NEURONS:
         raise TooLarge(f"more than {MOST_NEURONS:,} neurons in one layer")
     return shape

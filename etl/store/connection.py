@@ -59,14 +59,22 @@ def _connect_local(progress: Callable[[str], None] | None, database: str | None)
     from etl.store.local.startup import Revival, start
 
     server = start(progress)
-    assert server.uri is not None
+    revive = Revival(server)
+
+    def login() -> Store:
+        now = revive.server
+        assert now.uri is not None
+        return _open(now.uri, (now.username, local.password(now)), database, now.browser, is_local=True)
+
     try:
-        store = _open(server.uri, (server.username, local.password(server)), database, server.browser, is_local=True)
-        return replace(store, revive=Revival(server))
+        store = login()
     except errors.StoreError as error:
         if isinstance(error.__cause__, AuthError):
             raise errors.StoreError(local.refused(server)) from error
-        raise
+        if not revive():  # it was about to end when we found it
+            raise
+        store = login()
+    return replace(store, revive=revive)
 
 
 def _open(uri: str, auth: tuple[str, str] | None, database: str | None, browser: str | None, *, is_local: bool) -> Store:

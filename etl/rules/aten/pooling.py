@@ -110,6 +110,9 @@ def no_indices(read: bool) -> None:
 
 
 def adapted_size(x: Ids, output_size: Sizes, rank: int) -> tuple[int, ...]:
+    """How many windows there are along each of the last axes. Raises ValueError for a tensor of fewer axes."""
+    if x.ndim < rank:
+        raise ValueError(f"an input of {list(x.shape)} for windows of {rank} axes")
     places = x.shape[x.ndim - rank :]
     listed = output_size if isinstance(output_size, list | tuple) else [output_size] * rank
     return tuple(n if size is None else integer(size) for n, size in zip(places, listed, strict=True))

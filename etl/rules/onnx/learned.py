@@ -9,7 +9,7 @@ import numpy as np
 
 from etl.errors import Unsupported
 from etl.rules.arguments import Numbers, Value
-from etl.rules.ids import is_live, live
+from etl.rules.ids import is_live
 from etl.rules.primitives.elementwise import affine, constant, function, multiply
 from etl.rules.primitives.reductions import place_of, reduced, softmax
 from etl.rules.scope import Edges, Ids, Scope
@@ -104,14 +104,14 @@ def binarizer(here: Scope, x: Ids, *, threshold: float = 0.0) -> Ids:
     return affine(here, x, 1.0, -threshold, "step")
 
 
-def array_feature_extractor(here: Scope, x: Value, places: Value) -> Ids:
+def array_feature_extractor(here: Scope, x: Value, places: Value) -> Value:
     """Chosen places of the last axis; of a constant row (the names of classes, say) those that live numbers name, one-hot in `chosen`."""
     if is_live(places):
         row = np.ravel(constant(x, "a row beside live places"))
         chosen = affine(here, places.reshape(1, -1, 1), 1.0, -np.arange(row.size, dtype=np.float64), "is_zero", "chosen")
         return here.sum(Edges(chosen, row))
     picked = np.take(x, np.ravel(places).astype(int), axis=-1)
-    return live(picked if x.ndim > 1 else picked[None])
+    return picked if x.ndim > 1 else picked[None]
 
 
 LEARNED: dict[str, Callable[..., Any]] = {

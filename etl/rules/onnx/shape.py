@@ -126,12 +126,13 @@ def gather_elements(here: Scope, data: Ids, indices: Value, *, axis: int = 0) ->
     return np.take_along_axis(data[kept], np.where(places < 0, places + data.shape[axis], places), axis)
 
 
-def gather_nd(here: Scope, data: Ids, indices: Value, *, batch_dims: int = 0) -> Ids:
+def gather_nd(here: Scope, data: Value, indices: Value, *, batch_dims: int = 0) -> Value:
     """The places that the last axis of indices names, within each of the leading axes."""
     places = np.asarray(constant(indices, "indices")).astype(int)
     leading = np.indices(places.shape[:batch_dims])
     spread = [grid.reshape(*grid.shape, *(1,) * (places.ndim - 1 - batch_dims)) for grid in leading]
-    return live(np.asarray(data)[(*spread, *np.moveaxis(places, -1, 0))])
+    chosen = np.asarray(data)[(*spread, *np.moveaxis(places, -1, 0))]
+    return live(chosen) if is_live(data) else chosen
 
 
 def scatter_elements(here: Scope, data: Value, indices: Value, updates: Value, *, axis: int = 0, reduction: str = "none") -> Ids:
@@ -177,7 +178,7 @@ def updated(here: Scope, data: Value, grid: tuple[Any, ...], updates: Value, red
 
 def expand(here: Scope, x: Ids, shape: Value) -> Ids:
     """The same values repeated up to a shape."""
-    return np.broadcast_to(x, bounded(np.broadcast_shapes(x.shape, tuple(integers(shape, "shape")))))
+    return np.broadcast_to(x, bounded(np.broadcast_shapes(x.shape, bounded(tuple(integers(shape, "shape"))))))
 
 
 def tile(here: Scope, x: Ids, repeats: Value) -> Ids:
@@ -187,7 +188,7 @@ def tile(here: Scope, x: Ids, repeats: Value) -> Ids:
     return np.tile(x, times)
 
 
-def pad(here: Scope, x: Ids, pads: Value, value: Value | None = None, axes: Value | None = None, *, mode: str = "constant") -> Ids:
+def pad(here: Scope, x: Value, pads: Value, value: Value | None = None, axes: Value | None = None, *, mode: str = "constant") -> Ids:
     """Places around: zeros, another number (neurons of that bias), or values of the tensor; numbers below zero cut."""
     amounts = integers(pads, "pads")
     along = list(range(x.ndim)) if axes is None else [axes_of(axis, x.ndim)[0] for axis in integers(axes, "axes")]
@@ -202,6 +203,8 @@ def pad(here: Scope, x: Ids, pads: Value, value: Value | None = None, axes: Valu
     if mode != "constant":
         return np.pad(x, ends, mode=mode)  # type: ignore[call-overload]
     number = 0.0 if value is None or not np.size(value) else float(np.ravel(constant(value, "value"))[0])
+    if not is_live(x):
+        return np.pad(x, ends, constant_values=number)
     if not number:
         return np.pad(x, ends, constant_values=ZERO)
     border = here.sum(bias=number, part="border", shape=())
