@@ -149,7 +149,7 @@ class Graph:
         columns = ("name", "type", "shape", "neurons", "edges", "parameters")
         layers = [{name: getattr(row, name) for name in columns} | {"density": densities[row.name]} for row in graph.rows]
         measured_pace = pace.known()
-        cost, free, bulk = estimate.cost(graph.neurons, graph.edges, measured_pace), capacity.free(), estimate.quicker(graph, measured_pace)
+        cost, free, bulk = estimate.cost(graph, measured_pace), capacity.free(), estimate.quicker(graph, measured_pace)
         fitting, lack = estimate.most_edges(graph, free, bulk=bulk), estimate.lacking(graph, free, bulk=bulk)
         smaller = []
         if self._path and graph.edges > fitting:

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from etl.graph.traced import Graph as TracedGraph
     from etl.network import Model
 
-BYTES_PER_EDGE = 34 + 2 * 41  # the relationship, and its properties in two records
-SAVED_PER_FLOAT = 41  # where the import tool writes it: a float takes so little that one record holds all properties
-BYTES_PER_NEURON = 15 + 5 * 41 + 64  # the node, its properties, its place in the index of ids
+RELATIONSHIP, RECORD, BLOCK = 34, 41, 64  # bytes: of a weight, of a record of properties, of a block of text
+BYTES_PER_EDGE = RELATIONSHIP + 2 * RECORD  # its properties in two records
+BYTES_PER_NEURON = 15 + 5 * RECORD + 64  # the node, its properties, its place in the index of ids
+SHORT, INLINE, BLOCK_LETTERS = 14, 36, 56  # letters: beside a float in one record, in records at all, in a block
 LIVE_RATE, LIVE_START = 100_000, 2.0  # weights a second on a server that was just started; seconds before the first
 BULK_RATE, BULK_START = 440_000, 12.0  # the same, from nothing to a server that runs
 AGAIN_RATE, AGAIN_START = 200_000, 8.0  # what a store holds already is read back and built again; the stop of its server
@@ -97,26 +98,41 @@ class Offer:
     most: bool = False
 
 
-def cost(neurons: int, edges: int, pace: Pace = MEASURED, held: Held = NOTHING) -> Cost:
-    """What a graph of that size would cost, in a store that holds so much already."""
+def cost(graph: Graph, pace: Pace = MEASURED, held: Held = NOTHING) -> Cost:
+    """What a graph would cost, in a store that holds so much already."""
+    neurons, edges = graph.neurons, graph.edges
     again = AGAIN_START + (held.neurons + held.edges) / AGAIN_RATE if held.neurons else 0.0
     return Cost(
-        store_bytes=neurons * BYTES_PER_NEURON + edges * BYTES_PER_EDGE,
+        store_bytes=sum(row_bytes(row) for row in graph.rows),
         live_seconds=pace.live * (LIVE_START + (neurons + edges) / LIVE_RATE),
         bulk_seconds=pace.bulk * (BULK_START + (neurons + edges) / BULK_RATE + again),
     )
 
 
+def row_bytes(row: Row, *, floats: bool = False) -> int:
+    """What a layer takes in the store. Its name stands beside every weight; a long text lies in blocks of its own, and a record points there.
+
+    floats: the weights are kept as such, as the import tool does
+    """
+    far, longest = text_bytes(row.name), row.name + "/" + ",".join(str(size - 1) for size in row.shape)
+    records = 1 if far or (floats and len(row.name) <= SHORT) else 2
+    return row.neurons * (BYTES_PER_NEURON + far + text_bytes(longest)) + row.edges * (RELATIONSHIP + records * RECORD + far)
+
+
+def text_bytes(text: str) -> int:
+    """What a text takes outside the records of properties."""
+    return 0 if len(text) <= INLINE else -(-len(text.encode()) // BLOCK_LETTERS) * BLOCK
+
+
 def needs(graph: Graph, *, bulk: bool, held: Held = NOTHING) -> Needs:
     """What a load of the graph takes of the machine that Neo4j runs on. held: what a store holds already, which a bulk load builds again."""
-    store = cost(graph.neurons, graph.edges).store_bytes
     if bulk:
         neurons, edges = graph.neurons + held.neurons, graph.edges + held.edges
-        saved = graph.edges * SAVED_PER_FLOAT if graph.dtype == "float32" else 0
-        disk = store - saved + cost(held.neurons, held.edges).store_bytes + neurons * NEURON_ROW + edges * EDGE_ROW
+        store = sum(row_bytes(row, floats=graph.dtype == "float32") for row in graph.rows)
+        disk = store + held.neurons * BYTES_PER_NEURON + held.edges * BYTES_PER_EDGE + neurons * NEURON_ROW + edges * EDGE_ROW
         return Needs(disk, memory=IMPORT_BYTES + neurons * IMPORT_BYTES_PER_NEURON, page_cache=0)
     logs = min(graph.neurons * LOG_PER_NEURON + graph.edges * LOG_PER_EDGE, MOST_LOG)
-    return Needs(disk=store + logs, memory=LIVE_BYTES, page_cache=graph.neurons * BYTES_PER_NEURON)
+    return Needs(disk=cost(graph).store_bytes + logs, memory=LIVE_BYTES, page_cache=graph.neurons * BYTES_PER_NEURON)
 
 
 def lacking(graph: Graph, free: Needs, *, bulk: bool, held: Held = NOTHING) -> str | None:
@@ -143,7 +159,7 @@ def most_edges(graph: Graph, free: Needs, *, bulk: bool) -> int:
 
 def quicker(graph: Graph, pace: Pace = MEASURED, held: Held = NOTHING, times: float = 1.0) -> bool:
     """Whether the import tool would be so many times as quick as a running server."""
-    expected = cost(graph.neurons, graph.edges, pace, held)
+    expected = cost(graph, pace, held)
     return expected.bulk_seconds * times < expected.live_seconds
 
 

@@ -25,7 +25,7 @@ def remember(way: str, graph: Graph, seconds: float) -> None:
     """A load from nothing has ended, `live` or `bulk`. What a small one takes says little of the next one's rate, and is forgotten."""
     if graph.neurons + graph.edges < FROM:
         return
-    expected, kept = cost(graph.neurons, graph.edges), _kept()
+    expected, kept = cost(graph), _kept()
     kept[way] = [*kept[way], round(seconds / (expected.live_seconds if way == "live" else expected.bulk_seconds), 3)][-KEPT:]
     home.write_private(home.home() / "pace.json", json.dumps(kept))
 
