@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 import tf_keras
 
+from etl.errors import EtlError
 from etl.graph.trace import trace
 from etl.readers import read_keras_model
+from tests.handmade import graph_of, layer
 from tests.oracle import check, check_channels_first
 
 BOTH = [keras, tf_keras]
@@ -112,3 +114,10 @@ def test_float64_keeps_its_digits():
     model = sequential((5, 4, 2), layers.Conv2D(3, 2, dtype="float64"), layers.AveragePooling2D(3, 1, dtype="float64"), package=keras)
     graph = check(model, rtol=1e-14)
     assert graph.dtype == np.float64
+
+
+@pytest.mark.parametrize("size", [[10**9, 2, -1], [10**9, 2, 0]])
+def test_a_pool_of_too_many_windows_is_refused_before_they_are_made(size: list[int]) -> None:
+    """Also where the product of all sizes is small."""
+    with pytest.raises(EtlError, match="more than 268,435,456 neurons in one layer"):
+        graph_of(layer("AdaptiveMaxPooling3D", output_size=size), (4, 4, 4, 2))

@@ -93,7 +93,7 @@ def bounded(shape: Sequence[int]) -> Sequence[int]:
     """The same shape. Raises TooLarge where ids of it are too many to hold: a file may ask for any padding or size, and for any number of axes."""
     if len(shape) > MOST_AXES:
         raise TooLarge(f"more than {MOST_AXES} axes")
-    if prod(map(int, shape)) > MOST_NEURONS:
+    if prod(max(abs(int(size)), 1) for size in shape) > MOST_NEURONS:  # also where another size of the shape is none
         raise TooLarge(f"more than {MOST_NEURONS:,} neurons in one layer")
     return shape
 

@@ -15,6 +15,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from etl.errors import Unsupported
 from etl.rules.aten.values import Sizes, Value, all_constant, check_size, live_or_constant_sum
 from etl.rules.ids import NOTHING, ZERO, Ids, axis_names, is_live, live
+from etl.rules.primitives.windows import adaptive_windows as windows_by_axis
 from etl.rules.primitives.windows import ragged, span, transposed_windows
 from etl.rules.scope import Edges, Scope, Weights, bounded
 
@@ -187,13 +188,8 @@ def shares(windows: Ids, rank: int) -> Weights:
 def adaptive_windows(x: Ids, size: Sequence[int]) -> Ids:
     """Window i of o on n places is floor(i n / o) up to ceil((i + 1) n / o): (..., *places) -> (..., *size, *largest window)."""
     rank = len(size)
-    lead = x.shape[: x.ndim - rank]
+    lead, places = x.shape[: x.ndim - rank], x.shape[x.ndim - rank :]
     bounded([*lead, *size])
-    indices = []
-    for n, o in zip(x.shape[x.ndim - rank :], size, strict=True):
-        begin, end = np.arange(o) * n // o, -(-np.arange(1, o + 1) * n // o)
-        index = begin[:, None] + np.arange((end - begin).max())
-        indices.append(np.where(index < end[:, None], index, NOTHING))
-    flat = np.moveaxis(x.reshape(prod(lead), *x.shape[x.ndim - rank :]), 0, -1)
-    windows = np.moveaxis(ragged(flat, indices), -1, 0)
+    flat = np.moveaxis(x.reshape(prod(lead), *places), 0, -1)
+    windows = np.moveaxis(ragged(flat, windows_by_axis(places, size)), -1, 0)
     return live(windows.reshape(*lead, *windows.shape[1:]), (*axis_names(x), *(None,) * rank))
