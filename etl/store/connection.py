@@ -6,6 +6,7 @@ import ipaddress
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ from etl.store.driver_errors import explained
 from etl.store.transactions import Store
 
 OLDEST = (5, 26)  # dynamic labels in MATCH, scoped subqueries
+DYING_SECONDS = 2.0  # that a server which was killed is still there at most
 SCHEMES = ("neo4j", "neo4j+s", "neo4j+ssc", "bolt", "bolt+s", "bolt+ssc")
 log = logging.getLogger("etl")
 
@@ -53,6 +55,7 @@ def is_local_neo4j(uri: str) -> bool:
 
 
 def _connect_local(progress: Callable[[str], None] | None, database: str | None) -> Store:
+    import psutil
     from neo4j.exceptions import AuthError
 
     from etl.store.local import server as local
@@ -71,7 +74,9 @@ def _connect_local(progress: Callable[[str], None] | None, database: str | None)
     except errors.StoreError as error:
         if isinstance(error.__cause__, AuthError):
             raise errors.StoreError(local.refused(server)) from error
-        if not revive():  # it was about to end when we found it
+        with suppress(psutil.Error):  # it may have been about to end when we found it: what is killed is there for a moment more
+            psutil.Process(server.pid).wait(DYING_SECONDS)
+        if not revive():
             raise
         store = login()
     return replace(store, revive=revive)
