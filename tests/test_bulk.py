@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -289,6 +290,20 @@ def test_killed_while_the_new_store_takes_its_place(empty_store: Store, etl_home
         assert of(store, "first") == first
         stored.check(store, digits, "m")
     assert not local.before(etl_home / "neo4j").exists()
+
+
+def test_a_server_that_dies_while_it_is_read_is_started_again(empty_store: Store, digits: Graph) -> None:
+    worked_on(empty_store, small.convolutional(), "first")
+    first, killed = of(empty_store, "first"), set[str]()
+
+    def kill(stage: str, *_: int) -> None:
+        if stage in ("neurons read back", "weights read back") and stage not in killed:
+            killed.add(stage)
+            os.kill(local.status().pid or 0, signal.SIGKILL)
+
+    assert bulk.load(digits, "m", kill).outcome == "loaded" and len(killed) == 2
+    assert of(empty_store, "first") == first
+    stored.check(empty_store, digits, "m")
 
 
 def kill_at(path: Path, with_tool: bool) -> list[psutil.Process]:

@@ -25,7 +25,7 @@ from etl.store.connection import connect
 from etl.store.local import server as local
 from etl.store.local.import_tool import Staged, build, end_tools
 from etl.store.local.startup import give_back, take_over
-from etl.store.transactions import Store
+from etl.store.transactions import Store, claimed
 
 ATTEMPTS = 3  # to read a store that somebody writes to
 log = logging.getLogger("etl")
@@ -74,6 +74,8 @@ def load(graph: Graph, name: str, progress: Progress = silent, *, replace: bool 
                 outcome, base = ("loaded", 0) if store is None else outcome_of(graph, store, name, replace=replace)
                 if outcome not in ("loaded", "replaced"):
                     break
+                if store is not None:
+                    opened.enter_context(claimed(store, name))  # where the server dies while it is read, it is started again
                 beside = None if store is None else (store, contents(store, without=name))
                 rebuild(graph, name, beside, progress)
                 base = beside[1].base if beside else 0
