@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 RELATIONSHIP, RECORD, BLOCK = 34, 41, 64  # bytes: of a weight, of a record of properties, of a block of text
 BYTES_PER_EDGE = RELATIONSHIP + 2 * RECORD  # its properties in two records
 BYTES_PER_NEURON = 15 + 5 * RECORD + 64  # the node, its properties, its place in the index of ids
-SHORT, INLINE, BLOCK_LETTERS = 14, 36, 56  # letters: beside a float in one record, in records at all, in a block
+# Letters of a text beside a float in one record, in records at all (Neo4j packs them in 6 bits), and in a block of the local store.
+SHORT, INLINE, BLOCK_LETTERS = 14, 36, 56
 LIVE_RATE, LIVE_START = 100_000, 2.0  # weights a second on a server that was just started; seconds before the first
 BULK_RATE, BULK_START = 440_000, 12.0  # the same, from nothing to a server that runs
 AGAIN_RATE, AGAIN_START = 200_000, 8.0  # what a store holds already is read back and built again; the stop of its server

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from etl import errors
 from etl.store.driver_errors import explained
-from etl.store.transactions import Store
+from etl.store.transactions import Store, passing
 
 OLDEST = (5, 26)  # dynamic labels in MATCH, scoped subqueries
 DYING_SECONDS = 2.0  # that a server which was killed is still there at most
@@ -74,8 +74,10 @@ def _connect_local(progress: Callable[[str], None] | None, database: str | None)
     except errors.StoreError as error:
         if isinstance(error.__cause__, AuthError):
             raise errors.StoreError(local.refused(server)) from error
+        if error.__cause__ is None or not passing(error.__cause__):
+            raise
         with suppress(psutil.Error):  # it may have been about to end when we found it: what is killed is there for a moment more
-            psutil.Process(server.pid).wait(DYING_SECONDS)
+            local.ends(psutil.Process(server.pid), DYING_SECONDS)
         if not revive():
             raise
         store = login()

@@ -188,7 +188,7 @@ def tile(here: Scope, x: Ids, repeats: Value) -> Ids:
     return np.tile(x, times)
 
 
-def pad(here: Scope, x: Value, pads: Value, value: Value | None = None, axes: Value | None = None, *, mode: str = "constant") -> Ids:
+def pad(here: Scope, x: Value, pads: Value, value: Value | None = None, axes: Value | None = None, *, mode: str = "constant") -> Value:
     """Places around: zeros, another number (neurons of that bias), or values of the tensor; numbers below zero cut."""
     amounts = integers(pads, "pads")
     along = list(range(x.ndim)) if axes is None else [axes_of(axis, x.ndim)[0] for axis in integers(axes, "axes")]

@@ -62,7 +62,7 @@ def load(graph: Graph, name: str, progress: Progress = silent, *, replace: bool 
 
     The store stays as it was until the import has ended and its counts agree; then Neo4j is stopped for the time of a rename, and where what is
     read back then is not what was sent, it is put back. Killed at any time, the same call goes on or begins again.
-    Raises Conflict where the store has another model of that name (unless `replace`) or another bulk load is under way, NotReadableError where
+    Raises Conflict where the store has another model of that name (unless `replace`) or another bulk load, or one of that name, is under way, NotReadableError where
     it holds what can't be built again, or is written to all the time, StoreError where the import fails, with what the tool said.
     """
     started, home = monotonic(), places.neo4j()
@@ -74,9 +74,10 @@ def load(graph: Graph, name: str, progress: Progress = silent, *, replace: bool 
                 outcome, base = ("loaded", 0) if store is None else outcome_of(graph, store, name, replace=replace)
                 if outcome not in ("loaded", "replaced"):
                     break
+                beside = None
                 if store is not None:
                     opened.enter_context(claimed(store, name))  # where the server dies while it is read, it is started again
-                beside = None if store is None else (store, contents(store, without=name))
+                    beside = store, contents(store, without=name)
                 rebuild(graph, name, beside, progress)
                 base = beside[1].base if beside else 0
             if take_over(since, stage):

@@ -268,9 +268,9 @@ def _wait_for_killed(pid: int) -> None:
             ends(process)
 
 
-def ends(process: psutil.Process) -> bool:
-    """Wait until a process is gone, or nothing but an entry that its parent, such as a notebook that started it, has not fetched."""
-    deadline = time.monotonic() + STOP_SECONDS
+def ends(process: psutil.Process, within: float = STOP_SECONDS) -> bool:
+    """Wait until a process is gone, or nothing but an entry that its parent, such as a notebook that started it, has not fetched. within: seconds."""
+    deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         try:
             if process.status() == psutil.STATUS_ZOMBIE and process.num_threads() <= 1:  # no other thread is still at it
