@@ -28,9 +28,9 @@ TIMES_HEAD = """## How long they take
 
 Whole commands (two seconds or three are `etl query` itself, some more where a server has just started), each once, in the local Neo4j with its
 default settings, on two cores; those for 63 million weights (and 8.6 million neurons) while other work shared them, which about doubled what they
-took, but for `degrees`, `longest_path`, `path_count`, `strongest_paths` and `widest_path`, which had them alone. Questions about a layer are asked of the one
-with the most weights; a model is compared with itself. `python benchmarks/queries.py MODEL ...` asks them all. What keeps a value for every neuron
-(paths, `forward`) takes memory for that; where it is more than Neo4j's default has, it says so.
+took, but for `degrees`, `longest_path`, `path_count`, `strongest_paths` and `widest_path`, which had them alone. Questions about a layer are asked of
+the one with the most weights; a model is compared with itself. `python benchmarks/queries.py MODEL ...` asks them all. What keeps a value for every
+neuron (paths, `forward`) takes memory for that; where it is more than Neo4j's default has, it says so.
 """
 
 

@@ -62,8 +62,9 @@ def load(graph: Graph, name: str, progress: Progress = silent, *, replace: bool 
 
     The store stays as it was until the import has ended and its counts agree; then Neo4j is stopped for the time of a rename, and where what is
     read back then is not what was sent, it is put back. Killed at any time, the same call goes on or begins again.
-    Raises Conflict where the store has another model of that name (unless `replace`) or another bulk load, or one of that name, is under way, NotReadableError where
-    it holds what can't be built again, or is written to all the time, StoreError where the import fails, with what the tool said.
+    Raises Conflict where the store has another model of that name (unless `replace`), or another bulk load or one of that name is under way,
+    NotReadableError where it holds what can't be built again, or is written to all the time, StoreError where the import fails, with what the
+    tool said.
     """
     started, home = monotonic(), places.neo4j()
     with alone():
