@@ -162,6 +162,8 @@ SQUARE = np.ones((1, 3, 4, 4), np.float32)
         ("embedding", {"weight": np.array(1.0), "indices": Tensor(INPUT, 0)}),
         ("repeat_interleave", {"self": np.ones(2), "repeats": np.ones(2)}),
         ("batch_norm", {"input": np.ones((1, 3)), "running_mean": np.ones(3)}),
+        ("adaptive_max_pool3d", {"self": Tensor(INPUT, 0), "output_size": [1]}),
+        ("adaptive_avg_pool3d", {"self": Tensor(INPUT, 0), "output_size": [1]}),
         # what is live where a constant belongs
         ("linspace", {"start": Tensor(INPUT, 0), "end": 1, "steps": 3}),
         ("full", {"size": [3, 3], "fill_value": Tensor(INPUT, 0)}),

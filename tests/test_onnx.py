@@ -22,6 +22,9 @@ from etl.graph.forward import forward, outputs
 from etl.graph.trace import trace
 from etl.readers import read
 from etl.readers.onnx import read_onnx_model
+from etl.rules.ids import is_live
+from etl.rules.onnx import ONNX
+from etl.rules.scope import Scope, Tape
 from tests.forward import run_graph
 
 DATA = Path(__file__).parent / "data"
@@ -427,3 +430,27 @@ def test_an_axis_that_the_tensor_does_not_have_is_refused(kind: str, arrays: dic
     node = helper.make_node(kind, ["x", *arrays], ["y"], **attributes)
     with pytest.raises(BadFile, match=r"axes \[2\] of a tensor of 2"):
         values_of(model_of([node], **arrays), np.ones((1, 4), np.float32))
+
+
+def test_a_tensor_of_more_axes_than_numpy_has_is_refused() -> None:
+    node = helper.make_node("Expand", ["x", "shape"], ["y"])
+    with pytest.raises(EtlError, match="more than 32 axes"):
+        values_of(model_of([node], shape=np.ones(33, np.int64)), np.ones((1, 4), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "made"),
+    [
+        ("ai.onnx.ml.ArrayFeatureExtractor", (np.array([[5, 7, 9]]), np.array([2, 0])), [[9, 5]]),
+        ("GatherND", (np.array([5, 7, 9]), np.array([[2], [0]])), [9, 5]),
+        ("Pad", (np.array([5, 7]), np.array([1, 1])), [0, 5, 7, 0]),
+        ("Pad", (np.array([5, 7]), np.array([0, 1]), np.array(3)), [5, 7, 3]),
+    ],
+)
+def test_constants_stay_constants(kind: str, arguments: Sequence[Any], made: Any) -> None:
+    """They are no ids, and nothing of the graph comes from them."""
+    rules = {name: rule for family in ONNX.families.values() for name, rule in family.items()}
+    tape = Tape()
+    found = rules[kind](Scope(tape, "layer", ONNX), *arguments)
+    assert not is_live(found) and not tape.steps
+    np.testing.assert_array_equal(found, made)

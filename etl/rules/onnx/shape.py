@@ -126,13 +126,12 @@ def gather_elements(here: Scope, data: Ids, indices: Value, *, axis: int = 0) ->
     return np.take_along_axis(data[kept], np.where(places < 0, places + data.shape[axis], places), axis)
 
 
-def gather_nd(here: Scope, data: Value, indices: Value, *, batch_dims: int = 0) -> Value:
+def gather_nd(here: Scope, data: Ids, indices: Value, *, batch_dims: int = 0) -> Ids:
     """The places that the last axis of indices names, within each of the leading axes."""
     places = np.asarray(constant(indices, "indices")).astype(int)
     leading = np.indices(places.shape[:batch_dims])
     spread = [grid.reshape(*grid.shape, *(1,) * (places.ndim - 1 - batch_dims)) for grid in leading]
-    chosen = np.asarray(data)[(*spread, *np.moveaxis(places, -1, 0))]
-    return live(chosen) if is_live(data) else chosen
+    return live(np.asarray(data)[(*spread, *np.moveaxis(places, -1, 0))])
 
 
 def scatter_elements(here: Scope, data: Value, indices: Value, updates: Value, *, axis: int = 0, reduction: str = "none") -> Ids:
@@ -188,7 +187,7 @@ def tile(here: Scope, x: Ids, repeats: Value) -> Ids:
     return np.tile(x, times)
 
 
-def pad(here: Scope, x: Value, pads: Value, value: Value | None = None, axes: Value | None = None, *, mode: str = "constant") -> Value:
+def pad(here: Scope, x: Ids, pads: Value, value: Value | None = None, axes: Value | None = None, *, mode: str = "constant") -> Ids:
     """Places around: zeros, another number (neurons of that bias), or values of the tensor; numbers below zero cut."""
     amounts = integers(pads, "pads")
     along = list(range(x.ndim)) if axes is None else [axes_of(axis, x.ndim)[0] for axis in integers(axes, "axes")]
@@ -203,8 +202,6 @@ def pad(here: Scope, x: Value, pads: Value, value: Value | None = None, axes: Va
     if mode != "constant":
         return np.pad(x, ends, mode=mode)  # type: ignore[call-overload]
     number = 0.0 if value is None or not np.size(value) else float(np.ravel(constant(value, "value"))[0])
-    if not is_live(x):
-        return np.pad(x, ends, constant_values=number)
     if not number:
         return np.pad(x, ends, constant_values=ZERO)
     border = here.sum(bias=number, part="border", shape=())
